@@ -1,0 +1,1 @@
+"""A streaming pipeline over gRPC, split into stages, and the monolith beside it."""

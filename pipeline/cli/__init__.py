@@ -1,0 +1,62 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from pipeline.cli.demo import demo
+from pipeline.cli.generate import generate
+from pipeline.cli.run import run
+from pipeline.cli.serve import serve
+from pipeline.errors import PipelineError
+from pipeline.transport.tuning import tune
+
+_INTERRUPTED = 130
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 success, 1 the run failed, 2 wrong usage, 130 interrupted.",
+)
+@click.version_option(package_name="pytest-grpc-pipeline")
+def cli() -> None:
+    """Run a streaming pipeline split into gRPC stages, or as one process.
+
+    \b
+    Start with:
+      pipeline demo
+      pipeline generate events.ndjson --events 100000
+      pipeline run events.ndjson --output totals.ndjson
+    """
+
+
+for _command in (generate, run, demo, serve):
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit; a failure is one line on standard error."""
+    tune(os.environ)
+    try:
+        cli.main(prog_name="pipeline", standalone_mode=False)
+    except PipelineError as error:
+        _end(str(error), error.exit_code)
+    except click.ClickException as error:
+        where = f" (try '{error.ctx.command_path} --help')" if _context(error) else ""
+        _end(f"{error.format_message()}{where}", error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _end("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing is left to say, nor to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _end(message: str, exit_code: int) -> NoReturn:
+    print(f"pipeline: {message}", file=sys.stderr)
+    sys.exit(exit_code)

@@ -1,0 +1,144 @@
+"""What the commands show people: progress, the summary, the demo's table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pipeline.report import RunReport
+
+_MIB = 1024 * 1024
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int], None]]:
+    """Show the records settled so far while standard error is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.completed:,} records"),
+        TextColumn("{task.speed:,.0f}/s"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("run", total=None)
+        yield lambda settled: bar.update(task, completed=settled)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say what is under way while standard error is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
+
+
+def print_summary(report: RunReport, output: Path) -> None:
+    """Print the counts, the rejections by reason, and where each stage's time went."""
+    console = Console(highlight=False)
+    records = report.records
+    console.print(
+        f"{records.ingested:,} records: {records.passed:,} passed, "
+        f"{records.filtered:,} filtered, {records.rejected:,} rejected → {output}",
+        soft_wrap=True,
+    )
+    for reason, count in report.rejections.items():
+        console.print(f"  rejected as {reason}: {count:,}")
+    console.print(
+        f"{report.throughput_per_s:,.0f} records/s, {report.elapsed_s:.2f} s in "
+        f"{report.batches:,} batches of {report.batch_size:,}; "
+        + (
+            f"IPC share {report.ipc_share:.0%}, {report.startup_s:.2f} s to start"
+            if report.engine == "split"
+            else "one process"
+        )
+    )
+    console.print(_stage_table(report))
+
+
+def _stage_table(report: RunReport) -> Table:
+    table = Table(title="seconds by stage", title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage")
+    for name in ("wait", "decode", "process", "encode", "send", "CPU", "MiB", "messages"):
+        table.add_column(name, justify="right")
+    for name, stage in report.stages.items():
+        seconds = stage.seconds
+        table.add_row(
+            name,
+            *(
+                f"{value:.2f}"
+                for value in (
+                    seconds.wait,
+                    seconds.decode,
+                    seconds.process,
+                    seconds.encode,
+                    seconds.send,
+                    stage.cpu_s,
+                )
+            ),
+            f"{stage.peak_rss_bytes / _MIB:.0f}",
+            f"{max(stage.messages_in, stage.messages_out):,}",
+        )
+    if report.engine == "split":
+        table.add_row(
+            "orchestrator",
+            *[""] * 5,
+            f"{report.cpu_s:.2f}",
+            f"{report.peak_rss_bytes / _MIB:.0f}",
+            "",
+        )
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRow:
+    """The two engines at one batch size."""
+
+    split: RunReport
+    monolith: RunReport
+
+
+def print_demo(rows: Sequence[DemoRow], console: Console) -> None:
+    """Print what batching does to the split, against itself and against the monolith.
+
+    The first row is batch size 1, where the monolith goes event by event.
+    """
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        "batch size",
+        "split/s",
+        "× batch size 1",
+        "monolith/s",
+        "× monolith",
+        "× event by event",
+        "stream writes",
+        "IPC share",
+    ):
+        table.add_column(name, justify="right")
+    first = rows[0]
+    for row in rows:
+        split, monolith = row.split, row.monolith
+        table.add_row(
+            f"{split.batch_size:,}",
+            f"{split.throughput_per_s:,.0f}",
+            f"{split.throughput_per_s / first.split.throughput_per_s:.1f}",
+            f"{monolith.throughput_per_s:,.0f}",
+            f"{split.throughput_per_s / monolith.throughput_per_s:.2f}",
+            f"{split.throughput_per_s / first.monolith.throughput_per_s:.2f}",
+            f"{split.stream_writes:,}",
+            f"{split.ipc_share:.0%}",
+        )
+    console.print(table)

@@ -1,0 +1,253 @@
+"""The legs: one stream to one stage each, with its credits and its account.
+
+A batch travels as a `Transit`: the message as the last stage sent it, and what the
+orchestrator has learnt about it on the way. Its payload is never decoded here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import grpc
+
+from pipeline.engines.base import check_counts
+from pipeline.engines.window import Window, WindowLimits
+from pipeline.errors import (
+    ConservationError,
+    ContractError,
+    PipelineError,
+    SinkError,
+    SourceError,
+    StageError,
+)
+from pipeline.report import RunAccount, StageAccount
+from pipeline.stage import INGEST, SINK
+from pipeline.transport import wire
+from pipeline.v1.pipeline_pb2 import (
+    Batch,
+    Commit,
+    ReadRequest,
+    Rejection,
+    Target,
+    Timing,
+    WriteRequest,
+    WriteSummary,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The stage at the other end of a leg."""
+
+    stage: str
+    address: str
+    channel: grpc.aio.Channel
+    account: StageAccount
+    #: Says what became of the server process, or nothing if it is not ours.
+    obituary: Callable[[], str]
+
+
+@dataclass(slots=True)
+class Transit:
+    """A batch on its way through the stages."""
+
+    batch: Batch
+    filtered: int = 0
+    rejections: list[tuple[str, Rejection]] = field(default_factory=list)
+
+    def arrive(self, stage: str, batch: Batch) -> None:
+        """Replace the message by what ``stage`` made of it; keep what it says of it."""
+        self.filtered += batch.filtered
+        self.rejections += [(stage, rejection) for rejection in batch.rejections]
+        for name in ("filtered", "rejections", "timing"):
+            batch.ClearField(name)
+        self.batch = batch
+
+
+class IngestLeg:
+    """Receives batches from ingest; ``account`` learns of each as it comes."""
+
+    def __init__(self, peer: Peer, request: ReadRequest, account: RunAccount) -> None:
+        self._peer = peer
+        self._account = account
+        read: grpc.aio.UnaryStreamMultiCallable[ReadRequest, bytes] = (
+            peer.channel.unary_stream(
+                wire.READ, request_serializer=ReadRequest.SerializeToString
+            )
+        )
+        self._call = read(request)
+
+    async def receive(self) -> Transit | None:
+        """Return the next batch; None at the end."""
+        raw = await _outcome(self._peer, self._call, self._call.read())
+        if raw is grpc.aio.EOF:
+            await _spend_last_timing(self._peer, self._call)
+            return None
+        batch = Batch.FromString(raw)
+        if batch.number != self._account.batches:
+            raise ContractError(
+                f"stage {self._peer.stage} sent batch {batch.number} where batch "
+                f"{self._account.batches} is next"
+            )
+        self._account.ingest(batch.records + batch.filtered + len(batch.rejections))
+        self._peer.account.message_out(len(raw))
+        self._peer.account.spend(batch.timing)
+        transit = Transit(batch)
+        transit.arrive(self._peer.stage, batch)
+        return transit
+
+
+class TransformLeg:
+    """Sends batches to a transform stage, within its window, and receives them back."""
+
+    def __init__(self, peer: Peer, limits: WindowLimits) -> None:
+        self._peer = peer
+        process: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = (
+            peer.channel.stream_stream(wire.PROCESS)
+        )
+        self._call = process()
+        self._window = Window(limits)
+        self._in_flight: deque[Transit] = deque()
+
+    async def send(self, transit: Transit) -> None:
+        """Send a batch, as soon as the window has room for it."""
+        raw = transit.batch.SerializeToString()
+        await self._window.enter(len(raw))
+        self._in_flight.append(transit)
+        self._peer.account.message_in(len(raw))
+        await _outcome(self._peer, self._call, self._call.write(raw))
+
+    async def close(self) -> None:
+        """Say that no batch follows."""
+        await _outcome(self._peer, self._call, self._call.done_writing())
+
+    async def receive(self) -> Transit | None:
+        """Return the next batch that the stage has answered; None at the end."""
+        raw = await _outcome(self._peer, self._call, self._call.read())
+        if raw is grpc.aio.EOF:
+            if self._in_flight:
+                raise await _failure(self._peer, self._call)
+            await _spend_last_timing(self._peer, self._call)
+            return None
+        reply = Batch.FromString(raw)
+        transit = self._answered(reply)
+        self._window.leave()
+        self._peer.account.message_out(len(raw))
+        self._peer.account.spend(reply.timing)
+        transit.arrive(self._peer.stage, reply)
+        return transit
+
+    def _answered(self, reply: Batch) -> Transit:
+        """Return the batch that ``reply`` answers, which must be the oldest."""
+        stage = self._peer.stage
+        if not self._in_flight:
+            raise ContractError(
+                f"stage {stage} sent batch {reply.number}, but everything is answered"
+            )
+        transit = self._in_flight.popleft()
+        asked = transit.batch
+        if reply.number != asked.number:
+            raise ContractError(
+                f"stage {stage} answered batch {reply.number} where batch "
+                f"{asked.number} is next"
+            )
+        check_counts(
+            stage,
+            asked.number,
+            asked.records,
+            reply.records,
+            reply.filtered,
+            len(reply.rejections),
+        )
+        return transit
+
+
+class SinkLeg:
+    """Sends batches to the sink; ``settle`` is told of each as it goes."""
+
+    def __init__(
+        self, peer: Peer, target: str, settle: Callable[[Transit], None]
+    ) -> None:
+        self._peer = peer
+        write: grpc.aio.StreamUnaryMultiCallable[bytes, WriteSummary] = (
+            peer.channel.stream_unary(
+                wire.WRITE, response_deserializer=WriteSummary.FromString
+            )
+        )
+        self._call = write()
+        self._target = target
+        self._settle = settle
+
+    async def open(self) -> None:
+        """Name the target."""
+        await self._write(WriteRequest(target=Target(path=self._target)))
+
+    async def send(self, transit: Transit) -> None:
+        """Send a batch that has passed all stages."""
+        size = await self._write(WriteRequest(batch=transit.batch))
+        self._peer.account.message_in(size)
+        self._settle(transit)
+
+    async def close(self) -> None:
+        """Leave the stream open: the run is not judged yet."""
+
+    async def commit(self, batches: int, records: int) -> WriteSummary:
+        """Have the result published; raise ConservationError if it is not whole."""
+        await self._write(WriteRequest(commit=Commit(batches=batches, records=records)))
+        await _outcome(self._peer, self._call, self._call.done_writing())
+        summary = await _outcome(self._peer, self._call, self._call)
+        self._peer.account.spend(summary.timing)
+        return summary
+
+    async def _write(self, request: WriteRequest) -> int:
+        raw = request.SerializeToString()
+        await _outcome(self._peer, self._call, self._call.write(raw))
+        return len(raw)
+
+
+async def _outcome(peer: Peer, call: grpc.aio.Call, operation: Awaitable[T]) -> T:
+    """Await an operation of ``call``; raise what its end stands for if it has ended."""
+    try:
+        return await operation
+    except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+        raise await _failure(peer, call) from None
+
+
+async def _failure(peer: Peer, call: grpc.aio.Call) -> PipelineError:
+    code, details = await call.code(), await call.details()
+    if code is grpc.StatusCode.OK:
+        return ContractError(
+            f"stage {peer.stage} ended its stream before it had answered everything"
+        )
+    if code is grpc.StatusCode.FAILED_PRECONDITION and peer.stage in _REFUSALS:
+        return _REFUSALS[peer.stage](details)
+    if code is grpc.StatusCode.DATA_LOSS:
+        return ConservationError(details)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return StageError(
+            f"stage {peer.stage} at {peer.address} is lost: {peer.obituary() or details}"
+        )
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return StageError(
+            f"stage {peer.stage} at {peer.address}: what listens there is another stage"
+        )
+    return StageError(f"stage {peer.stage}: {details or code.name}")
+
+
+_REFUSALS: dict[str, Callable[[str | None], PipelineError]] = {
+    INGEST: SourceError,
+    SINK: SinkError,
+}
+
+
+async def _spend_last_timing(peer: Peer, call: grpc.aio.Call) -> None:
+    """Account for what a stage says it spent after its last reply."""
+    for key, value in await call.trailing_metadata():
+        if key == wire.TIMING_KEY and isinstance(value, bytes):
+            peer.account.spend(Timing.FromString(value))

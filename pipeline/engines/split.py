@@ -1,0 +1,211 @@
+"""The split engine: stage servers, and the orchestrator that drives them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+
+from pipeline.clock import ProcessClock
+from pipeline.engines.base import RunSettings, check_not_empty
+from pipeline.engines.legs import IngestLeg, Peer, SinkLeg, TransformLeg, Transit
+from pipeline.engines.window import WindowLimits
+from pipeline.errors import UsageError
+from pipeline.inputs import STANDARD_INPUT
+from pipeline.report import RejectsFile, RunAccount, RunReport
+from pipeline.stage import INGEST, SINK
+from pipeline.transport import wire
+from pipeline.transport.health import check_health
+from pipeline.transport.processes import StageServers, Transport
+from pipeline.v1.pipeline_pb2 import ReadRequest
+
+
+class Upstream(Protocol):
+    """A leg that batches come from."""
+
+    async def receive(self) -> Transit | None:
+        """Return the next batch; None at the end."""
+
+
+class Downstream(Protocol):
+    """A leg that batches go to."""
+
+    async def send(self, transit: Transit) -> None:
+        """Send a batch, as soon as the leg has room for it."""
+
+    async def close(self) -> None:
+        """Take note that no batch follows."""
+
+
+class SplitEngine:
+    """Runs a workload on one server process a stage.
+
+    Servers are started for the stages that ``addresses`` does not name, and stopped
+    however the run ends. `run` drives an event loop of its own, so it can't be called
+    from inside one.
+    """
+
+    name = "split"
+
+    def __init__(
+        self,
+        addresses: Mapping[str, str] | None = None,
+        *,
+        transport: Transport = "unix",
+        window: WindowLimits = WindowLimits(),
+        start_timeout_s: float = 30.0,
+    ) -> None:
+        self._addresses = dict(addresses or {})
+        self._transport: Transport = transport
+        self._window = window
+        self._start_timeout_s = start_timeout_s
+
+    def run(self, settings: RunSettings) -> RunReport:
+        """Run to the end; see `Engine.run`."""
+        started = time.perf_counter()
+        names = settings.workload.stage_names
+        for name in self._addresses:
+            if name not in names:
+                raise UsageError(
+                    f"stage {name!r}: workload {settings.workload.name} has "
+                    f"{', '.join(names)}"
+                )
+        with ExitStack() as stack:
+            rejects = None
+            if settings.rejects is not None:
+                rejects = RejectsFile(settings.rejects)
+                stack.enter_context(rejects.draft)
+            servers = stack.enter_context(
+                StageServers(
+                    settings.workload.name,
+                    [name for name in names if name not in self._addresses],
+                    transport=self._transport,
+                    folders=_folders(settings),
+                    standard_input=settings.input == STANDARD_INPUT,
+                    start_timeout_s=self._start_timeout_s,
+                )
+            )
+            run = _Run(
+                settings,
+                addresses={**servers.addresses, **self._addresses},
+                obituary=servers.obituary,
+                window=self._window,
+                rejects=rejects,
+            )
+            asyncio.run(run.drive())
+        return run.account.report(
+            workload=settings.workload.name,
+            engine=self.name,
+            batch_size=settings.limits.records,
+            elapsed_s=run.ended - run.began,
+            startup_s=run.began - started,
+            cpu_s=run.cpu_s,
+            one_process=False,
+        )
+
+
+class _Run:
+    """One run: the orchestrator proper."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        addresses: Mapping[str, str],
+        obituary: Callable[[str], str],
+        window: WindowLimits,
+        rejects: RejectsFile | None,
+    ) -> None:
+        self.account = RunAccount(settings.workload.stage_names, rejects)
+        self.began = self.ended = 0.0
+        self.cpu_s = 0.0
+        self._settings = settings
+        self._addresses = addresses
+        self._obituary = obituary
+        self._window = window
+        self._rejects = rejects
+
+    async def drive(self) -> None:
+        """Move every batch from ingest through all stages, then publish."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            peers = [
+                await self._peer(name, stack) for name in settings.workload.stage_names
+            ]
+            await asyncio.gather(
+                *(check_health(peer.stage, peer.address, peer.channel) for peer in peers)
+            )
+            self.began, cpu = time.perf_counter(), ProcessClock()
+
+            first, *middle, last = peers
+            sink = SinkLeg(last, str(settings.output.absolute()), self._settle)
+            await sink.open()
+            legs = [
+                IngestLeg(first, self._read_request(), self.account),
+                *(TransformLeg(peer, self._window) for peer in middle),
+                sink,
+            ]
+            try:
+                async with asyncio.TaskGroup() as relays:
+                    for upstream, downstream in pairwise(legs):
+                        relays.create_task(_relay(upstream, downstream))
+            except ExceptionGroup as group:
+                # The first failure is the cause; it made the other relays stop.
+                raise group.exceptions[0] from None
+
+            check_not_empty(self.account)
+            self.account.check_conservation()
+            if self._rejects is not None:
+                self._rejects.draft.seal()
+            await sink.commit(self.account.batches, self.account.passed)
+            if self._rejects is not None:
+                self._rejects.draft.publish()
+            self.ended, self.cpu_s = time.perf_counter(), cpu.lap() / 1e9
+
+    async def _peer(self, stage: str, stack: AsyncExitStack) -> Peer:
+        address = self._addresses[stage]
+        channel = grpc.aio.insecure_channel(address, options=wire.OPTIONS)
+        await stack.enter_async_context(channel)
+        return Peer(
+            stage,
+            address,
+            channel,
+            self.account.stages[stage],
+            lambda: self._obituary(stage),
+        )
+
+    def _read_request(self) -> ReadRequest:
+        settings = self._settings
+        request = ReadRequest(
+            batch_records=settings.limits.records,
+            batch_bytes=settings.limits.bytes,
+            max_records=settings.max_records,
+        )
+        wire.pack(settings.source, into=request.source)
+        return request
+
+    def _settle(self, transit: Transit) -> None:
+        self.account.settle(transit.batch.records, transit.filtered, transit.rejections)
+        self._settings.on_progress(self.account.settled)
+
+
+async def _relay(upstream: Upstream, downstream: Downstream) -> None:
+    """Pass every batch from one leg on to the next."""
+    while (transit := await upstream.receive()) is not None:
+        await downstream.send(transit)
+    await downstream.close()
+
+
+def _folders(settings: RunSettings) -> dict[str, list[Path]]:
+    """Return the folders that ingest and sink must be let touch, links followed."""
+    folders = {SINK: [Path(os.path.realpath(settings.output)).parent]}
+    if settings.input not in ("", STANDARD_INPUT):
+        folders[INGEST] = [Path(os.path.realpath(settings.input)).parent]
+    return folders

@@ -1,0 +1,87 @@
+"""Opening what a source reads: files, and standard input."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pipeline.errors import SourceError, one_line
+from pipeline.stage import ByteReader
+
+STANDARD_INPUT = "-"
+
+# How long a reader of standard input whom nobody wants any more can go unnoticed.
+_POLL_S = 0.1
+
+
+class Inputs:
+    """Opens what a source asks for, and keeps apart the time spent waiting for it.
+
+    ``resolve`` turns a path as it was asked for into the one to open, or raises
+    SourceError. ``is_wanted`` is asked while standard input has nothing to read: once
+    it says no, standard input reads as ended.
+    """
+
+    def __init__(
+        self,
+        resolve: Callable[[str], Path] = Path,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._resolve = resolve
+        self._is_wanted = is_wanted
+        self._waited_ns = 0
+
+    def open(self, path: str) -> ByteReader:
+        """Open ``path``; "-" is standard input. Raises SourceError."""
+        target = self._resolve(path)
+        if path == STANDARD_INPUT:
+            return _StandardInput(self._wait)
+        try:
+            return FileIO(target)
+        except OSError as error:
+            raise SourceError(f"can't read {path}: {one_line(error)}") from error
+
+    def take_waited_ns(self) -> int:
+        """Return the nanoseconds spent waiting since the last call."""
+        waited, self._waited_ns = self._waited_ns, 0
+        return waited
+
+    def _wait(self, descriptor: int) -> bool:
+        """Wait until there is something to read; False if nobody wants it any more."""
+        start = time.perf_counter_ns()
+        try:
+            while not select.select([descriptor], [], [], _POLL_S)[0]:
+                if not self._is_wanted():
+                    return False
+        finally:
+            self._waited_ns += time.perf_counter_ns() - start
+        return True
+
+
+class _StandardInput:
+    def __init__(self, wait: Callable[[int], bool]) -> None:
+        if sys.stdin is None or sys.stdin.closed:
+            raise SourceError("can't read standard input: it is closed")
+        self._descriptor = sys.stdin.fileno()
+        self._wait = wait
+
+    def read(self, size: int, /) -> bytes:
+        return os.read(self._descriptor, size) if self._wait(self._descriptor) else b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave standard input open: it is not ours to close."""

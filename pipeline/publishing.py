@@ -1,0 +1,115 @@
+"""Publishing a file whole or not at all: write beside it, fsync, rename."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pipeline.errors import SinkError, one_line
+
+
+class Draft:
+    """A file in the making, beside the path that it will be published at.
+
+    Until `publish` returns, an earlier file at that path is untouched. Leaving the
+    context without `publish` discards the draft. A link is followed, and an earlier
+    file's permissions are kept.
+
+    Every method raises SinkError, naming the path, where the system refuses.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.size = 0
+        target = Path(os.path.realpath(path))
+        try:
+            mode = _mode_of(target)
+            self._target = target
+            self._draft = target.with_name(f".{target.name}.{os.getpid()}.partial")
+            self._file = self._draft.open("wb")
+            if mode is not None:
+                self._draft.chmod(mode)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise self._refused(error) from error
+        self.size += len(data)
+
+    def seal(self) -> None:
+        """Bring the whole draft safely to disk, so that publishing it can hardly fail."""
+        if self._file.closed:
+            return
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def publish(self) -> None:
+        """Put the draft in its place."""
+        self.seal()
+        try:
+            self._draft.replace(self._target)
+            _fsync_folder(self._target.parent)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def discard(self) -> None:
+        """Remove the draft if it is not published; do nothing the second time."""
+        try:
+            self._file.close()
+        except OSError:
+            pass  # what it could not flush was to be thrown away
+        self._draft.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+    def _refused(self, error: OSError) -> SinkError:
+        return SinkError(f"can't write {self.path}: {one_line(error)}")
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Publish ``data`` as the whole file at ``path``, or raise SinkError."""
+    with Draft(path) as draft:
+        draft.write(data)
+        draft.publish()
+
+
+def _mode_of(target: Path) -> int | None:
+    """Return the permissions of an earlier file; None where there is none."""
+    try:
+        status = target.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(21, "it is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        # A rename would replace a device or pipe instead of writing to it.
+        raise OSError(22, "it is not a regular file")
+    return stat.S_IMODE(status.st_mode)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,274 @@
+"""The run report: the account of a run, kept while it goes and written at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from pipeline.clock import peak_rss_bytes
+from pipeline.errors import ConservationError
+from pipeline.publishing import Draft
+from pipeline.stage import INGEST, SINK
+from pipeline.v1.pipeline_pb2 import Rejection, Timing
+
+
+class Seconds(msgspec.Struct):
+    """Seconds in each phase of a stage's work, summed over its batches."""
+
+    #: Idle, waiting for input.
+    wait: float
+    decode: float
+    process: float
+    encode: float
+    send: float
+
+
+class StageReport(msgspec.Struct):
+    """One stage's part in a run. Messages are batches; bytes are of whole messages."""
+
+    messages_in: int
+    messages_out: int
+    bytes_in: int
+    bytes_out: int
+    #: Wall-clock time of the thread that serves the stream.
+    seconds: Seconds
+    #: CPU time of the same thread in the same phases.
+    cpu_seconds: Seconds
+    #: CPU time of the stage's whole process while its stream was open.
+    cpu_s: float
+    #: The most memory that the stage's process ever had resident.
+    peak_rss_bytes: int
+
+
+class Records(msgspec.Struct):
+    """Where the records went: ingested = rejected + filtered + passed."""
+
+    ingested: int
+    rejected: int
+    filtered: int
+    passed: int
+
+
+class RunReport(msgspec.Struct):
+    """The account of a whole run."""
+
+    workload: str
+    engine: str
+    batch_size: int
+    batches: int
+    records: Records
+    #: Rejections by reason.
+    rejections: dict[str, int]
+    #: From the first request to the published result; starting servers is apart.
+    elapsed_s: float
+    #: Ingested records per second of ``elapsed_s``.
+    throughput_per_s: float
+    #: Until every stage server was up and healthy.
+    startup_s: float
+    #: Batches that the orchestrator wrote to transform stages; 0 without gRPC.
+    stream_writes: int
+    #: 1 − processing CPU / CPU of all processes; 0 where there is one process only.
+    ipc_share: float
+    #: CPU of the process that drove the run, and its peak of resident memory.
+    cpu_s: float
+    peak_rss_bytes: int
+    stages: dict[str, StageReport]
+
+    def to_json(self) -> bytes:
+        """Return the report as indented JSON, ended by LF."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+_PHASES = ("wait", "decode", "process", "encode", "send")
+
+
+class StageAccount:
+    """What one stage has done so far in a run."""
+
+    def __init__(self) -> None:
+        self.messages_in = 0
+        self.messages_out = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._wall_ns = dict.fromkeys(_PHASES, 0)
+        self._cpu_ns = dict.fromkeys(_PHASES, 0)
+        self._process_total_cpu_ns = 0
+        self._peak_rss_bytes = 0
+
+    def message_in(self, size: int) -> None:
+        """Count a batch of ``size`` bytes that went to the stage."""
+        self.messages_in += 1
+        self.bytes_in += size
+
+    def message_out(self, size: int) -> None:
+        """Count a batch of ``size`` bytes that came from the stage."""
+        self.messages_out += 1
+        self.bytes_out += size
+
+    def spend(self, timing: Timing) -> None:
+        """Add what the stage says it spent."""
+        wall, cpu = self._wall_ns, self._cpu_ns
+        wall["wait"] += timing.wait_ns
+        wall["decode"] += timing.decode_ns
+        wall["process"] += timing.process_ns
+        wall["encode"] += timing.encode_ns
+        wall["send"] += timing.send_ns
+        cpu["wait"] += timing.wait_cpu_ns
+        cpu["decode"] += timing.decode_cpu_ns
+        cpu["process"] += timing.process_cpu_ns
+        cpu["encode"] += timing.encode_cpu_ns
+        cpu["send"] += timing.send_cpu_ns
+        self._process_total_cpu_ns += timing.process_total_cpu_ns
+        self._peak_rss_bytes = max(self._peak_rss_bytes, timing.peak_rss_bytes)
+
+    @property
+    def process_cpu_s(self) -> float:
+        """CPU seconds inside the stage function."""
+        return self._cpu_ns["process"] / 1e9
+
+    @property
+    def process_total_cpu_s(self) -> float:
+        """CPU seconds of the stage's whole process."""
+        return self._process_total_cpu_ns / 1e9
+
+    def report(self) -> StageReport:
+        """Return the account as it stands."""
+        return StageReport(
+            messages_in=self.messages_in,
+            messages_out=self.messages_out,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            seconds=_seconds(self._wall_ns),
+            cpu_seconds=_seconds(self._cpu_ns),
+            cpu_s=self.process_total_cpu_s,
+            peak_rss_bytes=self._peak_rss_bytes,
+        )
+
+
+class RejectionLog(Protocol):
+    """Takes the rejections of a run, by ascending record number."""
+
+    def add(self, stage: str, rejection: Rejection) -> None:
+        """Take one rejection and the name of the stage that made it."""
+
+
+class RejectsFile:
+    """The rejects file: one JSON object a line, by ascending record number."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a draft beside ``path``; raise SinkError where it can't be written."""
+        self.draft = Draft(path)
+
+    def add(self, stage: str, rejection: Rejection) -> None:
+        """Write one line."""
+        row: dict[str, int | str] = {
+            "record": rejection.record,
+            "stage": stage,
+            "reason": rejection.reason,
+        }
+        if rejection.field:
+            row["field"] = rejection.field
+        self.draft.write(msgspec.json.encode(row) + b"\n")
+
+
+class RunAccount:
+    """What has happened to the records of a run so far, whatever the engine."""
+
+    def __init__(
+        self, stage_names: Iterable[str], rejection_log: RejectionLog | None = None
+    ) -> None:
+        self.stages = {name: StageAccount() for name in stage_names}
+        self.batches = 0
+        self.ingested = 0
+        self.filtered = 0
+        self.passed = 0
+        self.rejections: Counter[str] = Counter()
+        self._rejection_log = rejection_log
+
+    def ingest(self, records: int) -> None:
+        """Count a batch that came from the source."""
+        self.batches += 1
+        self.ingested += records
+
+    def settle(
+        self,
+        passed: int,
+        filtered: int,
+        rejections: Iterable[tuple[str, Rejection]],
+    ) -> None:
+        """Count a batch that went all the way, and log what was refused of it.
+
+        ``rejections`` are pairs of stage name and rejection, in any order. Call this
+        in the order of the batches.
+        """
+        self.passed += passed
+        self.filtered += filtered
+        for stage, rejection in sorted(rejections, key=lambda pair: pair[1].record):
+            self.rejections[rejection.reason] += 1
+            if self._rejection_log is not None:
+                self._rejection_log.add(stage, rejection)
+
+    @property
+    def settled(self) -> int:
+        """Records whose fate is known."""
+        return self.passed + self.filtered + self.rejections.total()
+
+    def check_conservation(self) -> None:
+        """Raise ConservationError unless ingested = rejected + filtered + passed."""
+        if self.ingested != self.settled:
+            raise ConservationError(
+                f"{self.ingested} records were ingested, but "
+                f"{self.rejections.total()} rejected + {self.filtered} filtered + "
+                f"{self.passed} passed are {self.settled}; nothing was published"
+            )
+
+    def report(
+        self,
+        *,
+        workload: str,
+        engine: str,
+        batch_size: int,
+        elapsed_s: float,
+        startup_s: float,
+        cpu_s: float,
+        one_process: bool,
+    ) -> RunReport:
+        """Return the run report; ``cpu_s`` is of the process that drove the run."""
+        transforms = [
+            stage for name, stage in self.stages.items() if name not in (INGEST, SINK)
+        ]
+        return RunReport(
+            workload=workload,
+            engine=engine,
+            batch_size=batch_size,
+            batches=self.batches,
+            records=Records(
+                ingested=self.ingested,
+                rejected=self.rejections.total(),
+                filtered=self.filtered,
+                passed=self.passed,
+            ),
+            rejections=dict(sorted(self.rejections.items())),
+            elapsed_s=elapsed_s,
+            throughput_per_s=self.ingested / elapsed_s if elapsed_s > 0 else 0.0,
+            startup_s=startup_s,
+            stream_writes=sum(stage.messages_in for stage in transforms),
+            ipc_share=0.0 if one_process else self._ipc_share(cpu_s),
+            cpu_s=cpu_s,
+            peak_rss_bytes=peak_rss_bytes(),
+            stages={name: stage.report() for name, stage in self.stages.items()},
+        )
+
+    def _ipc_share(self, driver_cpu_s: float) -> float:
+        stages = self.stages.values()
+        total = driver_cpu_s + sum(stage.process_total_cpu_s for stage in stages)
+        processing = sum(stage.process_cpu_s for stage in stages)
+        return max(0.0, 1 - processing / total) if total > 0 else 0.0
+
+
+def _seconds(nanoseconds: Mapping[str, int]) -> Seconds:
+    return Seconds(**{phase: ns / 1e9 for phase, ns in nanoseconds.items()})

@@ -1,0 +1,1 @@
+"""Everything that knows gRPC: servers, channels, and the processes behind them."""

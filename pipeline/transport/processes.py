@@ -1,0 +1,214 @@
+"""Stage servers as processes of their own: start, wait until ready, stop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Literal, Self
+
+from pipeline.errors import StageError, one_line
+from pipeline.transport.tuning import tune
+
+Transport = Literal["unix", "tcp"]
+
+# A server without open streams stops in milliseconds.
+_STOP_S = 5.0
+
+
+class ServerProcess:
+    """A stage server that this process has started and will stop."""
+
+    def __init__(self, stage: str, command: Sequence[str], log: Path) -> None:
+        """Start ``command``; its standard error goes to the file ``log``.
+
+        Raises StageError where it can't be started.
+        """
+        self.stage = stage
+        self._log = log
+        # The server stops when the write end closes, however this process ends.
+        lifeline, self._lifeline = os.pipe()
+        environment = dict(os.environ)
+        tune(environment)
+        reads_terminal = "--stdin" in command and sys.stdin.isatty()
+        try:
+            with log.open("wb") as stderr:
+                self._process = subprocess.Popen(  # noqa: S603 - our own command
+                    [*command, "--lifeline", str(lifeline)],
+                    stdin=None if "--stdin" in command else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    pass_fds=(lifeline,),
+                    env=environment,
+                    # Ctrl-C in the terminal is for the orchestrator, not its servers;
+                    # but only the group in the foreground may read the terminal.
+                    process_group=None if reads_terminal else 0,
+                )
+        except OSError as error:
+            os.close(self._lifeline)
+            raise StageError(f"stage {stage} can't be started: {one_line(error)}") from error
+        finally:
+            os.close(lifeline)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def wait_ready(self, deadline: float) -> str:
+        """Wait for the handshake and return the address that it names.
+
+        ``deadline`` is a time of the monotonic clock. Raises StageError where the
+        server dies, says something else, or says nothing by then.
+        """
+        line = self._read_line(deadline)
+        try:
+            return str(json.loads(line)["address"])
+        except (ValueError, KeyError, TypeError):
+            pass
+        if not line:
+            raise StageError(f"stage {self.stage} did not start: {self.obituary()}")
+        raise StageError(
+            f"stage {self.stage} did not start: it printed {line[:100]!r}, not one line "
+            f"of JSON with its address"
+        )
+
+    def _read_line(self, deadline: float) -> bytes:
+        pipe = self._pipe
+        line = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise StageError(
+                        f"stage {self.stage} did not start in time: it has not said "
+                        f"where it listens"
+                    )
+                data = os.read(pipe.fileno(), 4096)
+                if not data:
+                    break
+                line += data
+        return line
+
+    @property
+    def _pipe(self) -> IO[bytes]:
+        assert self._process.stdout is not None, "started with stdout=PIPE"
+        return self._process.stdout
+
+    def obituary(self) -> str:
+        """Say in one line how the process ended and what it logged last."""
+        try:
+            # A connection breaks a moment before the process can be waited for.
+            status = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "its process still runs"
+        how = (
+            f"ended by {signal.Signals(-status).name}"
+            if status < 0
+            else f"ended with exit code {status}"
+        )
+        lines = self._log.read_text(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{how}; it last said: {last}" if last else how
+
+    def stop(self) -> None:
+        """Ask the process to stop."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def reap(self, deadline: float) -> None:
+        """Wait until the process is gone; from ``deadline`` on, by force."""
+        try:
+            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._pipe.close()
+        os.close(self._lifeline)
+
+
+class StageServers:
+    """The stage servers of one run or more, started together and stopped together."""
+
+    def __init__(
+        self,
+        workload: str,
+        stages: Sequence[str],
+        *,
+        transport: Transport = "unix",
+        folders: Mapping[str, Sequence[Path]] | None = None,
+        standard_input: bool = False,
+        start_timeout_s: float = 30.0,
+    ) -> None:
+        """Start a server for each of ``stages`` and wait until all are ready.
+
+        ``folders`` are those that ingest and sink may touch. Raises StageError, with
+        nothing left running, where one does not start.
+        """
+        # Not below TMPDIR's own depth: a socket's path has at most 107 bytes.
+        self._home = Path(tempfile.mkdtemp(prefix="pipeline-"))
+        self.processes: dict[str, ServerProcess] = {}
+        #: Where each stage listens.
+        self.addresses: dict[str, str] = {}
+        try:
+            for stage in stages:
+                command = _command(workload, stage)
+                socket_path = self._home / f"{stage}.sock"
+                command += [
+                    "--bind",
+                    f"unix:{socket_path}" if transport == "unix" else "127.0.0.1:0",
+                ]
+                for folder in (folders or {}).get(stage, ()):
+                    command += ["--folder", str(folder)]
+                if standard_input and stage == "ingest":
+                    command.append("--stdin")
+                self.processes[stage] = ServerProcess(
+                    stage, command, self._home / f"{stage}.log"
+                )
+            deadline = time.monotonic() + start_timeout_s
+            for stage, process in self.processes.items():
+                self.addresses[stage] = process.wait_ready(deadline)
+        except BaseException:
+            self.stop()
+            raise
+
+    def obituary(self, stage: str) -> str:
+        """Say what became of the server of ``stage``; nothing if it is not ours."""
+        process = self.processes.get(stage)
+        return process.obituary() if process is not None else ""
+
+    def stop(self) -> None:
+        """Stop every server and wait until it is gone."""
+        for process in self.processes.values():
+            process.stop()
+        deadline = time.monotonic() + _STOP_S
+        for process in self.processes.values():
+            process.reap(deadline)
+        self.processes.clear()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _command(workload: str, stage: str) -> list[str]:
+    # -P: a folder or file named pipeline where the user stands is not this package.
+    return [sys.executable, "-P", "-m", "pipeline", "serve", stage, "--workload", workload]

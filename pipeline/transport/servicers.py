@@ -1,0 +1,218 @@
+"""The servicers: each wraps one part of a workload and knows nothing of its payload.
+
+They are ordinary gRPC servicers over `Batch` messages, so a server can host them and
+grpcio-testing can drive them without a socket. Every error that a client should see
+ends the call with a status and one line of details; what else happened is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.message import Message
+
+from pipeline.batching import BatchLimits
+from pipeline.clock import Lap, ProcessClock, Stopwatch, peak_rss_bytes
+from pipeline.errors import (
+    ConservationError,
+    PipelineError,
+    SinkError,
+    SourceError,
+    UsageError,
+    one_line,
+)
+from pipeline.result import ResultWriter
+from pipeline.stage import Output, Stage, Workload
+from pipeline.transport.folders import ServedFolders
+from pipeline.transport.wire import TIMING_KEY, PayloadError, pack, unpack
+from pipeline.v1.pipeline_pb2 import (
+    Batch,
+    ReadRequest,
+    Timing,
+    WriteRequest,
+    WriteSummary,
+)
+
+_log = logging.getLogger(__name__)
+
+_NO_TIME = Lap(0, 0)
+
+
+class StageServicer:
+    """Serves a transform stage: ``rpc Process(stream Batch) returns (stream Batch)``."""
+
+    def __init__(self, stage: Stage[Any, Any]) -> None:
+        self._stage = stage
+
+    def Process(  # noqa: N802 - named by the contract
+        self, requests: Iterator[Batch], context: grpc.ServicerContext
+    ) -> Iterator[Batch]:
+        """Answer each batch with one batch of the same number."""
+        stage = self._stage
+        cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
+        for request in requests:
+            wait = watch.lap()
+            try:
+                message = unpack(request.payload, stage.takes)
+                decode = watch.lap()
+                output = stage.function(message)
+            except Exception as error:
+                _fail(context, f"batch {request.number}", error)
+            process = watch.lap()
+            reply = _batch(request.number, output)
+            encode = watch.lap()
+            _time(reply.timing, wait, decode, process, encode, send)
+            reply.timing.process_total_cpu_ns = cpu.lap()
+            yield reply
+            send = watch.lap()
+        _send_last_timing(context, cpu, wait=watch.lap(), send=send)
+
+
+class IngestServicer:
+    """Serves a source: ``rpc Read(ReadRequest) returns (stream Batch)``."""
+
+    def __init__(self, workload: Workload, folders: ServedFolders) -> None:
+        self._workload = workload
+        self._folders = folders
+
+    def Read(  # noqa: N802 - named by the contract
+        self, request: ReadRequest, context: grpc.ServicerContext
+    ) -> Iterator[Batch]:
+        """Send what the request names as batches numbered from 0."""
+        cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
+        inputs = self._folders.inputs(context.is_active)
+        try:
+            spec = unpack(request.source, self._workload.source_spec)
+            limits = BatchLimits(request.batch_records, request.batch_bytes)
+            outputs = self._workload.source(spec, limits, request.max_records, inputs)
+            for number, output in enumerate(outputs):
+                wait, process = _split(watch.lap(), inputs.take_waited_ns())
+                batch = _batch(number, output)
+                encode = watch.lap()
+                _time(batch.timing, wait, _NO_TIME, process, encode, send)
+                batch.timing.process_total_cpu_ns = cpu.lap()
+                yield batch
+                send = watch.lap()
+        except Exception as error:
+            _fail(context, "request", error)
+        _send_last_timing(context, cpu, wait=watch.lap(), send=send)
+
+
+class SinkServicer:
+    """Serves the end of a run: ``rpc Write(stream WriteRequest) returns (WriteSummary)``."""
+
+    def __init__(self, workload: Workload, folders: ServedFolders) -> None:
+        self._workload = workload
+        self._folders = folders
+
+    def Write(  # noqa: N802 - named by the contract
+        self, requests: Iterator[WriteRequest], context: grpc.ServicerContext
+    ) -> WriteSummary:
+        """Fold the batches into the target and publish it on the commit."""
+        try:
+            return self._write(requests)
+        except Exception as error:
+            _fail(context, "request", error)
+
+    def _write(self, requests: Iterator[WriteRequest]) -> WriteSummary:
+        cpu, watch, account = ProcessClock(), Stopwatch(), Timing()
+        first = next(requests, None)
+        if first is None or first.WhichOneof("step") != "target":
+            raise PayloadError("takes a target first")
+        with self._folders.draft(first.target.path) as draft:
+            writer = ResultWriter(self._workload.new_result(), draft)
+            for request in requests:
+                wait = watch.lap()
+                step = request.WhichOneof("step")
+                if step == "commit":
+                    commit = request.commit
+                    size = writer.commit(commit.batches, commit.records)
+                    _spend(account, wait, _NO_TIME, watch.lap())
+                    account.process_total_cpu_ns = cpu.lap()
+                    account.peak_rss_bytes = peak_rss_bytes()
+                    return WriteSummary(
+                        batches=writer.batches,
+                        records=writer.records,
+                        result_bytes=size,
+                        timing=account,
+                    )
+                batch = request.batch
+                if step != "batch" or batch.number != writer.batches:
+                    was_sent = f"batch {batch.number}" if step == "batch" else step
+                    raise PayloadError(
+                        f"takes batch {writer.batches} next, was sent {was_sent}"
+                    )
+                message = unpack(batch.payload, self._workload.result_takes)
+                decode = watch.lap()
+                writer.add(message)
+                _spend(account, wait, decode, watch.lap())
+        raise PayloadError("was sent no commit, so nothing was published")
+
+
+def _batch(number: int, output: Output[Message]) -> Batch:
+    batch = Batch(
+        number=number,
+        records=output.records,
+        filtered=output.filtered,
+        rejections=output.rejections,
+    )
+    pack(output.message, into=batch.payload)
+    return batch
+
+
+def _split(lap: Lap, waited_ns: int) -> tuple[Lap, Lap]:
+    """Split a lap into waiting for input and the rest."""
+    return Lap(waited_ns, 0), Lap(lap.wall - waited_ns, lap.cpu)
+
+
+def _time(
+    timing: Timing, wait: Lap, decode: Lap, process: Lap, encode: Lap, send: Lap
+) -> None:
+    timing.wait_ns, timing.wait_cpu_ns = wait
+    timing.decode_ns, timing.decode_cpu_ns = decode
+    timing.process_ns, timing.process_cpu_ns = process
+    timing.encode_ns, timing.encode_cpu_ns = encode
+    timing.send_ns, timing.send_cpu_ns = send
+
+
+def _spend(account: Timing, wait: Lap, decode: Lap, process: Lap) -> None:
+    account.wait_ns += wait.wall
+    account.wait_cpu_ns += wait.cpu
+    account.decode_ns += decode.wall
+    account.decode_cpu_ns += decode.cpu
+    account.process_ns += process.wall
+    account.process_cpu_ns += process.cpu
+
+
+def _send_last_timing(
+    context: grpc.ServicerContext, cpu: ProcessClock, wait: Lap, send: Lap
+) -> None:
+    timing = Timing(peak_rss_bytes=peak_rss_bytes())
+    _time(timing, wait, _NO_TIME, _NO_TIME, _NO_TIME, send)
+    timing.process_total_cpu_ns = cpu.lap()
+    context.set_trailing_metadata(((TIMING_KEY, timing.SerializeToString()),))
+
+
+def _fail(context: grpc.ServicerContext, where: str, error: Exception) -> NoReturn:
+    """End the call with the status that ``error`` stands for."""
+    if isinstance(error, grpc.RpcError):
+        raise error  # the client is gone; there is nobody to tell
+    if isinstance(error, PayloadError):
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{where}: {error}")
+    if isinstance(error, PipelineError):
+        context.abort(_STATUS.get(type(error), grpc.StatusCode.INTERNAL), str(error))
+    _log.error("%s failed", where, exc_info=error)
+    context.abort(
+        grpc.StatusCode.INTERNAL, f"{where}: {type(error).__name__}: {one_line(error)}"
+    )
+
+
+_STATUS = {
+    UsageError: grpc.StatusCode.INVALID_ARGUMENT,
+    SourceError: grpc.StatusCode.FAILED_PRECONDITION,
+    SinkError: grpc.StatusCode.FAILED_PRECONDITION,
+    ConservationError: grpc.StatusCode.DATA_LOSS,
+}

@@ -1,0 +1,1 @@
+"""Generated from proto/pipeline/v1 by tox -e generate; not edited by hand."""

@@ -1,0 +1,72 @@
+"""Count, exact sum and average by type: a commutative monoid over Totals.
+
+The zero is ``Totals()``, ``aggregate`` is the update of zero by one message,
+``TotalsByType`` merges and finishes.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from pipeline.stage import Output
+from pipeline.v1.events_pb2 import Amounts, EventType, Total, Totals
+
+
+def aggregate(amounts: Amounts) -> Output[Totals]:
+    """Count and sum the values of each type."""
+    kind = np.array(amounts.type, dtype=np.int32)
+    value = np.array(amounts.value, dtype=np.int64)
+    totals = []
+    for event_type in np.unique(kind).tolist():
+        # Python's integers, because 64 bits hold the sum of only 1,024 values.
+        values = value[kind == event_type].tolist()
+        totals.append(
+            Total(type=event_type, count=len(values), sum=to_bytes(sum(values)))
+        )
+    return Output(Totals(totals=totals), records=len(kind))
+
+
+class TotalsByType:
+    """Merges Totals in any order and grouping; its result is one JSON line a type."""
+
+    def __init__(self) -> None:
+        self._totals: dict[EventType, tuple[int, int]] = {}
+
+    @property
+    def records(self) -> int:
+        """Events counted so far."""
+        return sum(count for count, _ in self._totals.values())
+
+    def add(self, totals: Totals, /) -> bytes:
+        """Merge ``totals`` in; nothing can be written before the end."""
+        for total in totals.totals:
+            count, sum_ = self._totals.get(total.type, (0, 0))
+            self._totals[total.type] = (
+                count + total.count,
+                sum_ + int.from_bytes(total.sum, "big", signed=True),
+            )
+        return b""
+
+    def finish(self) -> bytes:
+        """Return the lines, sorted by key; the average is the exact quotient."""
+        rows = [
+            {"key": _key(event_type), "count": count, "sum": sum_, "avg": sum_ / count}
+            for event_type, (count, sum_) in self._totals.items()
+        ]
+        rows.sort(key=lambda row: str(row["key"]))
+        return b"".join(
+            json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in rows
+        )
+
+
+def to_bytes(number: int) -> bytes:
+    """Write ``number`` as two's complement, big-endian, in as few bytes as hold it."""
+    # ~number needs as many bits as number where that is negative.
+    bits = (number if number >= 0 else ~number).bit_length() + 1
+    return number.to_bytes((bits + 7) // 8, "big", signed=True)
+
+
+def _key(event_type: EventType) -> str:
+    return EventType.Name(event_type).removeprefix("EVENT_TYPE_").lower()

@@ -1,0 +1,297 @@
+"""Turns lines of JSON into events, or into rejections with a reason.
+
+Two readings of a line, which agree wherever the first accepts it: msgspec decodes
+straight into the fields and takes nearly every line; what it refuses is read again by
+`read_event`, which is slow, says why, and has the last word.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from calendar import monthrange
+from datetime import datetime
+from typing import Annotated, Any, Literal, NoReturn
+
+import msgspec
+
+from pipeline.stage import Output
+from pipeline.v1.events_pb2 import (
+    EVENT_TYPE_CLICK,
+    EVENT_TYPE_PURCHASE,
+    EVENT_TYPE_VIEW,
+    Events,
+    EventType,
+    Lines,
+)
+from pipeline.v1.pipeline_pb2 import Rejection
+
+#: The largest magnitude of a value: every integer up to it is a double too.
+MAX_VALUE = 2**53
+
+EVENT_TYPES: dict[str, EventType] = {
+    "click": EVENT_TYPE_CLICK,
+    "view": EVENT_TYPE_VIEW,
+    "purchase": EVENT_TYPE_PURCHASE,
+}
+
+#: Every reason for which a line is refused, in the order in which they are looked
+#: for: a line is refused for the first that holds.
+REASONS = (
+    "line_too_long",
+    "not_utf8",
+    "blank_line",
+    "malformed_json",
+    "not_an_object",
+    "missing_field",
+    "wrong_type",
+    "bad_timestamp",
+    "unknown_type",
+    "out_of_range",
+)
+
+_Int = Annotated[int, msgspec.Meta(ge=-MAX_VALUE, le=MAX_VALUE)]
+_Float = Annotated[float, msgspec.Meta(ge=-MAX_VALUE, le=MAX_VALUE)]
+
+
+class Event(msgspec.Struct, gc=False):
+    """The fields of a line; ``ts`` is not checked yet."""
+
+    ts: str
+    type: Literal["click", "view", "purchase"]
+    user: str
+    value: _Int | _Float
+
+
+class Refused(Exception):
+    """A line is not an event: one of REASONS, and the field if it is about one."""
+
+    def __init__(self, reason: str, field: str = "") -> None:
+        super().__init__(reason, field)
+        self.reason = reason
+        self.field = field
+
+
+_decode_line = msgspec.json.Decoder(Event).decode
+_Timestamps = list[Annotated[datetime, msgspec.Meta(tz=True)]]
+
+
+def parse(lines: Lines) -> Output[Events]:
+    """Read every line as an event or refuse it."""
+    texts = lines.text.split(b"\n")
+    del texts[-1]  # what follows the last LF: nothing
+    if lines.too_long or not _is_utf8(lines.text):
+        events, rejections = _parse_each(texts, lines)
+    else:
+        events, rejections = _parse_all(texts, lines)
+        if not _are_timestamps([event.ts for event in events]):
+            events, rejections = _parse_each(texts, lines)
+    values = [event.value for event in events]
+    if float in map(type, values):
+        values = list(map(int, values))
+    columns = Events(
+        ts=[event.ts for event in events],
+        type=[EVENT_TYPES[event.type] for event in events],
+        user=[event.user for event in events],
+        value=values,
+    )
+    return Output(columns, records=len(events), rejections=rejections)
+
+
+def _parse_all(
+    texts: list[bytes], lines: Lines
+) -> tuple[list[Event], list[Rejection]]:
+    """Read lines that are UTF-8 and not too long; timestamps are left to check."""
+    events: list[Event] = []
+    rejections: list[Rejection] = []
+    append = events.append
+    rest = iter(texts)
+    while True:
+        try:
+            # One try around the loop, not in it: most batches never leave it.
+            for text in rest:
+                append(_decode_line(text))
+        except (msgspec.MsgspecError, RecursionError):
+            position = len(events) + len(rejections)
+            try:
+                append(read_event(texts[position]))
+            except Refused as refused:
+                rejections.append(_rejection(lines, position, refused))
+        else:
+            return events, rejections
+
+
+def _parse_each(
+    texts: list[bytes], lines: Lines
+) -> tuple[list[Event], list[Rejection]]:
+    """Read lines of which some may be anything."""
+    events: list[Event] = []
+    rejections: list[Rejection] = []
+    too_long = set(lines.too_long)
+    for position, text in enumerate(texts):
+        try:
+            if position in too_long:
+                raise Refused("line_too_long")
+            events.append(_parse_line(text))
+        except Refused as refused:
+            rejections.append(_rejection(lines, position, refused))
+    return events, rejections
+
+
+def _parse_line(text: bytes) -> Event:
+    if _is_utf8(text):
+        try:
+            event = _decode_line(text)
+        except (msgspec.MsgspecError, RecursionError):
+            pass
+        else:
+            if _are_timestamps([event.ts]):
+                return event
+    return read_event(text)
+
+
+def _rejection(lines: Lines, position: int, refused: Refused) -> Rejection:
+    return Rejection(
+        record=lines.first_record + position,
+        reason=refused.reason,
+        field=refused.field,
+    )
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _are_timestamps(texts: list[str]) -> bool:
+    """Say whether all are RFC 3339, in a way that is quick and may say no wrongly."""
+    try:
+        msgspec.convert(texts, _Timestamps)
+    except msgspec.ValidationError:
+        return False
+    # msgspec also takes an offset without its colon.
+    return all(text[-1] == "Z" or text[-3:-2] == ":" for text in texts)
+
+
+def read_event(line: bytes) -> Event:
+    """Read one line (without LF, not too long) as an event, or raise Refused.
+
+    This is the definition of the format.
+    """
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise Refused("not_utf8") from None
+    if not text.strip(" \t\r"):
+        raise Refused("blank_line")
+    try:
+        fields = _load_json(text)
+    except ValueError:
+        raise Refused("malformed_json") from None
+    if not isinstance(fields, dict):
+        raise Refused("not_an_object")
+    for name, types in (("ts", str), ("type", str), ("user", str), ("value", _NUMBER)):
+        if name not in fields:
+            raise Refused("missing_field", name)
+        field = fields[name]
+        if not isinstance(field, types) or isinstance(field, bool):
+            raise Refused("wrong_type", name)
+        if isinstance(field, str) and not _is_text(field):
+            raise Refused("wrong_type", name)
+    if not is_rfc3339(fields["ts"]):
+        raise Refused("bad_timestamp", "ts")
+    if fields["type"] not in EVENT_TYPES:
+        raise Refused("unknown_type", "type")
+    if not -MAX_VALUE <= fields["value"] <= MAX_VALUE:
+        raise Refused("out_of_range", "value")
+    return Event(fields["ts"], fields["type"], fields["user"], fields["value"])
+
+
+_NUMBER = (int, float)
+
+
+def _is_text(field: str) -> bool:
+    """Say whether ``field`` has no lone surrogate, which JSON can write as an escape."""
+    try:
+        field.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _load_json(text: str) -> Any:
+    """Decode strict JSON, or raise ValueError.
+
+    How deep JSON may nest depends on how much of the stack is in use, so a line that
+    does not fit here gets a stack of its own: the verdict is the same for every caller.
+    """
+    try:
+        return _strict_json.decode(text)
+    except RecursionError:
+        pass
+    outcome: list[Any] = []
+
+    def decode() -> None:
+        try:
+            outcome.append(_strict_json.decode(text))
+        except (RecursionError, ValueError):
+            pass
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    thread.join()
+    if not outcome:
+        raise ValueError("nested too deep")
+    return outcome[0]
+
+
+def _parse_int(digits: str) -> float:
+    # Python refuses to convert thousands of digits; this is out of range long before.
+    if len(digits) < 20:
+        return int(digits)
+    return -math.inf if digits[0] == "-" else math.inf
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_strict_json = json.JSONDecoder(parse_int=_parse_int, parse_constant=_refuse_constant)
+
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))",
+    re.ASCII,
+)
+
+
+def is_rfc3339(text: str) -> bool:
+    """Say whether ``text`` is an RFC 3339 date-time.
+
+    A leap second is one only at 23:59:60 UTC; which days had one is not looked up.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return False
+    year, month, day, hour, minute, second, offset_hour, offset_minute = (
+        int(group or 0) for group in match.group(1, 2, 3, 4, 5, 6, 8, 9)
+    )
+    if not 1 <= month <= 12 or hour > 23 or minute > 59:
+        return False
+    if offset_hour > 23 or offset_minute > 59:
+        return False
+    # Year 0 is a leap year and 400 years after it are too, but calendar starts at 1.
+    if not 1 <= day <= monthrange(year or 400, month)[1]:
+        return False
+    if second == 60:
+        offset = offset_hour * 60 + offset_minute
+        local = hour * 60 + minute
+        utc = local + offset if match[7] == "-" else local - offset
+        return utc % (24 * 60) == 23 * 60 + 59
+    return second < 60

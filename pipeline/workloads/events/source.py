@@ -1,0 +1,52 @@
+"""Reads lines from a file or from standard input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.batching import BatchLimits, LineBatch, LineBatcher
+from pipeline.errors import SourceError, UsageError, one_line
+from pipeline.stage import Opener, Output
+from pipeline.v1.events_pb2 import Lines, LineSource
+
+DEFAULT_MAX_LINE_BYTES = 1024 * 1024
+
+_BLOCK_BYTES = 256 * 1024
+
+
+def line_source(
+    path: str | Path, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+) -> LineSource:
+    """Describe the lines of ``path``; "-" is standard input."""
+    return LineSource(path=str(path), max_line_bytes=max_line_bytes)
+
+
+def read_lines(
+    spec: LineSource, limits: BatchLimits, max_records: int, inputs: Opener
+) -> Iterator[Output[Lines]]:
+    """Yield the lines of ``spec.path`` as batches.
+
+    Raises SourceError where the file can't be read, UsageError for a line limit
+    below 1.
+    """
+    if spec.max_line_bytes < 1:
+        raise UsageError(f"line limit {spec.max_line_bytes}: must be 1 byte or more")
+    batcher = LineBatcher(limits, spec.max_line_bytes, max_records)
+    with inputs.open(spec.path) as file:
+        while not batcher.done:
+            try:
+                block = file.read(_BLOCK_BYTES)
+            except OSError as error:
+                raise SourceError(f"can't read {spec.path}: {one_line(error)}") from error
+            if not block:
+                break
+            yield from map(_output, batcher.feed(block))
+    yield from map(_output, batcher.finish())
+
+
+def _output(batch: LineBatch) -> Output[Lines]:
+    lines = Lines(
+        first_record=batch.first_record, text=batch.text, too_long=batch.too_long
+    )
+    return Output(lines, batch.records)

@@ -1,0 +1,1 @@
+"""What proves and measures a pipeline in pytest."""
