@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -44,7 +45,7 @@ class Draft:
         self.size += len(data)
 
     def seal(self) -> None:
-        """Bring the whole draft safely to disk, so that publishing it can hardly fail."""
+        """Bring the whole draft safely to disk; what is left is a rename."""
         if self._file.closed:
             return
         try:
@@ -65,10 +66,9 @@ class Draft:
 
     def discard(self) -> None:
         """Remove the draft if it is not published; do nothing the second time."""
-        try:
+        # What closing can't flush was to be thrown away.
+        with contextlib.suppress(OSError):
             self._file.close()
-        except OSError:
-            pass  # what it could not flush was to be thrown away
         self._draft.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:

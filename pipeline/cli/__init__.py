@@ -24,7 +24,7 @@ _INTERRUPTED = 130
 )
 @click.version_option(package_name="pytest-grpc-pipeline")
 def cli() -> None:
-    """Run a streaming pipeline split into gRPC stages, or as one process.
+    r"""Run a streaming pipeline split into gRPC stages, or as one process.
 
     \b
     Start with:
@@ -46,8 +46,9 @@ def main() -> NoReturn:
     except PipelineError as error:
         _end(str(error), error.exit_code)
     except click.ClickException as error:
-        where = f" (try '{error.ctx.command_path} --help')" if _context(error) else ""
-        _end(f"{error.format_message()}{where}", error.exit_code)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f" (try '{context.command_path} --help')" if context else ""
+        _end(f"{error.format_message()}{hint}", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _end("interrupted", _INTERRUPTED)
     except BrokenPipeError:
@@ -58,5 +59,5 @@ def main() -> NoReturn:
 
 
 def _end(message: str, exit_code: int) -> NoReturn:
-    print(f"pipeline: {message}", file=sys.stderr)
+    click.echo(f"pipeline: {message}", err=True)
     sys.exit(exit_code)

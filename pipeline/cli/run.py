@@ -105,7 +105,7 @@ def run(
     path = (
         input_
         if input_ == STANDARD_INPUT or INGEST in addresses
-        else os.path.abspath(input_)
+        else str(Path(input_).absolute())
     )
     with ExitStack() as stack:
         report_draft = stack.enter_context(Draft(report)) if report else None

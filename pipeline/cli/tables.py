@@ -64,15 +64,27 @@ def print_summary(report: RunReport, output: Path) -> None:
             f"IPC share {report.ipc_share:.0%}, {report.startup_s:.2f} s to start"
             if report.engine == "split"
             else "one process"
-        )
+        ),
+        soft_wrap=True,
     )
     console.print(_stage_table(report))
 
 
 def _stage_table(report: RunReport) -> Table:
-    table = Table(title="seconds by stage", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title="seconds by stage", title_justify="left", box=None, pad_edge=False
+    )
     table.add_column("stage")
-    for name in ("wait", "decode", "process", "encode", "send", "CPU", "MiB", "messages"):
+    for name in (
+        "wait",
+        "decode",
+        "process",
+        "encode",
+        "send",
+        "CPU",
+        "MiB",
+        "messages",
+    ):
         table.add_column(name, justify="right")
     for name, stage in report.stages.items():
         seconds = stage.seconds

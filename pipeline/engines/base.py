@@ -55,7 +55,7 @@ def check_not_empty(account: RunAccount) -> None:
 
 
 def check_counts(
-    stage: str, number: int, given: int, records: int, filtered: int, rejected: int
+    stage: str, number: int, *, given: int, records: int, filtered: int, rejected: int
 ) -> None:
     """Raise ContractError unless a stage accounts for all records of a batch."""
     if records + filtered + rejected != given:

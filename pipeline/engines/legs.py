@@ -85,8 +85,8 @@ class IngestLeg:
 
     async def receive(self) -> Transit | None:
         """Return the next batch; None at the end."""
-        raw = await _outcome(self._peer, self._call, self._call.read())
-        if raw is grpc.aio.EOF:
+        raw = await _read(self._peer, self._call)
+        if raw is None:
             await _spend_last_timing(self._peer, self._call)
             return None
         batch = Batch.FromString(raw)
@@ -129,8 +129,8 @@ class TransformLeg:
 
     async def receive(self) -> Transit | None:
         """Return the next batch that the stage has answered; None at the end."""
-        raw = await _outcome(self._peer, self._call, self._call.read())
-        if raw is grpc.aio.EOF:
+        raw = await _read(self._peer, self._call)
+        if raw is None:
             if self._in_flight:
                 raise await _failure(self._peer, self._call)
             await _spend_last_timing(self._peer, self._call)
@@ -160,10 +160,10 @@ class TransformLeg:
         check_counts(
             stage,
             asked.number,
-            asked.records,
-            reply.records,
-            reply.filtered,
-            len(reply.rejections),
+            given=asked.records,
+            records=reply.records,
+            filtered=reply.filtered,
+            rejected=len(reply.rejections),
         )
         return transit
 
@@ -211,6 +211,16 @@ class SinkLeg:
         return len(raw)
 
 
+async def _read(
+    peer: Peer,
+    call: grpc.aio.UnaryStreamCall[ReadRequest, bytes]
+    | grpc.aio.StreamStreamCall[bytes, bytes],
+) -> bytes | None:
+    """Return the next message of ``call``; None at the end of the stream."""
+    message = await _outcome(peer, call, call.read())
+    return message if isinstance(message, bytes) else None
+
+
 async def _outcome(peer: Peer, call: grpc.aio.Call, operation: Awaitable[T]) -> T:
     """Await an operation of ``call``; raise what its end stands for if it has ended."""
     try:
@@ -230,9 +240,8 @@ async def _failure(peer: Peer, call: grpc.aio.Call) -> PipelineError:
     if code is grpc.StatusCode.DATA_LOSS:
         return ConservationError(details)
     if code is grpc.StatusCode.UNAVAILABLE:
-        return StageError(
-            f"stage {peer.stage} at {peer.address} is lost: {peer.obituary() or details}"
-        )
+        became = peer.obituary() or details
+        return StageError(f"stage {peer.stage} at {peer.address} is lost: {became}")
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return StageError(
             f"stage {peer.stage} at {peer.address}: what listens there is another stage"

@@ -65,12 +65,11 @@ def _pass_batches(
     for number, output in enumerate(outputs):
         laps.end(INGEST, waited_ns=inputs.take_waited_ns())
         account.ingest(output.records + output.filtered + len(output.rejections))
-        filtered = output.filtered
+        message, records, filtered = output.message, output.records, output.filtered
         rejections = [(INGEST, rejection) for rejection in output.rejections]
         for stage in workload.transforms:
-            given = output.records
             try:
-                output = stage.function(output.message)
+                made = stage.function(message)
             except Exception as error:
                 raise StageError(
                     f"stage {stage.name}: batch {number}: {type(error).__name__}: "
@@ -79,16 +78,17 @@ def _pass_batches(
             check_counts(
                 stage.name,
                 number,
-                given,
-                output.records,
-                output.filtered,
-                len(output.rejections),
+                given=records,
+                records=made.records,
+                filtered=made.filtered,
+                rejected=len(made.rejections),
             )
-            filtered += output.filtered
-            rejections += [(stage.name, rejection) for rejection in output.rejections]
+            message, records = made.message, made.records
+            filtered += made.filtered
+            rejections += [(stage.name, rejection) for rejection in made.rejections]
             laps.end(stage.name)
-        result.add(output.message)
-        account.settle(output.records, filtered, rejections)
+        result.add(message)
+        account.settle(records, filtered, rejections)
         laps.end(SINK)
         settings.on_progress(account.settled)
 

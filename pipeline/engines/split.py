@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -59,12 +58,12 @@ class SplitEngine:
         addresses: Mapping[str, str] | None = None,
         *,
         transport: Transport = "unix",
-        window: WindowLimits = WindowLimits(),
+        window: WindowLimits | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
         self._addresses = dict(addresses or {})
         self._transport: Transport = transport
-        self._window = window
+        self._window = window or WindowLimits()
         self._start_timeout_s = start_timeout_s
 
     def run(self, settings: RunSettings) -> RunReport:
@@ -140,22 +139,24 @@ class _Run:
                 await self._peer(name, stack) for name in settings.workload.stage_names
             ]
             await asyncio.gather(
-                *(check_health(peer.stage, peer.address, peer.channel) for peer in peers)
+                *(
+                    check_health(peer.stage, peer.address, peer.channel)
+                    for peer in peers
+                )
             )
             self.began, cpu = time.perf_counter(), ProcessClock()
 
             first, *middle, last = peers
+            ingest = IngestLeg(first, self._read_request(), self.account)
+            transforms = [TransformLeg(peer, self._window) for peer in middle]
             sink = SinkLeg(last, str(settings.output.absolute()), self._settle)
             await sink.open()
-            legs = [
-                IngestLeg(first, self._read_request(), self.account),
-                *(TransformLeg(peer, self._window) for peer in middle),
-                sink,
-            ]
+            upstreams: list[Upstream] = [ingest, *transforms]
+            downstreams: list[Downstream] = [*transforms, sink]
             try:
                 async with asyncio.TaskGroup() as relays:
-                    for upstream, downstream in pairwise(legs):
-                        relays.create_task(_relay(upstream, downstream))
+                    for legs in zip(upstreams, downstreams, strict=True):
+                        relays.create_task(_relay(*legs))
             except ExceptionGroup as group:
                 # The first failure is the cause; it made the other relays stop.
                 raise group.exceptions[0] from None

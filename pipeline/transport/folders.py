@@ -17,7 +17,9 @@ class ServedFolders:
     the first folder that has it.
     """
 
-    def __init__(self, folders: Sequence[Path], *, standard_input: bool = False) -> None:
+    def __init__(
+        self, folders: Sequence[Path], *, standard_input: bool = False
+    ) -> None:
         self._folders = [folder.resolve() for folder in folders]
         self._standard_input = standard_input
 

@@ -12,7 +12,7 @@ _TIMEOUT_S = 10.0
 
 
 async def check_health(stage: str, address: str, channel: grpc.aio.Channel) -> None:
-    """Return once the server at ``address`` says that it serves, or raise StageError."""
+    """Return if the server at ``address`` says that it serves; else StageError."""
     check = channel.unary_unary(
         _CHECK,
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

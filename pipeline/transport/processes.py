@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal, Self
+from typing import IO, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
 from pipeline.transport.tuning import tune
@@ -56,7 +56,9 @@ class ServerProcess:
                 )
         except OSError as error:
             os.close(self._lifeline)
-            raise StageError(f"stage {stage} can't be started: {one_line(error)}") from error
+            raise StageError(
+                f"stage {stage} can't be started: {one_line(error)}"
+            ) from error
         finally:
             os.close(lifeline)
 
@@ -79,8 +81,8 @@ class ServerProcess:
         if not line:
             raise StageError(f"stage {self.stage} did not start: {self.obituary()}")
         raise StageError(
-            f"stage {self.stage} did not start: it printed {line[:100]!r}, not one line "
-            f"of JSON with its address"
+            f"stage {self.stage} did not start: it printed {line[:100]!r}, not one "
+            f"line of JSON with its address"
         )
 
     def _read_line(self, deadline: float) -> bytes:
@@ -102,8 +104,7 @@ class ServerProcess:
 
     @property
     def _pipe(self) -> IO[bytes]:
-        assert self._process.stdout is not None, "started with stdout=PIPE"
-        return self._process.stdout
+        return cast("IO[bytes]", self._process.stdout)  # started with stdout=PIPE
 
     def obituary(self) -> str:
         """Say in one line how the process ended and what it logged last."""
@@ -211,4 +212,13 @@ class StageServers:
 
 def _command(workload: str, stage: str) -> list[str]:
     # -P: a folder or file named pipeline where the user stands is not this package.
-    return [sys.executable, "-P", "-m", "pipeline", "serve", stage, "--workload", workload]
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "pipeline",
+        "serve",
+        stage,
+        "--workload",
+        workload,
+    ]

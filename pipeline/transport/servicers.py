@@ -42,7 +42,7 @@ _NO_TIME = Lap(0, 0)
 
 
 class StageServicer:
-    """Serves a transform stage: ``rpc Process(stream Batch) returns (stream Batch)``."""
+    """Serves a transform stage: `Stage.Process` of the contract."""
 
     def __init__(self, stage: Stage[Any, Any]) -> None:
         self._stage = stage
@@ -72,7 +72,7 @@ class StageServicer:
 
 
 class IngestServicer:
-    """Serves a source: ``rpc Read(ReadRequest) returns (stream Batch)``."""
+    """Serves a source: `Ingest.Read` of the contract."""
 
     def __init__(self, workload: Workload, folders: ServedFolders) -> None:
         self._workload = workload
@@ -102,7 +102,7 @@ class IngestServicer:
 
 
 class SinkServicer:
-    """Serves the end of a run: ``rpc Write(stream WriteRequest) returns (WriteSummary)``."""
+    """Serves the end of a run: `Sink.Write` of the contract."""
 
     def __init__(self, workload: Workload, folders: ServedFolders) -> None:
         self._workload = workload

@@ -7,8 +7,7 @@ The zero is ``Totals()``, ``aggregate`` is the update of zero by one message,
 from __future__ import annotations
 
 import json
-
-import numpy as np
+from collections import defaultdict
 
 from pipeline.stage import Output
 from pipeline.v1.events_pb2 import Amounts, EventType, Total, Totals
@@ -16,16 +15,15 @@ from pipeline.v1.events_pb2 import Amounts, EventType, Total, Totals
 
 def aggregate(amounts: Amounts) -> Output[Totals]:
     """Count and sum the values of each type."""
-    kind = np.array(amounts.type, dtype=np.int32)
-    value = np.array(amounts.value, dtype=np.int64)
-    totals = []
-    for event_type in np.unique(kind).tolist():
+    values_by_type: defaultdict[EventType, list[int]] = defaultdict(list)
+    for type_, value in zip(amounts.type, amounts.value, strict=True):
+        values_by_type[type_].append(value)
+    totals = [
         # Python's integers, because 64 bits hold the sum of only 1,024 values.
-        values = value[kind == event_type].tolist()
-        totals.append(
-            Total(type=event_type, count=len(values), sum=to_bytes(sum(values)))
-        )
-    return Output(Totals(totals=totals), records=len(kind))
+        Total(type=type_, count=len(values), sum=to_bytes(sum(values)))
+        for type_, values in sorted(values_by_type.items())
+    ]
+    return Output(Totals(totals=totals), records=len(amounts.type))
 
 
 class TotalsByType:

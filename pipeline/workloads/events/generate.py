@@ -44,11 +44,16 @@ def generate_events(
         raise UsageError(f"users {users}: must be 1 or more")
     if not 0 <= malformed <= 1:
         raise UsageError(f"malformed {malformed}: must be a fraction from 0 to 1")
-    return _lines(events, Random(seed), users, distribution, malformed)
+    random = Random(seed)  # noqa: S311 - made up, not secret
+    return _lines(events, random, users, distribution, malformed)
 
 
 def _lines(
-    events: int, random: Random, users: int, distribution: Distribution, malformed: float
+    events: int,
+    random: Random,
+    users: int,
+    distribution: Distribution,
+    malformed: float,
 ) -> Iterator[bytes]:
     user_numbers = _USERS[distribution](random, users)
     spoilers = cycle(_SPOILERS)
@@ -114,5 +119,7 @@ _SPOILERS: tuple[Callable[[str], bytes], ...] = (
     lambda line: line.replace('"value":', '"value":"1","amount":').encode(),
     lambda line: line.replace("2026-01", "2026-13").encode(),
     lambda line: line.replace('"type":"', '"type":"re').encode(),
-    lambda line: line.replace('"value":', f'"value":{MAX_VALUE + 1},"amount":').encode(),
+    lambda line: line.replace(
+        '"value":', f'"value":{MAX_VALUE + 1},"amount":'
+    ).encode(),
 )

@@ -7,13 +7,15 @@ straight into the fields and takes nearly every line; what it refuses is read ag
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 import threading
 from calendar import monthrange
 from datetime import datetime
-from typing import Annotated, Any, Literal, NoReturn
+from types import UnionType
+from typing import Annotated, Any, Literal, NoReturn, cast
 
 import msgspec
 
@@ -65,7 +67,7 @@ class Event(msgspec.Struct, gc=False):
     value: _Int | _Float
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it is about a line, and no error of ours
     """A line is not an event: one of REASONS, and the field if it is about one."""
 
     def __init__(self, reason: str, field: str = "") -> None:
@@ -86,23 +88,23 @@ def parse(lines: Lines) -> Output[Events]:
         events, rejections = _parse_each(texts, lines)
     else:
         events, rejections = _parse_all(texts, lines)
-        if not _are_timestamps([event.ts for event in events]):
-            events, rejections = _parse_each(texts, lines)
+    timestamps = [event.ts for event in events]
+    if not _are_timestamps(timestamps):
+        events, rejections = _parse_each(texts, lines)
+        timestamps = [event.ts for event in events]
     values = [event.value for event in events]
     if float in map(type, values):
-        values = list(map(int, values))
+        values = [int(value) for value in values]
     columns = Events(
-        ts=[event.ts for event in events],
+        ts=timestamps,
         type=[EVENT_TYPES[event.type] for event in events],
         user=[event.user for event in events],
-        value=values,
+        value=cast("list[int]", values),
     )
     return Output(columns, records=len(events), rejections=rejections)
 
 
-def _parse_all(
-    texts: list[bytes], lines: Lines
-) -> tuple[list[Event], list[Rejection]]:
+def _parse_all(texts: list[bytes], lines: Lines) -> tuple[list[Event], list[Rejection]]:
     """Read lines that are UTF-8 and not too long; timestamps are left to check."""
     events: list[Event] = []
     rejections: list[Rejection] = []
@@ -131,9 +133,11 @@ def _parse_each(
     rejections: list[Rejection] = []
     too_long = set(lines.too_long)
     for position, text in enumerate(texts):
+        if position in too_long:
+            too_long_line = Refused("line_too_long")
+            rejections.append(_rejection(lines, position, too_long_line))
+            continue
         try:
-            if position in too_long:
-                raise Refused("line_too_long")
             events.append(_parse_line(text))
         except Refused as refused:
             rejections.append(_rejection(lines, position, refused))
@@ -177,7 +181,7 @@ def _are_timestamps(texts: list[str]) -> bool:
     except msgspec.ValidationError:
         return False
     # msgspec also takes an offset without its colon.
-    return all(text[-1] == "Z" or text[-3:-2] == ":" for text in texts)
+    return not [text for text in texts if text[-1] != "Z" and text[-3] != ":"]
 
 
 def read_event(line: bytes) -> Event:
@@ -185,6 +189,25 @@ def read_event(line: bytes) -> Event:
 
     This is the definition of the format.
     """
+    fields = _read_object(line)
+    for name, type_ in _FIELDS:
+        if name not in fields:
+            raise Refused("missing_field", name)
+        if not _is_a(type_, fields[name]):
+            raise Refused("wrong_type", name)
+    if not is_rfc3339(fields["ts"]):
+        raise Refused("bad_timestamp", "ts")
+    if fields["type"] not in EVENT_TYPES:
+        raise Refused("unknown_type", "type")
+    if not -MAX_VALUE <= fields["value"] <= MAX_VALUE:
+        raise Refused("out_of_range", "value")
+    return Event(**{name: fields[name] for name, _ in _FIELDS})
+
+
+_FIELDS = (("ts", str), ("type", str), ("user", str), ("value", int | float))
+
+
+def _read_object(line: bytes) -> dict[str, Any]:
     try:
         text = line.decode()
     except UnicodeDecodeError:
@@ -197,28 +220,17 @@ def read_event(line: bytes) -> Event:
         raise Refused("malformed_json") from None
     if not isinstance(fields, dict):
         raise Refused("not_an_object")
-    for name, types in (("ts", str), ("type", str), ("user", str), ("value", _NUMBER)):
-        if name not in fields:
-            raise Refused("missing_field", name)
-        field = fields[name]
-        if not isinstance(field, types) or isinstance(field, bool):
-            raise Refused("wrong_type", name)
-        if isinstance(field, str) and not _is_text(field):
-            raise Refused("wrong_type", name)
-    if not is_rfc3339(fields["ts"]):
-        raise Refused("bad_timestamp", "ts")
-    if fields["type"] not in EVENT_TYPES:
-        raise Refused("unknown_type", "type")
-    if not -MAX_VALUE <= fields["value"] <= MAX_VALUE:
-        raise Refused("out_of_range", "value")
-    return Event(fields["ts"], fields["type"], fields["user"], fields["value"])
+    return fields
 
 
-_NUMBER = (int, float)
+def _is_a(type_: type | UnionType, field: object) -> bool:
+    if isinstance(field, bool) or not isinstance(field, type_):
+        return False
+    return not isinstance(field, str) or _is_text(field)
 
 
 def _is_text(field: str) -> bool:
-    """Say whether ``field`` has no lone surrogate, which JSON can write as an escape."""
+    """Say whether ``field`` has no lone surrogate; JSON can escape even those."""
     try:
         field.encode()
     except UnicodeEncodeError:
@@ -239,10 +251,8 @@ def _load_json(text: str) -> Any:
     outcome: list[Any] = []
 
     def decode() -> None:
-        try:
+        with contextlib.suppress(RecursionError, ValueError):
             outcome.append(_strict_json.decode(text))
-        except (RecursionError, ValueError):
-            pass
 
     thread = threading.Thread(target=decode)
     thread.start()
@@ -266,7 +276,8 @@ def _refuse_constant(name: str) -> NoReturn:
 _strict_json = json.JSONDecoder(parse_int=_parse_int, parse_constant=_refuse_constant)
 
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))",
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?"
+    r"(?:[Zz]|([+-])(\d\d):(\d\d))",
     re.ASCII,
 )
 

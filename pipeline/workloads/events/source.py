@@ -38,7 +38,9 @@ def read_lines(
             try:
                 block = file.read(_BLOCK_BYTES)
             except OSError as error:
-                raise SourceError(f"can't read {spec.path}: {one_line(error)}") from error
+                raise SourceError(
+                    f"can't read {spec.path}: {one_line(error)}"
+                ) from error
             if not block:
                 break
             yield from map(_output, batcher.feed(block))
