@@ -1,1 +1,17 @@
 """Configuration of this project's own tests."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+from pipeline.transport.tuning import tune
+
+# Before anything imports gRPC, as the command line does it.
+tune(os.environ)
+
+# What a run of the tests finds must not depend on the day: the same examples each
+# time, and no deadline on a shared machine.
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.load_profile("default")

@@ -66,7 +66,7 @@ def _lines(
             f',"type":"{_TYPES[bits % 3]}"'
             f',"user":"user-{next(user_numbers):05d}"'
             f',"value":{(bits >> 8) % _VALUES}'
-            f',"metadata":{{"page":{100 + (bits >> 32) % 900},"tab":{bits >> 63}}}}}'
+            f',"metadata":{{"page":{100 + (bits >> 32) % 900},"scroll":{bits >> 63}}}}}'
         )
         if malformed and random.random() < malformed:
             yield spoil(line) + b"\n"

@@ -1,0 +1,192 @@
+"""Cutting bytes into batches of lines, whatever the blocks in which they come."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.batching import BatchLimits, LineBatch, LineBatcher
+from pipeline.errors import UsageError
+
+NO_LIMIT = 1 << 40
+
+#: Streams with every kind of line end, and lines of few sizes so that limits matter.
+streams = st.lists(
+    st.sampled_from([b"", b"a", b"bb", b"cccc", b"dddddddd", b"\r", b"e\rf"]).flatmap(
+        lambda line: st.sampled_from([line + b"\n", line + b"\r\n"])
+    ),
+    max_size=30,
+).map(b"".join)
+tails = st.sampled_from([b"", b"tail", b"tail\r", b"\r"])
+
+
+def cut(
+    stream: bytes,
+    blocks: list[int] | None = None,
+    *,
+    records: int = 1000,
+    size: int = NO_LIMIT,
+    max_line: int = 1 << 20,
+    max_records: int = 0,
+) -> list[LineBatch]:
+    """Feed ``stream`` in blocks of the given sizes (the rest in one) and collect."""
+    batcher = LineBatcher(BatchLimits(records, size), max_line, max_records)
+    edges = [0, *accumulate(blocks or []), len(stream)]
+    batches = []
+    for start, end in pairwise(edges):
+        batches += batcher.feed(stream[start:end] if start < end else b"")
+    return batches + list(batcher.finish())
+
+
+def lines_of(stream: bytes) -> list[bytes]:
+    """Return the lines of a stream, as the definition has it."""
+    lines = stream.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    return lines
+
+
+@given(streams, tails, st.integers(1, 7))
+def test_batches_put_together_are_the_stream(
+    stream: bytes, tail: bytes, records: int
+) -> None:
+    """No line is lost, doubled or moved, and the last one is ended by LF."""
+    batches = cut(stream + tail, records=records)
+
+    text = b"".join(batch.text for batch in batches)
+    assert text == b"".join(line + b"\n" for line in lines_of(stream + tail))
+
+
+@given(streams, tails, st.integers(1, 7))
+def test_every_batch_but_the_last_is_full(
+    stream: bytes, tail: bytes, records: int
+) -> None:
+    """There are exactly ceil(records / batch size) batches."""
+    batches = cut(stream + tail, records=records)
+
+    sizes = [batch.records for batch in batches]
+    whole, rest = divmod(len(lines_of(stream + tail)), records)
+    assert sizes == [records] * whole + [rest] * (rest > 0)
+
+
+@given(streams, tails, st.integers(1, 7))
+def test_batches_say_which_records_they_hold(
+    stream: bytes, tail: bytes, records: int
+) -> None:
+    """Each starts where the one before ended, from 1, and has as many LF as records."""
+    next_record = 1
+    for batch in cut(stream + tail, records=records):
+        assert batch.first_record == next_record
+        assert batch.text.count(b"\n") == batch.records
+        next_record += batch.records
+
+
+@given(
+    streams,
+    tails,
+    st.lists(st.integers(0, 9), max_size=40),
+    st.integers(1, 7),
+    st.integers(1, 20),
+    st.integers(1, 9),
+    st.integers(0, 9),
+)
+def test_the_blocks_make_no_difference(
+    stream: bytes,
+    tail: bytes,
+    blocks: list[int],
+    records: int,
+    size: int,
+    max_line: int,
+    max_records: int,
+) -> None:
+    """A stream read byte by byte or in one gives the same batches, under all limits."""
+    stream += tail
+    total = 0
+    fitting = [block for block in blocks if (total := total + block) <= len(stream)]
+    limits = {
+        "records": records,
+        "size": size,
+        "max_line": max_line,
+        "max_records": max_records,
+    }
+
+    assert cut(stream, fitting, **limits) == cut(stream, **limits)
+
+
+@given(streams, tails, st.integers(1, 12))
+def test_a_batch_holds_no_more_bytes_than_its_limit(
+    stream: bytes, tail: bytes, size: int
+) -> None:
+    """Only a single line over the limit makes a batch over it, and no room is wasted."""
+    batches = cut(stream + tail, size=size)
+
+    for batch in batches:
+        assert len(batch.text) <= size or batch.records == 1
+    for batch, following in pairwise(batches):
+        first_line = following.text.index(b"\n") + 1
+        assert len(batch.text) + first_line > size
+
+
+@given(streams, tails, st.integers(1, 9))
+def test_long_lines_are_emptied_and_named(
+    stream: bytes, tail: bytes, max_line: int
+) -> None:
+    """A line is too long by its content, without its line end; the others are whole."""
+    (batch,) = cut(b"x\n" + stream + tail, max_line=max_line)
+    lines = lines_of(b"x\n" + stream + tail)
+
+    too_long = [
+        position
+        for position, line in enumerate(lines)
+        if len(line.removesuffix(b"\r")) > max_line
+    ]
+    for position in too_long:
+        lines[position] = b""
+    assert batch.too_long == too_long
+    assert batch.text == b"".join(line + b"\n" for line in lines)
+
+
+def test_a_line_without_end_is_not_held_in_memory() -> None:
+    """Of an endless line no more is kept than the limit, and it is one record."""
+    batcher = LineBatcher(BatchLimits(), max_line_bytes=10)
+
+    held = []
+    for _ in range(100):
+        assert list(batcher.feed(b"x" * 7)) == []
+        held.append(len(batcher._partial))
+
+    assert max(held) <= 11
+    (batch,) = batcher.finish()
+    assert (batch.records, batch.text, batch.too_long) == (1, b"\n", [0])
+
+
+@given(streams, tails, st.integers(1, 5), st.integers(1, 12))
+def test_no_more_records_are_taken_than_asked_for(
+    stream: bytes, tail: bytes, records: int, max_records: int
+) -> None:
+    """With a maximum, the batches hold the first records of the stream."""
+    batches = cut(stream + tail, records=records, max_records=max_records)
+
+    text = b"".join(batch.text for batch in batches)
+    assert lines_of(text) == lines_of(stream + tail)[:max_records]
+
+
+def test_the_batcher_says_when_it_needs_no_more() -> None:
+    """``done`` turns true with the last record that is wanted, not before."""
+    batcher = LineBatcher(BatchLimits(), 100, max_records=2)
+
+    list(batcher.feed(b"a\n"))
+    before = batcher.done
+    list(batcher.feed(b"b\nc\n"))
+
+    assert (before, batcher.done) == (False, True)
+
+
+@pytest.mark.parametrize("limits", [(0, 1), (-1, 1), (1, 0)])
+def test_limits_below_one_are_refused(limits: tuple[int, int]) -> None:
+    """A batch can't be limited to nothing."""
+    with pytest.raises(UsageError, match="must be 1 or more"):
+        BatchLimits(*limits)

@@ -1,0 +1,250 @@
+"""Parsing lines: what is an event, what is refused, and for which reason.
+
+The reference here is written apart from the stage function: the standard library's
+JSON, decimal digits and a table of days, line by line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.v1.events_pb2 import Events, EventType, Lines
+from pipeline.workloads.events.parse import REASONS, is_rfc3339, parse
+from pytest_pipeline import strategies
+
+Verdict = tuple[str, str] | tuple[str, str, str, int]
+GOOD = '{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":1}'
+
+
+def parse_lines(
+    lines: list[bytes], first: int = 1, too_long: list[int] | None = None
+) -> list[Verdict]:
+    """Parse lines as one message; return an event or (reason, field) for each line."""
+    output = parse(
+        Lines(
+            first_record=first,
+            text=b"".join(line + b"\n" for line in lines),
+            too_long=too_long or [],
+        )
+    )
+    events: Events = output.message
+    rows = iter(
+        [
+            (ts, EventType.Name(type_)[11:].lower(), user, value)
+            for ts, type_, user, value in zip(
+                events.ts, events.type, events.user, events.value, strict=True
+            )
+        ]
+    )
+    refused = {
+        rejection.record: (rejection.reason, rejection.field)
+        for rejection in output.rejections
+    }
+    assert output.records == len(events.ts)
+    assert output.records + len(output.rejections) == len(lines)
+    verdicts: list[Verdict] = [
+        refused[first + position] if first + position in refused else next(rows)
+        for position in range(len(lines))
+    ]
+    assert next(rows, None) is None
+    return verdicts
+
+
+def reference(line: bytes) -> Verdict:
+    """Read one line as the documented format has it."""
+    try:
+        text = line.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        return ("not_utf8", "")
+    if set(text) <= set(" \t\r"):
+        return ("blank_line", "")
+    try:
+        fields = json.loads(text, parse_constant=fail, parse_int=lenient_int)
+    except (ValueError, RecursionError):
+        return ("malformed_json", "")
+    if type(fields) is not dict:
+        return ("not_an_object", "")
+    return reference_fields(fields)
+
+
+def reference_fields(fields: dict[str, Any]) -> Verdict:
+    """Judge the fields of an object."""
+    for name in ("ts", "type", "user", "value"):
+        if name not in fields:
+            return ("missing_field", name)
+        wanted = (int, float) if name == "value" else (str,)
+        value = fields[name]
+        if type(value) not in wanted:
+            return ("wrong_type", name)
+        if type(value) is str and re.search("[\ud800-\udfff]", value):
+            return ("wrong_type", name)
+    if not reference_timestamp(fields["ts"]):
+        return ("bad_timestamp", "ts")
+    if fields["type"] not in {"click", "view", "purchase"}:
+        return ("unknown_type", "type")
+    value = fields["value"]
+    if math.isinf(value) or abs(math.trunc(value)) > 2**53:
+        return ("out_of_range", "value")
+    return (fields["ts"], fields["type"], fields["user"], math.trunc(value))
+
+
+def reference_timestamp(text: str) -> bool:
+    """Judge an RFC 3339 timestamp by its grammar and by the calendar."""
+    match = re.fullmatch(
+        r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})"
+        r"(\.[0-9]+)?([Zz]|[+-]([0-9]{2}):([0-9]{2}))",
+        text,
+    )
+    if not match:
+        return False
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    try:
+        date(year + 400 if year == 0 else year, month, day)
+    except ValueError:
+        return False
+    ahead, past = int(match[9] or 0), int(match[10] or 0)
+    if hour > 23 or minute > 59 or second > 60 or ahead > 23 or past > 59:
+        return False
+    if second == 60:
+        sign = -1 if match[8].startswith("-") else 1
+        minutes = hour * 60 + minute - sign * (ahead * 60 + past)
+        return minutes % 1440 == 1439
+    return True
+
+
+def fail(name: str) -> None:
+    """Refuse NaN and Infinity, which the standard library reads."""
+    raise ValueError(name)
+
+
+def lenient_int(digits: str) -> float:
+    """Read any integer; those of thousands of digits are as good as infinite."""
+    return int(digits) if len(digits) < 1000 else math.inf
+
+
+@given(st.lists(strategies.event_lines(), max_size=8))
+def test_every_line_is_read_as_the_reference_reads_it(lines: list[bytes]) -> None:
+    """Valid or not, alone or beside any other line, a line has one verdict."""
+    assert parse_lines(lines) == [reference(line) for line in lines]
+
+
+@given(strategies.valid_lines())
+def test_valid_lines_are_events(line: bytes) -> None:
+    """Key order, white space, escapes, repeats and other keys refuse nothing.
+
+    A key given twice may end in a bad value; then the last one decides.
+    """
+    (verdict,) = parse_lines([line])
+
+    assert len(verdict) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "field"),
+    [
+        (b"", "blank_line", ""),
+        (b" \t\r", "blank_line", ""),
+        (b"\xff" + GOOD.encode(), "not_utf8", ""),
+        (b"\xef\xbb\xbf" + GOOD.encode(), "malformed_json", ""),
+        (GOOD[:-1].encode(), "malformed_json", ""),
+        (f"{GOOD},".encode(), "malformed_json", ""),
+        (GOOD.replace(":1}", ":NaN}").encode(), "malformed_json", ""),
+        (GOOD.replace('"u"', '"\t"').encode(), "malformed_json", ""),
+        (b"[1]", "not_an_object", ""),
+        (b"null", "not_an_object", ""),
+        (b'"text"', "not_an_object", ""),
+        (b"{}", "missing_field", "ts"),
+        (GOOD.replace("type", "kind").encode(), "missing_field", "type"),
+        (GOOD.replace("user", "who").encode(), "missing_field", "user"),
+        (GOOD.replace("value", "amount").encode(), "missing_field", "value"),
+        (GOOD.replace('"2026-01-01T00:00:00Z"', "0").encode(), "wrong_type", "ts"),
+        (GOOD.replace('"click"', "null").encode(), "wrong_type", "type"),
+        (GOOD.replace('"u"', "[]").encode(), "wrong_type", "user"),
+        (GOOD.replace('"u"', '"\\ud800"').encode(), "wrong_type", "user"),
+        (GOOD.replace(":1}", ':"1"}').encode(), "wrong_type", "value"),
+        (GOOD.replace(":1}", ":true}").encode(), "wrong_type", "value"),
+        (GOOD.replace("-01T", "-32T").encode(), "bad_timestamp", "ts"),
+        (GOOD.replace("00Z", "00+0000").encode(), "bad_timestamp", "ts"),
+        (GOOD.replace("click", "Click").encode(), "unknown_type", "type"),
+        (GOOD.replace(":1}", ":9007199254740993}").encode(), "out_of_range", "value"),
+        (GOOD.replace(":1}", ":-1e400}").encode(), "out_of_range", "value"),
+        (GOOD.replace(":1}", f":{'9' * 5000}}}").encode(), "out_of_range", "value"),
+    ],
+)
+def test_each_kind_of_bad_line_has_its_reason(
+    line: bytes, reason: str, field: str
+) -> None:
+    """The reason and, where one is at fault, the field are those documented."""
+    assert reason in REASONS
+    assert parse_lines([line]) == [(reason, field)]
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        ("10.9", 10),
+        ("-10.9", -10),
+        ("-0.5", 0),
+        ("1e1", 10),
+        ("9007199254740992", 2**53),
+        ("-9007199254740992", -(2**53)),
+        ("9007199254740992.0", 2**53),
+        ("1e-400", 0),
+    ],
+)
+def test_values_are_truncated_toward_zero(number: str, value: int) -> None:
+    """Fractions go, in either direction, and the bounds themselves are in range."""
+    ((*_, read),) = parse_lines([GOOD.replace(":1}", f":{number}}}").encode()])
+
+    assert read == value
+
+
+def test_a_line_that_was_too_long_is_refused_by_its_position() -> None:
+    """Ingest names such lines; the others of the batch are read as ever."""
+    good = GOOD.encode()
+
+    verdicts = parse_lines([good, b"", good, b"x"], first=41, too_long=[1])
+
+    assert verdicts[1] == ("line_too_long", "")
+    assert verdicts[3] == ("malformed_json", "")
+    assert [len(verdict) for verdict in verdicts] == [4, 2, 4, 2]
+
+
+def test_rejections_come_by_ascending_record_number() -> None:
+    """They carry line numbers that go on from the first record of the batch."""
+    text = b"\n".join([b"x", GOOD.encode(), b"", b"\xff", b"[]"]) + b"\n"
+
+    output = parse(Lines(first_record=100, text=text))
+
+    assert [rejection.record for rejection in output.rejections] == [100, 102, 103, 104]
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900, 950, 980, 1000, 5000, 100_000])
+def test_nesting_is_judged_alike_however_deep_the_caller_is(depth: int) -> None:
+    """A deeply nested line gets the same verdict from a nearly full stack."""
+    line = GOOD[:-1].encode() + b',"x":' + b"[" * depth + b"]" * depth + b"}"
+
+    def call_deep(frames: int) -> list[Verdict]:
+        return call_deep(frames - 1) if frames else parse_lines([line])
+
+    assert call_deep(300) == parse_lines([line])
+
+
+@given(st.one_of(strategies.timestamps(), strategies.bad_timestamps()))
+def test_timestamps_are_those_of_rfc_3339(text: str) -> None:
+    """The check agrees with the grammar and the calendar of the reference."""
+    assert is_rfc3339(text) == reference_timestamp(text)
+
+
+@given(strategies.timestamps())
+def test_the_timestamp_strategy_makes_timestamps(text: str) -> None:
+    """Otherwise the tests above would say nothing about good ones."""
+    assert is_rfc3339(text)

@@ -1,0 +1,37 @@
+"""The rules of the events workload."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.v1.events_pb2 import (
+    EVENT_TYPE_CLICK,
+    EVENT_TYPE_PURCHASE,
+    EVENT_TYPE_VIEW,
+    Events,
+)
+from pipeline.workloads.events.rules import rules
+
+rows = st.lists(
+    st.tuples(
+        st.sampled_from([EVENT_TYPE_CLICK, EVENT_TYPE_VIEW, EVENT_TYPE_PURCHASE]),
+        st.integers(-20, 20) | st.integers(-(2**53), 2**53),
+    )
+)
+
+
+@given(rows)
+def test_rules_keep_values_of_ten_or_more_that_are_no_views(
+    rows: list[tuple[int, int]],
+) -> None:
+    """Nothing else is kept, the order stays, and what is left out is counted."""
+    output = rules(
+        Events(type=[type_ for type_, _ in rows], value=[value for _, value in rows])
+    )
+
+    kept = [row for row in rows if row[1] >= 10 and row[0] != EVENT_TYPE_VIEW]
+    message = output.message
+    assert list(zip(message.type, message.value, strict=True)) == kept
+    assert (output.records, output.filtered) == (len(kept), len(rows) - len(kept))
+    assert not output.rejections
