@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Self
 
@@ -29,8 +30,8 @@ class Draft:
         try:
             mode = _mode_of(target)
             self._target = target
-            self._draft = target.with_name(f".{target.name}.{os.getpid()}.partial")
-            self._file = self._draft.open("wb")
+            self._draft = target.with_name(f".{target.name}.{token_hex(4)}.partial")
+            self._file = self._draft.open("xb")
             if mode is not None:
                 self._draft.chmod(mode)
         except OSError as error:

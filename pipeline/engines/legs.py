@@ -7,6 +7,7 @@ orchestrator has learnt about it on the way. Its payload is never decoded here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ from pipeline.v1.pipeline_pb2 import (
 )
 
 T = TypeVar("T")
+
+# A sink discards its draft in milliseconds, unless it is frozen or gone.
+_ABANDON_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,13 @@ class SinkLeg:
 
     async def close(self) -> None:
         """Leave the stream open: the run is not judged yet."""
+
+    async def abandon(self) -> None:
+        """End the stream without a commit, and wait until the draft is discarded."""
+        with contextlib.suppress(PipelineError, TimeoutError):
+            async with asyncio.timeout(_ABANDON_S):
+                await _outcome(self._peer, self._call, self._call.done_writing())
+                await _outcome(self._peer, self._call, self._call)
 
     async def commit(self, batches: int, records: int) -> WriteSummary:
         """Have the result published; raise ConservationError if it is not whole."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -151,20 +151,15 @@ class _Run:
             transforms = [TransformLeg(peer, self._window) for peer in middle]
             sink = SinkLeg(last, str(settings.output.absolute()), self._settle)
             await sink.open()
-            upstreams: list[Upstream] = [ingest, *transforms]
-            downstreams: list[Downstream] = [*transforms, sink]
             try:
-                async with asyncio.TaskGroup() as relays:
-                    for legs in zip(upstreams, downstreams, strict=True):
-                        relays.create_task(_relay(*legs))
-            except ExceptionGroup as group:
-                # The first failure is the cause; it made the other relays stop.
-                raise group.exceptions[0] from None
-
-            check_not_empty(self.account)
-            self.account.check_conservation()
-            if self._rejects is not None:
-                self._rejects.draft.seal()
+                await _relay_all([ingest, *transforms], [*transforms, sink])
+                check_not_empty(self.account)
+                self.account.check_conservation()
+                if self._rejects is not None:
+                    self._rejects.draft.seal()
+            except BaseException:
+                await sink.abandon()
+                raise
             await sink.commit(self.account.batches, self.account.passed)
             if self._rejects is not None:
                 self._rejects.draft.publish()
@@ -195,6 +190,19 @@ class _Run:
     def _settle(self, transit: Transit) -> None:
         self.account.settle(transit.batch.records, transit.filtered, transit.rejections)
         self._settings.on_progress(self.account.settled)
+
+
+async def _relay_all(
+    upstreams: Sequence[Upstream], downstreams: Sequence[Downstream]
+) -> None:
+    """Relay between neighbours, all at once; raise what failed first."""
+    try:
+        async with asyncio.TaskGroup() as relays:
+            for upstream, downstream in zip(upstreams, downstreams, strict=True):
+                relays.create_task(_relay(upstream, downstream))
+    except ExceptionGroup as group:
+        # The first failure is the cause; it made the other relays stop.
+        raise group.exceptions[0] from None
 
 
 async def _relay(upstream: Upstream, downstream: Downstream) -> None:

@@ -138,10 +138,7 @@ def test_every_line_is_read_as_the_reference_reads_it(lines: list[bytes]) -> Non
 
 @given(strategies.valid_lines())
 def test_valid_lines_are_events(line: bytes) -> None:
-    """Key order, white space, escapes, repeats and other keys refuse nothing.
-
-    A key given twice may end in a bad value; then the last one decides.
-    """
+    """Key order, white space, escapes, repeats and other keys refuse nothing."""
     (verdict,) = parse_lines([line])
 
     assert len(verdict) == 4

@@ -1,0 +1,98 @@
+"""What the tests of the engines share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from pipeline.batching import BatchLimits
+from pipeline.engines.base import RunSettings
+from pipeline.transport import wire
+from pipeline.transport.folders import ServedFolders
+from pipeline.transport.server import StageServer
+from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workloads import EVENTS
+from pipeline.workloads.events.source import line_source
+
+Process = Callable[[Iterator[Batch], grpc.ServicerContext], Iterator[Batch]]
+
+
+class Settle(Protocol):
+    """Makes the settings of a run over some input."""
+
+    def __call__(self, data: bytes, batch_size: int = 1, **changes: Any) -> RunSettings:
+        """Write ``data`` to the input file and describe a run over it."""
+
+
+@pytest.fixture
+def settings_for(tmp_path: Path) -> Settle:
+    """Settings of runs whose files are all in ``tmp_path``."""
+
+    def settings_for(data: bytes, batch_size: int = 1, **changes: Any) -> RunSettings:
+        path = tmp_path / "in.ndjson"
+        path.write_bytes(data)
+        settings = RunSettings(
+            workload=EVENTS,
+            source=line_source(path),
+            input=str(path),
+            output=tmp_path / "out.ndjson",
+            rejects=tmp_path / "rejects.ndjson",
+            limits=BatchLimits(batch_size),
+        )
+        return replace(settings, **changes)
+
+    return settings_for
+
+
+@pytest.fixture
+def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The five stages, served by this process from unix sockets."""
+    servers = {
+        stage: StageServer(
+            EVENTS, stage, f"unix:{tmp_path}/{stage}", ServedFolders([tmp_path])
+        )
+        for stage in EVENTS.stage_names
+    }
+    yield {stage: server.address for stage, server in servers.items()}
+    for server in servers.values():
+        server.stop_now()
+
+
+@pytest.fixture
+def fake_stage(tmp_path: Path) -> Iterator[Callable[[Process], str]]:
+    """Serve any function as `Stage.Process`; returns its address."""
+    servers = []
+
+    def fake_stage(process: Process) -> str:
+        server = grpc.server(ThreadPoolExecutor(), options=wire.OPTIONS)
+        handler = grpc.stream_stream_rpc_method_handler(
+            process,
+            request_deserializer=Batch.FromString,
+            response_serializer=Batch.SerializeToString,
+        )
+        server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(
+                    wire.STAGE_SERVICE, {"Process": handler}
+                ),
+            )
+        )
+        servicer = health.HealthServicer()
+        servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        address = f"unix:{tmp_path}/fake{len(servers)}"
+        server.add_insecure_port(address)
+        server.start()
+        servers.append(server)
+        return address
+
+    yield fake_stage
+    for server in servers:
+        server.stop(None)

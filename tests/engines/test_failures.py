@@ -1,0 +1,361 @@
+"""A run that fails says why, leaves earlier files alone, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+
+from pipeline.engines.base import Engine, RunSettings
+from pipeline.engines.monolith import MonolithEngine
+from pipeline.engines.split import SplitEngine
+from pipeline.errors import (
+    ConservationError,
+    ContractError,
+    PipelineError,
+    SinkError,
+    SourceError,
+    StageError,
+    UsageError,
+)
+from pipeline.stage import Output, Stage, Workload
+from pipeline.transport.folders import ServedFolders
+from pipeline.transport.processes import StageServers
+from pipeline.transport.server import StageServer
+from pipeline.v1.events_pb2 import Amounts, Events, Totals
+from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workloads import EVENTS
+from pipeline.workloads.events.generate import generate_events
+from pipeline.workloads.events.rules import rules
+from pipeline.workloads.events.source import line_source
+
+SettingsFor = Callable[..., RunSettings]
+Process = Callable[[Iterator[Batch], grpc.ServicerContext], Iterator[Batch]]
+FakeStage = Callable[[Process], str]
+
+DATA = b"".join(generate_events(100, seed=1, users=5))
+
+
+@pytest.fixture(params=["monolith", "split"])
+def engine(request: pytest.FixtureRequest, addresses: dict[str, str]) -> Engine:
+    """Both engines in turn."""
+    return MonolithEngine() if request.param == "monolith" else SplitEngine(addresses)
+
+
+def failure(engine: Engine, run: RunSettings, expected: type[PipelineError]) -> str:
+    """Run, expect an error, and check that no file was touched; return its message."""
+    assert run.rejects is not None
+    earlier = {path: b"earlier" for path in (run.output, run.rejects)}
+    for path, data in earlier.items():
+        if path.parent.is_dir() and not path.is_dir():
+            path.write_bytes(data)
+    with pytest.raises(PipelineError) as raised:
+        engine.run(run)
+    assert raised.type is expected
+    for path, data in earlier.items():
+        assert not path.is_file() or path.read_bytes() == data
+        assert not list(path.parent.glob(".*.partial"))
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+def test_an_empty_source_is_an_error(engine: Engine, settings_for: SettingsFor) -> None:
+    """Nothing in is nothing to publish: an earlier result is worth more."""
+    message = failure(engine, settings_for(b""), SourceError)
+
+    assert message == "the source holds no records; nothing was published"
+
+
+def test_a_missing_file_is_named(
+    engine: Engine, settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    """Both engines say which file, and that it is missing."""
+    path = tmp_path / "missing.ndjson"
+    run = settings_for(b"", source=line_source(path), input=str(path))
+
+    message = failure(engine, run, SourceError)
+
+    assert message == f"can't read {path}: no such file or directory"
+
+
+def test_a_folder_is_no_source(
+    engine: Engine, settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    """Both engines say that it is one."""
+    run = settings_for(b"", source=line_source(tmp_path), input=str(tmp_path))
+
+    assert failure(engine, run, SourceError) == f"can't read {tmp_path}: is a directory"
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [("missing/out", "no such file or directory"), (".", "it is a folder")],
+)
+def test_an_output_that_cannot_be_written_is_named(
+    engine: Engine,
+    settings_for: SettingsFor,
+    tmp_path: Path,
+    output: str,
+    reason: str,
+) -> None:
+    """Whether the folder is missing or the output is a folder."""
+    path = tmp_path / output
+
+    message = failure(engine, settings_for(DATA, output=path), SinkError)
+
+    assert message == f"can't write {path}: {reason}"
+
+
+def broken(function: Callable[[Events], Output[Amounts]]) -> Workload:
+    """Return the events workload with other rules."""
+    return replace(
+        EVENTS,
+        transforms=tuple(
+            Stage("rules", Events, Amounts, function)
+            if stage.name == "rules"
+            else stage
+            for stage in EVENTS.transforms
+        ),
+    )
+
+
+def raising(_: Events) -> Output[Amounts]:
+    """Fail."""
+    raise ZeroDivisionError("no rules today")
+
+
+def losing(events: Events) -> Output[Amounts]:
+    """Lose a record without a word."""
+    output = rules(events)
+    return replace(output, filtered=output.filtered - 1)
+
+
+def miscounting(events: Events) -> Output[Amounts]:
+    """Call a record passed that is not in the message."""
+    output = rules(events)
+    return replace(output, records=output.records + 1, filtered=output.filtered - 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected", "message"),
+    [
+        (
+            raising,
+            StageError,
+            "stage rules: batch 0: ZeroDivisionError: no rules today",
+        ),
+        (losing, ContractError, "stage rules was given 100 records in batch 0, but"),
+        (miscounting, ContractError, "stage aggregate was given"),
+    ],
+)
+@pytest.mark.parametrize("name", ["monolith", "split"])
+def test_a_broken_stage_fails_the_run_by_name(
+    settings_for: SettingsFor,
+    addresses: dict[str, str],
+    tmp_path: Path,
+    name: str,
+    function: Callable[[Events], Output[Amounts]],
+    expected: type[PipelineError],
+    message: str,
+) -> None:
+    """Both engines give the same message for the same fault."""
+    workload = broken(function)
+    run = settings_for(DATA, 1000, workload=workload)
+    server = StageServer(
+        workload, "rules", f"unix:{tmp_path}/broken", ServedFolders([])
+    )
+    engine: Engine = (
+        MonolithEngine()
+        if name == "monolith"
+        else SplitEngine({**addresses, "rules": server.address})
+    )
+
+    assert failure(engine, run, expected).startswith(message)
+    server.stop_now()
+
+
+def test_a_result_that_counts_other_records_than_passed_is_not_published(
+    settings_for: SettingsFor,
+) -> None:
+    """The result's own count is compared with that of the run."""
+
+    def forgetful(amounts: Amounts) -> Output[Totals]:
+        return Output(Totals(), records=len(amounts.type))
+
+    *others, _ = EVENTS.transforms
+    workload = replace(
+        EVENTS, transforms=(*others, Stage("aggregate", Amounts, Totals, forgetful))
+    )
+
+    message = failure(
+        MonolithEngine(), settings_for(DATA, workload=workload), ConservationError
+    )
+
+    assert "but the result counts 0 in 100" in message
+
+
+def answering(*numbers: int) -> Process:
+    """Answer the first request with batches of these numbers, then all as they come."""
+
+    def process(requests: Iterator[Batch], _: grpc.ServicerContext) -> Iterator[Batch]:
+        for request in requests:
+            for number in numbers or [request.number]:
+                yield Batch(
+                    number=number, records=request.records, payload=request.payload
+                )
+
+    return process
+
+
+def ending_early(_: Iterator[Batch], __: grpc.ServicerContext) -> Iterator[Batch]:
+    """Answer nothing and end the stream well."""
+    return iter(())
+
+
+@pytest.mark.parametrize(
+    ("process", "message"),
+    [
+        (answering(1), "stage parse answered batch 1 where batch 0 is next"),
+        (answering(0, 0), "stage parse .* batch 0"),
+        (
+            ending_early,
+            "stage parse ended its stream before it had answered everything",
+        ),
+    ],
+)
+def test_a_stage_that_breaks_the_contract_is_named(
+    settings_for: SettingsFor,
+    addresses: dict[str, str],
+    fake_stage: FakeStage,
+    process: Process,
+    message: str,
+) -> None:
+    """Another number, an answer too many, or an end too early: the run fails."""
+    engine = SplitEngine({**addresses, "parse": fake_stage(process)})
+
+    with pytest.raises(ContractError, match=message):
+        engine.run(settings_for(DATA, 10))
+
+
+def test_payloads_are_relayed_undecoded(
+    settings_for: SettingsFor, addresses: dict[str, str], fake_stage: FakeStage
+) -> None:
+    """Bytes that are no message pass through the orchestrator from stage to stage."""
+    seen = []
+
+    def garble(requests: Iterator[Batch], _: grpc.ServicerContext) -> Iterator[Batch]:
+        for request in requests:
+            reply = Batch(number=request.number, records=request.records)
+            reply.payload.type_url = "example.com/not.registered"
+            reply.payload.value = b"\xff\xff\xff"
+            yield reply
+
+    def look(requests: Iterator[Batch], _: grpc.ServicerContext) -> Iterator[Batch]:
+        for request in requests:
+            seen.append((request.payload.type_url, request.payload.value))
+            yield request
+
+    engine = SplitEngine(
+        {**addresses, "parse": fake_stage(garble), "rules": fake_stage(look)}
+    )
+    with pytest.raises(StageError, match="was sent not.registered"):
+        engine.run(settings_for(DATA, 1000))
+
+    assert seen == [("example.com/not.registered", b"\xff\xff\xff")]
+
+
+def test_a_stage_of_another_kind_is_refused(
+    settings_for: SettingsFor, addresses: dict[str, str]
+) -> None:
+    """A server that has no such method is told apart from one that has failed."""
+    engine = SplitEngine({**addresses, "parse": addresses["sink"]})
+
+    message = failure(engine, settings_for(DATA), StageError)
+
+    assert "what listens there is another stage" in message
+
+
+def test_an_address_where_nobody_listens_is_named(
+    settings_for: SettingsFor, addresses: dict[str, str]
+) -> None:
+    """At once, and before anything is opened."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        host, port = closed.getsockname()
+    engine = SplitEngine({**addresses, "rules": f"{host}:{port}"})
+
+    message = failure(engine, settings_for(DATA), StageError)
+
+    assert message == f"stage rules: nobody answers at {host}:{port}"
+
+
+def test_an_address_of_an_unknown_stage_is_wrong_usage(
+    settings_for: SettingsFor,
+) -> None:
+    """The error lists the stages that there are."""
+    engine = SplitEngine({"pares": "127.0.0.1:1"})
+
+    assert "has ingest, parse" in failure(engine, settings_for(DATA), UsageError)
+
+
+def test_a_server_that_dies_is_named_with_how_it_ended(
+    settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    """Killed in mid-run, it fails the run; no process is left."""
+    folders = {"ingest": [tmp_path], "sink": [tmp_path]}
+    with StageServers(EVENTS.name, EVENTS.stage_names, folders=folders) as servers:
+        pids = {name: process.pid for name, process in servers.processes.items()}
+
+        def kill(_: int) -> None:
+            os.kill(pids["rules"], signal.SIGKILL)
+
+        engine = SplitEngine(servers.addresses)
+        message = failure(
+            engine, settings_for(DATA * 50, 1, on_progress=kill), StageError
+        )
+        obituary = servers.obituary("rules")
+
+    assert message.startswith("stage rules at unix:")
+    assert "is lost" in message
+    assert obituary == "ended by SIGKILL"
+    assert all(not is_running(pid) for pid in pids.values())
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    """The last line of its log is in the message, and the others are stopped."""
+    with pytest.raises(StageError, match="pares did not start: ended with exit code 2"):
+        StageServers(EVENTS.name, ["ingest", "pares"])
+
+
+def test_servers_are_stopped_when_a_run_fails(
+    settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine leaves no process behind that it has started itself."""
+    pids: list[int] = []
+    stop = StageServers.stop
+
+    def note(servers: StageServers) -> None:
+        pids.extend(process.pid for process in servers.processes.values())
+        stop(servers)
+
+    monkeypatch.setattr(StageServers, "stop", note)
+
+    failure(SplitEngine(), settings_for(b""), SourceError)
+
+    assert len(pids) == 5
+    assert all(not is_running(pid) for pid in pids)
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
