@@ -83,6 +83,11 @@ class LineBatcher:
         """Whether ``max_records`` is reached, so that more input changes nothing."""
         return 0 < self._max_records <= self._taken
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes held for the batch and the line under way."""
+        return self._bytes + len(self._partial)
+
     def feed(self, block: bytes) -> Iterator[LineBatch]:
         """Take the next bytes of the stream; yield the batches that they fill."""
         too_long: list[int] = []

@@ -224,7 +224,7 @@ def _objects(fields: dict[str, st.SearchStrategy[str]]) -> st.SearchStrategy[byt
         max_size=1,
     )
     return st.builds(
-        lambda pairs, space: _object(pairs, space),
+        _object,
         st.tuples(known, others, repeated).flatmap(
             lambda parts: st.permutations([pair for part in parts for pair in part])
         ),

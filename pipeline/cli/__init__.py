@@ -24,14 +24,14 @@ _INTERRUPTED = 130
 )
 @click.version_option(package_name="pytest-grpc-pipeline")
 def cli() -> None:
-    r"""Run a streaming pipeline split into gRPC stages, or as one process.
+    """Run a streaming pipeline split into gRPC stages, or as one process.
 
     \b
     Start with:
       pipeline demo
       pipeline generate events.ndjson --events 100000
       pipeline run events.ndjson --output totals.ndjson
-    """
+    """  # noqa: D301 - \b keeps the lines below it as they are
 
 
 for _command in (generate, run, demo, serve):
@@ -42,14 +42,21 @@ def main() -> NoReturn:
     """Run the command line and exit; a failure is one line on standard error."""
     tune(os.environ)
     try:
-        cli.main(prog_name="pipeline", standalone_mode=False)
+        # Not cli.main(), which prints a line of its own at Ctrl-C.
+        with cli.make_context("pipeline", sys.argv[1:]) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
     except PipelineError as error:
         _end(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(error.exit_code)
     except click.ClickException as error:
-        context = error.ctx if isinstance(error, click.UsageError) else None
-        hint = f" (try '{context.command_path} --help')" if context else ""
+        asked = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f" (try '{asked.command_path} --help')" if asked else ""
         _end(f"{error.format_message()}{hint}", error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         _end("interrupted", _INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has gone; nothing is left to say, nor to flush.

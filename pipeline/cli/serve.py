@@ -24,7 +24,7 @@ import click
     "--folder",
     "folders",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     help="A folder that ingest may read or the sink may write below; repeat for more.",
 )
 @click.option("--stdin", is_flag=True, help="Let ingest read standard input as '-'.")

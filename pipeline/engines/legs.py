@@ -250,7 +250,8 @@ async def _failure(peer: Peer, call: grpc.aio.Call) -> PipelineError:
         return _REFUSALS[peer.stage](details)
     if code is grpc.StatusCode.DATA_LOSS:
         return ConservationError(details)
-    if code is grpc.StatusCode.UNAVAILABLE:
+    # CANCELLED is what a server says that is being stopped.
+    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         became = peer.obituary() or details
         return StageError(f"stage {peer.stage} at {peer.address} is lost: {became}")
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -22,9 +22,10 @@ from pipeline.workloads import EVENTS
 from pipeline.workloads.events.source import line_source
 
 Process = Callable[[Iterator[Batch], grpc.ServicerContext], Iterator[Batch]]
+FakeStage = Callable[[Process], str]
 
 
-class Settle(Protocol):
+class SettingsFor(Protocol):
     """Makes the settings of a run over some input."""
 
     def __call__(self, data: bytes, batch_size: int = 1, **changes: Any) -> RunSettings:
@@ -32,7 +33,7 @@ class Settle(Protocol):
 
 
 @pytest.fixture
-def settings_for(tmp_path: Path) -> Settle:
+def settings_for(tmp_path: Path) -> SettingsFor:
     """Settings of runs whose files are all in ``tmp_path``."""
 
     def settings_for(data: bytes, batch_size: int = 1, **changes: Any) -> RunSettings:
@@ -66,9 +67,9 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def fake_stage(tmp_path: Path) -> Iterator[Callable[[Process], str]]:
+def fake_stage(tmp_path: Path) -> Iterator[FakeStage]:
     """Serve any function as `Stage.Process`; returns its address."""
-    servers = []
+    servers: list[grpc.Server] = []
 
     def fake_stage(process: Process) -> str:
         server = grpc.server(ThreadPoolExecutor(), options=wire.OPTIONS)

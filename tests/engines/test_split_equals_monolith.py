@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +21,8 @@ from pipeline.report import RunReport
 from pipeline.transport.processes import Transport
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline import strategies
+from tests.engines.conftest import SettingsFor
 
-SettingsFor = Callable[..., RunSettings]
 Outcome = tuple[bytes, bytes, Any] | str
 
 

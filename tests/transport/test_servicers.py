@@ -90,7 +90,9 @@ def test_an_empty_stream_ends_well_and_tells_its_memory() -> None:
 def test_a_batch_left_with_no_record_is_still_answered() -> None:
     """What the rules filter away wholly comes back as an empty batch."""
     rpc = process(EVENTS.transform("rules"))
-    rpc.send_request(batch_of(0, Events(ts=[""], type=[1], user=[""], value=[1]), 1))
+    rpc.send_request(
+        batch_of(0, Events(ts=[""], type=[EVENT_TYPE_CLICK], user=[""], value=[1]), 1)
+    )
     reply = rpc.take_response()
 
     assert (reply.number, reply.records, reply.filtered) == (0, 0, 1)
@@ -131,9 +133,9 @@ def test_a_stage_function_that_fails_ends_the_stream_by_name() -> None:
     assert details == "batch 7: ZeroDivisionError: oh no"
 
 
-def read(folder: Path, path: str, **request: int) -> Any:
+def read(folder: Path, path: str, batch_records: int = 2) -> Any:
     """Ask ingest, serving ``folder``, for the lines of ``path``."""
-    message = ReadRequest(**{"batch_records": 2, "batch_bytes": 1000, **request})
+    message = ReadRequest(batch_records=batch_records, batch_bytes=1000)
     pack(line_source(path), into=message.source)
     servicer = IngestServicer(EVENTS, ServedFolders([folder]))
     return invoke("Ingest", "Read", servicer, message)

@@ -14,6 +14,7 @@ from pipeline.v1.events_pb2 import (
     EVENT_TYPE_CLICK,
     EVENT_TYPE_PURCHASE,
     Amounts,
+    EventType,
     Totals,
 )
 from pipeline.workloads.events.aggregate import TotalsByType, aggregate, to_bytes
@@ -24,7 +25,7 @@ amounts = st.lists(
         st.integers(-(2**53), 2**53),
     )
 )
-Row = tuple[int, int]
+Row = tuple[EventType, int]
 
 
 def state_of(rows: list[Row]) -> Totals:

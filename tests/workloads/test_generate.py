@@ -56,7 +56,7 @@ def test_distributions_fall_on_users_as_they_say() -> None:
 
 
 def test_malformed_lines_come_in_every_kind() -> None:
-    """Every reason occurs; about the asked fraction is refused; one line is too long."""
+    """Every reason occurs, about as often as asked; one line is too long."""
     lines = list(generate_events(2000, seed=1, users=10, malformed=0.05))
     too_long = [
         position

@@ -58,7 +58,7 @@ def parse_lines(
     return verdicts
 
 
-def reference(line: bytes) -> Verdict:
+def reference(line: bytes) -> Verdict:  # noqa: PLR0911 - one for each verdict
     """Read one line as the documented format has it."""
     try:
         text = line.decode("utf-8", "strict")

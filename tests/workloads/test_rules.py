@@ -10,6 +10,7 @@ from pipeline.v1.events_pb2 import (
     EVENT_TYPE_PURCHASE,
     EVENT_TYPE_VIEW,
     Events,
+    EventType,
 )
 from pipeline.workloads.events.rules import rules
 
@@ -23,7 +24,7 @@ rows = st.lists(
 
 @given(rows)
 def test_rules_keep_values_of_ten_or_more_that_are_no_views(
-    rows: list[tuple[int, int]],
+    rows: list[tuple[EventType, int]],
 ) -> None:
     """Nothing else is kept, the order stays, and what is left out is counted."""
     output = rules(

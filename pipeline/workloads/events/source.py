@@ -18,7 +18,11 @@ _BLOCK_BYTES = 256 * 1024
 def line_source(
     path: str | Path, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
 ) -> LineSource:
-    """Describe the lines of ``path``; "-" is standard input."""
+    """Describe the lines of ``path``; "-" is standard input.
+
+    Raises UsageError for a line limit below 1.
+    """
+    _check_limit(max_line_bytes)
     return LineSource(path=str(path), max_line_bytes=max_line_bytes)
 
 
@@ -30,8 +34,7 @@ def read_lines(
     Raises SourceError where the file can't be read, UsageError for a line limit
     below 1.
     """
-    if spec.max_line_bytes < 1:
-        raise UsageError(f"line limit {spec.max_line_bytes}: must be 1 byte or more")
+    _check_limit(spec.max_line_bytes)
     batcher = LineBatcher(limits, spec.max_line_bytes, max_records)
     with inputs.open(spec.path) as file:
         while not batcher.done:
@@ -45,6 +48,11 @@ def read_lines(
                 break
             yield from map(_output, batcher.feed(block))
     yield from map(_output, batcher.finish())
+
+
+def _check_limit(max_line_bytes: int) -> None:
+    if max_line_bytes < 1:
+        raise UsageError(f"line limit {max_line_bytes}: must be 1 byte or more")
 
 
 def _output(batch: LineBatch) -> Output[Lines]:

@@ -1,0 +1,291 @@
+"""The command line as a user meets it: files, exit codes, one line for each failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SUCCESS, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """A run under way, and a descriptor of each of its five stage processes."""
+
+    process: subprocess.Popen[bytes]
+    stages: list[int]
+
+
+COMMAND = (sys.executable, "-m", "pipeline")
+GOOD = '{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n'
+
+
+def pipeline(
+    *arguments: str | Path, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 1,000 events, 5 % of them malformed."""
+    path = tmp_path_factory.mktemp("events") / "events.ndjson"
+    made = pipeline("generate", path, "--events", "1000", "--malformed", "0.05")
+    assert (made.returncode, made.stdout, made.stderr) == (SUCCESS, b"", b"")
+    return path
+
+
+def test_help_names_the_commands_and_the_exit_codes() -> None:
+    """It is enough to start from."""
+    shown = pipeline("--help").stdout.decode()
+
+    for word in ("generate", "run", "demo", "serve", "Exit codes: 0 success"):
+        assert word in shown
+
+
+@pytest.mark.parametrize("engine", ["split", "monolith"])
+def test_a_run_writes_result_rejects_and_report(
+    events: Path, tmp_path: Path, engine: str
+) -> None:
+    """All three agree, standard error stays empty, and the summary has the counts."""
+    out, rejects, report = (tmp_path / name for name in ("out", "rejects", "report"))
+    done = pipeline(
+        *("run", events, "--output", out, "--rejects", rejects, "--report", report),
+        *("--engine", engine, "--batch-size", "100"),
+    )
+    assert (done.returncode, done.stderr) == (SUCCESS, b"")
+
+    told = json.loads(report.read_text())
+    records = told["records"]
+    rejected = [json.loads(line) for line in rejects.read_text().splitlines()]
+    totals = [json.loads(line) for line in out.read_text().splitlines()]
+    assert (told["engine"], told["batch_size"], told["batches"]) == (engine, 100, 10)
+    assert records["ingested"] == 1000
+    assert records["rejected"] == len(rejected) == sum(told["rejections"].values()) > 0
+    assert records["passed"] == sum(row["count"] for row in totals)
+    assert records["rejected"] + records["filtered"] + records["passed"] == 1000
+    assert told["stream_writes"] == (30 if engine == "split" else 0)
+    assert "1,000 records" in done.stdout.decode()
+    assert b"aggregate" in done.stdout
+
+
+def test_standard_input_is_read_where_the_input_is_a_dash(
+    events: Path, tmp_path: Path
+) -> None:
+    """Both engines give what they give for the file."""
+    data = events.read_bytes()
+    runs: list[tuple[str, list[str], bytes]] = [
+        ("file", [str(events)], b""),
+        ("split", ["-"], data),
+        ("monolith", ["-", "--engine", "monolith"], data),
+    ]
+    for name, arguments, stdin in runs:
+        command: list[str | Path] = ["run", *arguments, "--output", tmp_path / name]
+        done = pipeline(*command, stdin=stdin)
+        assert (done.returncode, done.stderr) == (SUCCESS, b"")
+
+    expected = (tmp_path / "file").read_bytes()
+    assert (tmp_path / "split").read_bytes() == expected
+    assert (tmp_path / "monolith").read_bytes() == expected
+
+
+def test_a_file_of_one_line_is_a_run(tmp_path: Path) -> None:
+    """With or without its line end."""
+    for name, text in [("with", GOOD), ("without", GOOD.rstrip())]:
+        (tmp_path / name).write_text(text)
+        done = pipeline("run", tmp_path / name, "--output", tmp_path / "out")
+
+        assert (done.returncode, done.stderr) == (SUCCESS, b"")
+        assert (tmp_path / "out").read_text() == (
+            '{"key":"click","count":1,"sum":10,"avg":10.0}\n'
+        )
+
+
+def test_no_more_events_are_taken_than_asked_for(events: Path, tmp_path: Path) -> None:
+    """--max-events stops the run early, whole."""
+    report = tmp_path / "report"
+    pipeline(
+        *("run", events, "--output", tmp_path / "out", "--report", report),
+        *("--max-events", "333"),
+    )
+
+    assert json.loads(report.read_text())["records"]["ingested"] == 333
+
+
+def failing() -> Iterator[tuple[str, list[str], int, str]]:
+    """Yield what must fail: name, arguments, exit code, and a part of the line."""
+    yield "missing file", ["run", "missing"], FAILED, "missing: no such file"
+    yield "folder", ["run", "."], FAILED, "is a directory"
+    yield "empty file", ["run", "empty"], FAILED, "the source holds no records"
+    yield "empty stdin", ["run", "-"], FAILED, "the source holds no records"
+    yield (
+        "missing folder for the output",
+        ["run", "in", "--output", "no/such/out"],
+        FAILED,
+        "out: no such file",
+    )
+    yield (
+        "folder as the output",
+        ["run", "in", "--output", "folder"],
+        FAILED,
+        "folder: it is a folder",
+    )
+    yield (
+        "missing folder for the rejects",
+        ["run", "in", "--rejects", "no/such/rejects"],
+        FAILED,
+        "can't write no/such/rejects",
+    )
+    yield (
+        "missing folder for the report",
+        ["run", "in", "--report", "no/such/report"],
+        FAILED,
+        "can't write no/such/report",
+    )
+    yield (
+        "nobody listens",
+        ["run", "in", "--stage", "parse=unix:nobody"],
+        FAILED,
+        "stage parse: nobody answers at unix:nobody",
+    )
+    yield (
+        "unknown stage",
+        ["run", "in", "--stage", "pares=unix:x"],
+        USAGE,
+        "stage 'pares'",
+    )
+    yield "no address", ["run", "in", "--stage", "parse"], USAGE, "must be NAME=ADDRESS"
+    yield "batch size 0", ["run", "in", "--batch-size", "0"], USAGE, "batch size 0"
+    yield "batch size x", ["run", "in", "--batch-size", "x"], USAGE, "--batch-size"
+    yield "negative", ["run", "in", "--max-events", "-1"], USAGE, "--max-events -1"
+    yield "line limit", ["run", "in", "--max-line-bytes", "0"], USAGE, "line limit 0"
+    yield "one file twice", ["run", "in", "--rejects", "out"], USAGE, "same file as"
+    yield "over the input", ["run", "in", "--report", "in"], USAGE, "same file as IN"
+    yield (
+        "servers of the monolith",
+        ["run", "in", "--engine", "monolith", "--stage", "parse=unix:x"],
+        USAGE,
+        "the monolith has no servers",
+    )
+    yield "no such option", ["run", "in", "--speed", "9"], USAGE, "--speed"
+    yield "no such command", ["rnu"], USAGE, "rnu"
+    yield "stage to serve", ["serve", "pares"], USAGE, "stage 'pares'"
+    yield "workload", ["serve", "parse", "--workload", "x"], USAGE, "workload 'x'"
+    yield "address", ["serve", "parse", "--bind", "x"], USAGE, "HOST:PORT or unix:PATH"
+    yield "users", ["generate", "out", "--users", "0"], USAGE, "users 0"
+    yield "events", ["demo", "--events", "0"], USAGE, "--events 0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [pytest.param(*rest, id=name) for name, *rest in failing()],
+)
+def test_a_failure_is_one_line_and_an_exit_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    exit_code: int,
+    message: str,
+) -> None:
+    """Nothing is printed but that line, and what was there stays as it was."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    files = {"in": GOOD, "empty": "", "out": "earlier"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    if arguments[0] == "run" and "--output" not in arguments:
+        arguments = [*arguments, "--output", "out"]
+
+    done = pipeline(*arguments)
+
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("pipeline: ")
+    assert message in line
+    assert (done.returncode, done.stdout) == (exit_code, b"")
+    assert {name: (tmp_path / name).read_text() for name in files} == files
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*files, "folder"]
+    )
+
+
+def test_the_demo_compares_the_engines_and_shows_the_result() -> None:
+    """Every batch size has a row, with the exact number of stream writes."""
+    done = pipeline("demo", "--events", "200")
+    shown = done.stdout.decode()
+
+    assert (done.returncode, done.stderr) == (SUCCESS, b"")
+    rows = {
+        words[0]: words
+        for line in shown.splitlines()
+        if len(words := line.split()) == 8
+    }
+    for batch_size, writes in [("1", 600), ("10", 60), ("50", 12), ("100", 6)]:
+        assert rows[batch_size][6] == str(writes)
+    assert rows["1,000"][6] == "3"
+    assert "All results are the same" in shown
+
+
+@pytest.fixture
+def stalled(tmp_path: Path) -> Iterator[Stalled]:
+    """A run that waits for more of its standard input."""
+    (tmp_path / "out").write_text("earlier")
+    with subprocess.Popen(
+        [*COMMAND, "run", "-", "--output", str(tmp_path / "out"), "--batch-size", "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(GOOD.encode())
+        process.stdin.flush()
+        # The sink's draft is there once the run is under way.
+        while not list(tmp_path.glob(".out.*.partial")):
+            assert process.poll() is None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        stages = [os.pidfd_open(int(pid)) for pid in children.split()]
+        assert len(stages) == 5
+        try:
+            yield Stalled(process, stages)
+        finally:
+            process.kill()
+            for stage in stages:
+                os.close(stage)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize(
+    ("number", "exit_code", "message"),
+    [
+        (signal.SIGINT, INTERRUPTED, b"pipeline: interrupted\n"),
+        (signal.SIGKILL, -signal.SIGKILL, b""),
+        (signal.SIGTERM, -signal.SIGTERM, b""),
+    ],
+)
+def test_however_a_run_is_ended_its_servers_end_too(
+    stalled: Stalled, tmp_path: Path, number: int, exit_code: int, message: bytes
+) -> None:
+    """Ctrl-C, a kill or a termination: five processes gone, the output as it was."""
+    stalled.process.send_signal(number)
+    _, errors = stalled.process.communicate(timeout=30)
+
+    assert (stalled.process.returncode, errors) == (exit_code, message)
+    for stage in stalled.stages:
+        assert select.select([stage], [], [], 30)[0]
+    assert (tmp_path / "out").read_text() == "earlier"
+    assert not list(tmp_path.glob(".out.*.partial"))
