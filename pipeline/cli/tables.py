@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.report import RunReport
 
@@ -23,16 +25,25 @@ def progress() -> Iterator[Callable[[int], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.completed:,} records"),
-        TextColumn("{task.speed:,.0f}/s"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("run", total=None)
-        yield lambda settled: bar.update(task, completed=settled)
+    line = _ProgressLine()
+    with Live(get_renderable=line.show, console=console, transient=True):
+        yield line.take
+
+
+class _ProgressLine:
+    """Keeps the last count, which is cheap, and is drawn a few times a second."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._settled = 0
+
+    def take(self, settled: int) -> None:
+        self._settled = settled
+
+    def show(self) -> Text:
+        elapsed = time.monotonic() - self._start
+        speed = self._settled / elapsed
+        return Text(f"{self._settled:,} records, {speed:,.0f}/s, {elapsed:.0f} s")
 
 
 @contextmanager

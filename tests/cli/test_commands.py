@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import select
 import signal
 import subprocess
@@ -222,6 +223,32 @@ def test_a_failure_is_one_line_and_an_exit_code(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [*files, "folder"]
     )
+
+
+@pytest.mark.parametrize("engine", ["split", "monolith"])
+def test_progress_is_shown_on_a_terminal_only(
+    events: Path, tmp_path: Path, engine: str
+) -> None:
+    """Standard error has a line with the records so far, and ends with it wiped."""
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [
+            *(*COMMAND, "run", str(events), "--output", str(tmp_path / "out")),
+            *("--engine", engine, "--batch-size", "10"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+        check=False,
+        timeout=60,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65536)
+    os.close(ours)
+
+    assert done.returncode == SUCCESS
+    assert b"records, " in shown
+    assert shown.endswith(b"\x1b[2K")
 
 
 def test_the_demo_compares_the_engines_and_shows_the_result() -> None:

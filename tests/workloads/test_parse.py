@@ -58,7 +58,7 @@ def parse_lines(
     return verdicts
 
 
-def reference(line: bytes) -> Verdict:  # noqa: PLR0911 - one for each verdict
+def reference(line: bytes) -> Verdict:
     """Read one line as the documented format has it."""
     try:
         text = line.decode("utf-8", "strict")
@@ -75,7 +75,9 @@ def reference(line: bytes) -> Verdict:  # noqa: PLR0911 - one for each verdict
     return reference_fields(fields)
 
 
-def reference_fields(fields: dict[str, Any]) -> Verdict:
+def reference_fields(  # noqa: PLR0911 - one for each verdict
+    fields: dict[str, Any],
+) -> Verdict:
     """Judge the fields of an object."""
     for name in ("ts", "type", "user", "value"):
         if name not in fields:
