@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from pipeline.errors import SourceError, one_line
@@ -78,10 +77,5 @@ class _StandardInput:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave standard input open: it is not ours to close."""

@@ -7,7 +7,6 @@ import os
 import stat
 from pathlib import Path
 from secrets import token_hex
-from types import TracebackType
 from typing import Self
 
 from pipeline.errors import SinkError, one_line
@@ -75,12 +74,7 @@ class Draft:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.discard()
 
     def _refused(self, error: OSError) -> SinkError:

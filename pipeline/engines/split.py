@@ -93,6 +93,12 @@ class SplitEngine:
             )
             run = _Run(
                 settings,
+                # A sink that is not ours may stand elsewhere and know other folders.
+                target=str(
+                    settings.output
+                    if SINK in self._addresses
+                    else settings.output.absolute()
+                ),
                 addresses={**servers.addresses, **self._addresses},
                 obituary=servers.obituary,
                 window=self._window,
@@ -117,6 +123,7 @@ class _Run:
         self,
         settings: RunSettings,
         *,
+        target: str,
         addresses: Mapping[str, str],
         obituary: Callable[[str], str],
         window: WindowLimits,
@@ -126,6 +133,7 @@ class _Run:
         self.began = self.ended = 0.0
         self.cpu_s = 0.0
         self._settings = settings
+        self._target = target
         self._addresses = addresses
         self._obituary = obituary
         self._window = window
@@ -149,7 +157,7 @@ class _Run:
             first, *middle, last = peers
             ingest = IngestLeg(first, self._read_request(), self.account)
             transforms = [TransformLeg(peer, self._window) for peer in middle]
-            sink = SinkLeg(last, str(settings.output.absolute()), self._settle)
+            sink = SinkLeg(last, self._target, self._settle)
             await sink.open()
             try:
                 await _relay_all([ingest, *transforms], [*transforms, sink])

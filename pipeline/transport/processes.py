@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
@@ -24,6 +23,8 @@ Transport = Literal["unix", "tcp"]
 
 # A server without open streams stops in milliseconds.
 _STOP_S = 5.0
+# A socket's path has at most 107 bytes, and ours adds 30 to that of the folder.
+_MAX_FOLDER_BYTES = 75
 
 
 class ServerProcess:
@@ -156,8 +157,7 @@ class StageServers:
         ``folders`` are those that ingest and sink may touch. Raises StageError, with
         nothing left running, where one does not start.
         """
-        # Not below TMPDIR's own depth: a socket's path has at most 107 bytes.
-        self._home = Path(tempfile.mkdtemp(prefix="pipeline-"))
+        self._home = Path(tempfile.mkdtemp(prefix="pipeline-", dir=_short_folder()))
         self.processes: dict[str, ServerProcess] = {}
         #: Where each stage listens.
         self.addresses: dict[str, str] = {}
@@ -201,13 +201,14 @@ class StageServers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _short_folder() -> str:
+    """Return where temporary folders go, unless a socket's path would be too long."""
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) <= _MAX_FOLDER_BYTES else "/tmp"  # noqa: S108
 
 
 def _command(workload: str, stage: str) -> list[str]:
