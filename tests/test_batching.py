@@ -154,6 +154,15 @@ def test_long_lines_are_emptied_and_named(
     assert batch.text == b"".join(line + b"\n" for line in lines)
 
 
+def test_a_line_end_cut_in_two_does_not_make_its_line_too_long() -> None:
+    """CR at the end of one block and LF at the start of the next are one line end."""
+    line = b"x" * 10
+
+    (batch,) = cut(line + b"\r\n", [11], max_line=10)
+
+    assert (batch.text, batch.too_long) == (line + b"\r\n", [])
+
+
 def test_a_line_without_end_is_not_held_in_memory() -> None:
     """Of an endless line no more is kept than the limit, and it is one record."""
     batcher = LineBatcher(BatchLimits(), max_line_bytes=10)

@@ -94,9 +94,11 @@ def test_a_batch_left_with_no_record_is_still_answered() -> None:
         batch_of(0, Events(ts=[""], type=[EVENT_TYPE_CLICK], user=[""], value=[1]), 1)
     )
     reply = rpc.take_response()
+    rpc.requests_closed()
 
     assert (reply.number, reply.records, reply.filtered) == (0, 0, 1)
     assert unpack(reply.payload, Amounts) == Amounts()
+    assert rpc.termination()[1] is grpc.StatusCode.OK
 
 
 def test_a_payload_of_another_type_is_refused() -> None:

@@ -17,7 +17,7 @@ from pipeline.workloads.events.rules import rules
 rows = st.lists(
     st.tuples(
         st.sampled_from([EVENT_TYPE_CLICK, EVENT_TYPE_VIEW, EVENT_TYPE_PURCHASE]),
-        st.integers(-20, 20) | st.integers(-(2**53), 2**53),
+        st.integers(8, 12) | st.integers(-(2**53), 2**53),
     )
 )
 
