@@ -9,13 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from pipeline.errors import UsageError
-
-LF = 0x0A
-CR = 0x0D
 
 DEFAULT_BATCH_RECORDS = 1000
 # Large enough that 100,000 ordinary events are one batch; small enough that a few
@@ -69,9 +63,8 @@ class LineBatcher:
         self._max_line_bytes = max_line_bytes
         self._max_records = max_records
         self._taken = 0
-        # The batch under way.
-        self._parts: list[bytes] = []
-        self._records = 0
+        # The batch under way: its lines, without LF, and their bytes, with it.
+        self._lines: list[bytes] = []
         self._bytes = 0
         self._too_long: list[int] = []
         # The line under way: what is there of it, or that it is being dropped.
@@ -99,87 +92,86 @@ class LineBatcher:
             too_long.append(0)
             block = block[end:]
         data = self._partial + block
-        ends = _line_ends(data)
-        whole = int(ends[-1]) if len(ends) else 0
-        self._partial = data[whole:]
+        lines = data.split(b"\n")
+        self._partial = lines.pop()
         # One byte over may still be the CR of a line end.
         if len(self._partial) > self._max_line_bytes + 1:
             self._partial, self._dropping = b"", True
-        # No line can be too long where the whole lines together are not.
-        if whole > self._max_line_bytes:
-            data, ends, too_long = self._without_long_lines(data, ends, too_long)
-        yield from self._take(data, ends, too_long)
+        # No line can be too long where all of them together are not.
+        if len(data) > self._max_line_bytes:
+            too_long += self._empty_long(lines)
+        if self._max_records:
+            del lines[self._max_records - self._taken :]
+        yield from self._take(lines, too_long)
 
     def finish(self) -> Iterator[LineBatch]:
         """Take the end of the stream; yield what is left."""
         if self._partial or self._dropping:
             yield from self.feed(b"\n")
-        if self._records:
+        if self._lines:
             yield self._cut()
 
-    def _without_long_lines(
-        self, data: bytes, ends: npt.NDArray[np.intp], too_long: list[int]
-    ) -> tuple[bytes, npt.NDArray[np.intp], list[int]]:
-        sizes = np.diff(ends, prepend=0) - 1
-        long = [
-            line
-            for line in np.flatnonzero(sizes > self._max_line_bytes).tolist()
-            if sizes[line] > self._max_line_bytes + 1 or data[ends[line] - 2] != CR
-        ]
-        if not long:
-            return data, ends, too_long
-        pieces = []
-        position = 0
-        for line in long:
-            pieces.append(data[position : ends[line] - 1 - sizes[line]])
-            position = ends[line] - 1
-        data = b"".join([*pieces, data[position : ends[-1]]])
-        return data, _line_ends(data), too_long + long
-
-    def _take(
-        self, data: bytes, ends: npt.NDArray[np.intp], too_long: list[int]
-    ) -> Iterator[LineBatch]:
-        lines = len(ends)
-        if self._max_records:
-            lines = min(lines, self._max_records - self._taken)
-        line = start = 0
-        while line < lines:
-            count = min(lines - line, self._limits.records - self._records)
-            room = self._limits.bytes - self._bytes
-            if ends[line + count - 1] - start > room:
-                count = int(np.searchsorted(ends, start + room, side="right")) - line
-                if count == 0 and self._records:
+    def _take(self, lines: list[bytes], too_long: list[int]) -> Iterator[LineBatch]:
+        """Add whole lines; ``too_long`` has the positions of those that were."""
+        start = 0
+        while start < len(lines):
+            taken = lines[start : start + self._limits.records - len(self._lines)]
+            size = _size(taken)
+            if self._bytes + size > self._limits.bytes:
+                taken = self._fitting(taken)
+                size = _size(taken)
+                if not taken:
                     yield self._cut()
                     continue
-                count = max(count, 1)
-            end = int(ends[line + count - 1])
-            self._parts.append(data[start:end])
-            self._too_long += [
-                self._records + at - line
-                for at in too_long
-                if line <= at < line + count
-            ]
-            self._records += count
-            self._taken += count
-            self._bytes += end - start
-            line, start = line + count, end
-            if (
-                self._records == self._limits.records
-                or self._bytes >= self._limits.bytes
-            ):
+            if too_long:
+                self._too_long += [
+                    len(self._lines) + position - start
+                    for position in too_long
+                    if start <= position < start + len(taken)
+                ]
+            self._lines += taken
+            self._bytes += size
+            self._taken += len(taken)
+            start += len(taken)
+            if len(self._lines) == self._limits.records:
                 yield self._cut()
 
+    def _empty_long(self, lines: list[bytes]) -> list[int]:
+        """Drop the content of the lines that are too long; return their positions."""
+        limit = self._max_line_bytes
+        too_long = [
+            position
+            for position, line in enumerate(lines)
+            if len(line) > limit and len(line.removesuffix(b"\r")) > limit
+        ]
+        for position in too_long:
+            lines[position] = b""
+        return too_long
+
+    def _fitting(self, lines: list[bytes]) -> list[bytes]:
+        """Return the first of ``lines``, as many as the batch under way has room for.
+
+        An empty batch has room for one line of any size.
+        """
+        room = self._limits.bytes - self._bytes
+        for position, line in enumerate(lines):
+            room -= len(line) + 1
+            if room < 0 and (position or self._lines):
+                return lines[:position]
+        return lines
+
     def _cut(self) -> LineBatch:
-        text = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        records = len(self._lines)
+        self._lines.append(b"")  # so that the last line, too, is ended by LF
         batch = LineBatch(
-            first_record=self._taken - self._records + 1,
-            records=self._records,
-            text=text,
+            first_record=self._taken - records + 1,
+            records=records,
+            text=b"\n".join(self._lines),
             too_long=self._too_long,
         )
-        self._parts, self._records, self._bytes, self._too_long = [], 0, 0, []
+        self._lines, self._bytes, self._too_long = [], 0, []
         return batch
 
 
-def _line_ends(data: bytes) -> npt.NDArray[np.intp]:
-    return np.flatnonzero(np.frombuffer(data, np.uint8) == LF) + 1
+def _size(lines: list[bytes]) -> int:
+    return sum(map(len, lines)) + len(lines)

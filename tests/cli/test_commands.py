@@ -277,6 +277,7 @@ def stalled(tmp_path: Path) -> Iterator[Stalled]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        process_group=0,
     ) as process:
         assert process.stdin is not None
         process.stdin.write(GOOD.encode())
@@ -308,7 +309,8 @@ def test_however_a_run_is_ended_its_servers_end_too(
     stalled: Stalled, tmp_path: Path, number: int, exit_code: int, message: bytes
 ) -> None:
     """Ctrl-C, a kill or a termination: five processes gone, the output as it was."""
-    stalled.process.send_signal(number)
+    # Like a terminal, which sends Ctrl-C to the whole group.
+    os.killpg(stalled.process.pid, number)
     _, errors = stalled.process.communicate(timeout=30)
 
     assert (stalled.process.returncode, errors) == (exit_code, message)

@@ -217,11 +217,18 @@ def ending_early(_: Iterator[Batch], __: grpc.ServicerContext) -> Iterator[Batch
     return iter(())
 
 
+def swallowing(requests: Iterator[Batch], _: grpc.ServicerContext) -> Iterator[Batch]:
+    """Take every request and end the stream well, without an answer."""
+    list(requests)
+    return iter(())
+
+
 @pytest.mark.parametrize(
     ("process", "message"),
     [
         (answering(1), r"answered batch 1 where batch 0 is next"),
         (answering(0, 0), r"(answered|sent) batch 0\b"),
+        (swallowing, r"ended its stream before it had answered everything"),
         (ending_early, r"ended its stream before it had answered everything"),
     ],
 )
