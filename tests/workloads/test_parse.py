@@ -93,7 +93,7 @@ def reference_fields(  # noqa: PLR0911 - one for each verdict
     if fields["type"] not in {"click", "view", "purchase"}:
         return ("unknown_type", "type")
     value = fields["value"]
-    if math.isinf(value) or abs(math.trunc(value)) > 2**53:
+    if abs(value) == math.inf or abs(math.trunc(value)) > 2**53:
         return ("out_of_range", "value")
     return (fields["ts"], fields["type"], fields["user"], math.trunc(value))
 
