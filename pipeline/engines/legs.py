@@ -68,7 +68,8 @@ class Transit:
     def arrive(self, stage: str, batch: Batch) -> None:
         """Replace the message by what ``stage`` made of it; keep what it says of it."""
         self.filtered += batch.filtered
-        self.rejections += [(stage, rejection) for rejection in batch.rejections]
+        if batch.rejections:
+            self.rejections += [(stage, rejection) for rejection in batch.rejections]
         for name in ("filtered", "rejections", "timing"):
             batch.ClearField(name)
         self.batch = batch

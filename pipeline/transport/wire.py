@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -31,8 +32,6 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-_TYPE_PREFIX = "type.googleapis.com/"
-
 M = TypeVar("M", bound=Message)
 
 
@@ -42,18 +41,27 @@ class PayloadError(ValueError):
 
 def pack(message: Message, into: AnyMessage) -> None:
     """Put ``message`` into a payload."""
-    into.type_url = _TYPE_PREFIX + message.DESCRIPTOR.full_name
+    into.type_url = _type_url(type(message))
     into.value = message.SerializeToString()
 
 
 def unpack(payload: AnyMessage, wanted: type[M]) -> M:
     """Take the message out of a payload; raise PayloadError if it is not ``wanted``."""
-    name = payload.type_url.rpartition("/")[2]
-    if name != wanted.DESCRIPTOR.full_name:
-        raise PayloadError(
-            f"takes {wanted.DESCRIPTOR.full_name}, was sent {name or 'no payload'}"
-        )
+    if payload.type_url != _type_url(wanted):
+        name = payload.type_url.rpartition("/")[2]
+        # Only the part behind the last slash names the type; others may differ.
+        if name != wanted.DESCRIPTOR.full_name:
+            raise PayloadError(
+                f"takes {wanted.DESCRIPTOR.full_name}, was sent {name or 'no payload'}"
+            )
     try:
         return wanted.FromString(payload.value)
     except DecodeError:
-        raise PayloadError(f"was sent bytes that are no {name}") from None
+        raise PayloadError(
+            f"was sent bytes that are no {wanted.DESCRIPTOR.full_name}"
+        ) from None
+
+
+@cache
+def _type_url(message_type: type[Message]) -> str:
+    return f"type.googleapis.com/{message_type.DESCRIPTOR.full_name}"

@@ -302,3 +302,16 @@ def test_the_sink_publishes_nothing_else(
     assert details in text
     assert (tmp_path / "out").read_bytes() == b"earlier"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_payload_is_known_by_the_last_part_of_its_type_url() -> None:
+    """What stands before the last slash may differ from language to language."""
+    rpc = process(EVENTS.transform("rules"))
+    batch = batch_of(0, Events(), 0)
+    batch.payload.type_url = "example.com/any/pipeline.v1.Events"
+    rpc.send_request(batch)
+    reply = rpc.take_response()
+    rpc.requests_closed()
+
+    assert reply.number == 0
+    assert rpc.termination()[1] is grpc.StatusCode.OK
