@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -62,6 +61,5 @@ def unpack(payload: AnyMessage, wanted: type[M]) -> M:
         ) from None
 
 
-@cache
 def _type_url(message_type: type[Message]) -> str:
     return f"type.googleapis.com/{message_type.DESCRIPTOR.full_name}"
