@@ -139,16 +139,16 @@ def print_demo(rows: Sequence[DemoRow], console: Console) -> None:
 
     The first row is batch size 1, where the monolith goes event by event.
     """
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in (
         "batch size",
         "split/s",
-        "× batch size 1",
+        "× size 1",
         "monolith/s",
-        "× monolith",
-        "× event by event",
-        "stream writes",
-        "IPC share",
+        "× same",
+        "× by event",
+        "writes",
+        "IPC",
     ):
         table.add_column(name, justify="right")
     first = rows[0]
@@ -165,3 +165,8 @@ def print_demo(rows: Sequence[DemoRow], console: Console) -> None:
             f"{split.ipc_share:.0%}",
         )
     console.print(table)
+    console.print(
+        "× size 1: against the split at batch size 1. × same, × by event: against the\n"
+        "monolith at the same batch size, and event by event. Writes: batches that\n"
+        "went to parse, rules and aggregate. IPC: its share of all CPU."
+    )
