@@ -41,7 +41,7 @@ class ServerProcess:
         lifeline, self._lifeline = os.pipe()
         environment = dict(os.environ)
         tune(environment)
-        reads_terminal = "--stdin" in command and sys.stdin.isatty()
+        reads_terminal = "--stdin" in command and os.isatty(0)
         try:
             with log.open("wb") as stderr:
                 self._process = subprocess.Popen(  # noqa: S603 - our own command

@@ -118,6 +118,31 @@ def test_a_file_of_one_line_is_a_run(tmp_path: Path) -> None:
         )
 
 
+def test_a_stage_given_by_address_is_used_and_left_running(
+    events: Path, tmp_path: Path
+) -> None:
+    """The run starts the other four; the result is what it is without."""
+    pipeline("run", events, "--output", tmp_path / "expected")
+    with subprocess.Popen(
+        [*COMMAND, "serve", "rules"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as server:
+        assert server.stdout is not None
+        address = json.loads(server.stdout.readline())["address"]
+        for _ in range(2):
+            done = pipeline(
+                *("run", events, "--output", tmp_path / "out"),
+                *("--stage", f"rules={address}"),
+            )
+            assert (done.returncode, done.stderr) == (SUCCESS, b"")
+            assert server.poll() is None
+        server.terminate()
+
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "expected").read_bytes()
+    assert server.returncode == SUCCESS
+
+
 def test_no_more_events_are_taken_than_asked_for(events: Path, tmp_path: Path) -> None:
     """--max-events stops the run early, whole."""
     report = tmp_path / "report"
