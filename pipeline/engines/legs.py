@@ -7,7 +7,6 @@ orchestrator has learnt about it on the way. Its payload is never decoded here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -204,10 +203,16 @@ class SinkLeg:
 
     async def abandon(self) -> None:
         """End the stream without a commit, and wait until the draft is discarded."""
-        with contextlib.suppress(PipelineError, TimeoutError):
+        try:
             async with asyncio.timeout(_ABANDON_S):
                 await _outcome(self._peer, self._call, self._call.done_writing())
                 await _outcome(self._peer, self._call, self._call)
+        except (PipelineError, TimeoutError):
+            pass
+        except asyncio.CancelledError:
+            # A relay that was stopped in the middle of a write has ended the call.
+            if not self._call.cancelled():
+                raise
 
     async def commit(self, batches: int, records: int) -> WriteSummary:
         """Have the result published; raise ConservationError if it is not whole."""

@@ -138,6 +138,7 @@ def test_a_stage_given_by_address_is_used_and_left_running(
             assert (done.returncode, done.stderr) == (SUCCESS, b"")
             assert server.poll() is None
         server.terminate()
+        server.communicate(timeout=30)
 
     assert (tmp_path / "out").read_bytes() == (tmp_path / "expected").read_bytes()
     assert server.returncode == SUCCESS
