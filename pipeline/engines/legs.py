@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import grpc
 
 from pipeline.engines.base import check_counts
+from pipeline.engines.calls import Ending, Peer
 from pipeline.engines.window import Window, WindowLimits
-from pipeline.errors import (
-    ConservationError,
-    ContractError,
-    PipelineError,
-    SinkError,
-    SourceError,
-    StageError,
-)
-from pipeline.report import RunAccount, StageAccount
-from pipeline.stage import INGEST, SINK
+from pipeline.errors import ContractError, PipelineError
+from pipeline.report import RunAccount
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import (
     Batch,
@@ -33,27 +25,12 @@ from pipeline.v1.pipeline_pb2 import (
     ReadRequest,
     Rejection,
     Target,
-    Timing,
     WriteRequest,
     WriteSummary,
 )
 
-T = TypeVar("T")
-
 # A sink discards its draft in milliseconds, unless it is frozen or gone.
 _ABANDON_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The stage at the other end of a leg."""
-
-    stage: str
-    address: str
-    channel: grpc.aio.Channel
-    account: StageAccount
-    #: Says what became of the server process, or nothing if it is not ours.
-    obituary: Callable[[], str]
 
 
 @dataclass(slots=True)
@@ -85,13 +62,15 @@ class IngestLeg:
                 wire.READ, request_serializer=ReadRequest.SerializeToString
             )
         )
-        self._call = read(request)
+        call = read(request)
+        self._batches = aiter(call)
+        self._ending = Ending(peer, call)
 
     async def receive(self) -> Transit | None:
         """Return the next batch; None at the end."""
-        raw = await _read(self._peer, self._call)
+        raw = await self._ending.of(anext(self._batches, None))
         if raw is None:
-            await _spend_last_timing(self._peer, self._call)
+            await self._ending.spend_last_timing()
             return None
         batch = Batch.FromString(raw)
         if batch.number != self._account.batches:
@@ -116,6 +95,9 @@ class TransformLeg:
             peer.channel.stream_stream(wire.PROCESS)
         )
         self._call = process()
+        self._replies = aiter(self._call)
+        self._ending = Ending(peer, self._call)
+        self._closed = False
         self._window = Window(limits)
         self._in_flight: deque[Transit] = deque()
 
@@ -125,19 +107,20 @@ class TransformLeg:
         await self._window.enter(len(raw))
         self._in_flight.append(transit)
         self._peer.account.message_in(len(raw))
-        await _outcome(self._peer, self._call, self._call.write(raw))
+        await self._ending.of_write(self._call.write(raw))
 
     async def close(self) -> None:
         """Say that no batch follows."""
-        await _outcome(self._peer, self._call, self._call.done_writing())
+        self._closed = True
+        await self._ending.of_write(self._call.done_writing())
 
     async def receive(self) -> Transit | None:
         """Return the next batch that the stage has answered; None at the end."""
-        raw = await _read(self._peer, self._call)
+        raw = await self._ending.of(anext(self._replies, None))
         if raw is None:
-            if self._in_flight:
-                raise await _failure(self._peer, self._call)
-            await _spend_last_timing(self._peer, self._call)
+            if self._in_flight or not self._closed:
+                raise await self._ending.error()
+            await self._ending.spend_last_timing()
             return None
         reply = Batch.FromString(raw)
         transit = self._answered(reply)
@@ -185,6 +168,7 @@ class SinkLeg:
             )
         )
         self._call = write()
+        self._ending = Ending(peer, self._call)
         self._target = target
         self._settle = settle
 
@@ -205,8 +189,8 @@ class SinkLeg:
         """End the stream without a commit, and wait until the draft is discarded."""
         try:
             async with asyncio.timeout(_ABANDON_S):
-                await _outcome(self._peer, self._call, self._call.done_writing())
-                await _outcome(self._peer, self._call, self._call)
+                await self._ending.of(self._call.done_writing())
+                await self._ending.of(self._call)
         except (PipelineError, TimeoutError):
             pass
         except asyncio.CancelledError:
@@ -217,64 +201,12 @@ class SinkLeg:
     async def commit(self, batches: int, records: int) -> WriteSummary:
         """Have the result published; raise ConservationError if it is not whole."""
         await self._write(WriteRequest(commit=Commit(batches=batches, records=records)))
-        await _outcome(self._peer, self._call, self._call.done_writing())
-        summary = await _outcome(self._peer, self._call, self._call)
+        await self._ending.of(self._call.done_writing())
+        summary = await self._ending.of(self._call)
         self._peer.account.spend(summary.timing)
         return summary
 
     async def _write(self, request: WriteRequest) -> int:
         raw = request.SerializeToString()
-        await _outcome(self._peer, self._call, self._call.write(raw))
+        await self._ending.of(self._call.write(raw))
         return len(raw)
-
-
-async def _read(
-    peer: Peer,
-    call: grpc.aio.UnaryStreamCall[ReadRequest, bytes]
-    | grpc.aio.StreamStreamCall[bytes, bytes],
-) -> bytes | None:
-    """Return the next message of ``call``; None at the end of the stream."""
-    message = await _outcome(peer, call, call.read())
-    return message if isinstance(message, bytes) else None
-
-
-async def _outcome(peer: Peer, call: grpc.aio.Call, operation: Awaitable[T]) -> T:
-    """Await an operation of ``call``; raise what its end stands for if it has ended."""
-    try:
-        return await operation
-    except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-        raise await _failure(peer, call) from None
-
-
-async def _failure(peer: Peer, call: grpc.aio.Call) -> PipelineError:
-    code, details = await call.code(), await call.details()
-    if code is grpc.StatusCode.OK:
-        return ContractError(
-            f"stage {peer.stage} ended its stream before it had answered everything"
-        )
-    if code is grpc.StatusCode.FAILED_PRECONDITION and peer.stage in _REFUSALS:
-        return _REFUSALS[peer.stage](details)
-    if code is grpc.StatusCode.DATA_LOSS:
-        return ConservationError(details)
-    # CANCELLED is what a server says that is being stopped.
-    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
-        became = peer.obituary() or details
-        return StageError(f"stage {peer.stage} at {peer.address} is lost: {became}")
-    if code is grpc.StatusCode.UNIMPLEMENTED:
-        return StageError(
-            f"stage {peer.stage} at {peer.address}: what listens there is another stage"
-        )
-    return StageError(f"stage {peer.stage}: {details or code.name}")
-
-
-_REFUSALS: dict[str, Callable[[str | None], PipelineError]] = {
-    INGEST: SourceError,
-    SINK: SinkError,
-}
-
-
-async def _spend_last_timing(peer: Peer, call: grpc.aio.Call) -> None:
-    """Account for what a stage says it spent after its last reply."""
-    for key, value in await call.trailing_metadata():
-        if key == wire.TIMING_KEY and isinstance(value, bytes):
-            peer.account.spend(Timing.FromString(value))

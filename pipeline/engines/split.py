@@ -14,7 +14,8 @@ import grpc
 
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_not_empty
-from pipeline.engines.legs import IngestLeg, Peer, SinkLeg, TransformLeg, Transit
+from pipeline.engines.calls import Peer
+from pipeline.engines.legs import IngestLeg, SinkLeg, TransformLeg, Transit
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import grpc
 import pytest
@@ -254,6 +255,22 @@ def test_a_stage_that_breaks_the_contract_is_named(
 
     with pytest.raises(ContractError, match=rf"stage aggregate {message}"):
         engine.run(settings_for(DATA, 10))
+
+
+def test_a_stage_that_fails_while_more_is_sent_is_quoted(
+    settings_for: SettingsFor, addresses: dict[str, str], fake_stage: FakeStage
+) -> None:
+    """Its own words reach the user, though a write fails in the same moment."""
+
+    def fail(requests: Iterator[Batch], context: grpc.ServicerContext) -> Never:
+        next(requests)
+        context.abort(grpc.StatusCode.INTERNAL, "no rules today")
+
+    engine = SplitEngine({**addresses, "parse": fake_stage(fail)})
+
+    for _ in range(20):
+        message = failure(engine, settings_for(DATA * 5), StageError)
+        assert message == "stage parse: no rules today"
 
 
 def test_payloads_are_relayed_undecoded(

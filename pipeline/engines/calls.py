@@ -1,0 +1,154 @@
+"""Calls to stages, and how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+
+from pipeline.errors import (
+    ConservationError,
+    ContractError,
+    PipelineError,
+    SinkError,
+    SourceError,
+    StageError,
+)
+from pipeline.report import StageAccount
+from pipeline.stage import INGEST, SINK
+from pipeline.transport import wire
+from pipeline.v1.pipeline_pb2 import Timing
+
+T = TypeVar("T")
+
+# What gRPC says of a call when a write to it has failed, whatever the stage said.
+_WRITE_FAILED = "Internal error from Core"
+# The status of a call that has ended is there in milliseconds.
+_STATUS_S = 2.0
+
+# What a failed operation of a call raises.
+_ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The stage at the other end of a leg."""
+
+    stage: str
+    address: str
+    channel: grpc.aio.Channel
+    account: StageAccount
+    #: Says what became of the server process, or nothing if it is not ours.
+    obituary: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a call ended with."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: grpc.aio.Metadata
+
+
+class Ending:
+    """How a call ended, in the words of its peer.
+
+    A write that fails because the call has ended makes gRPC replace the status that
+    the peer sent by one of its own, so the status is noted when it comes.
+    """
+
+    def __init__(self, peer: Peer, call: grpc.aio.Call) -> None:
+        self._peer = peer
+        self._call = call
+        self._status: asyncio.Future[Status] = (
+            asyncio.get_running_loop().create_future()
+        )
+        call.add_done_callback(self._note)
+
+    async def of(self, operation: Awaitable[T]) -> T:
+        """Await an operation of the call; raise what its end stands for if it ended."""
+        try:
+            return await operation
+        except _ENDED:
+            raise await self.error() from None
+
+    async def of_write(self, operation: Awaitable[T]) -> T:
+        """Await a write of a call that is being read at the same time.
+
+        Only the read side can tell why the call has ended, once it has read what came
+        before, and fails then: this does not return.
+        """
+        try:
+            return await operation
+        except _ENDED:
+            return await asyncio.Future[T]()
+
+    async def error(self) -> PipelineError:
+        """Return what the end of the call stands for where it should have gone on."""
+        try:
+            async with asyncio.timeout(_STATUS_S):
+                status = await asyncio.shield(self._status)
+        except TimeoutError:
+            peer = self._peer
+            return StageError(f"stage {peer.stage} at {peer.address}: the call failed")
+        return _error(self._peer, status)
+
+    async def spend_last_timing(self) -> None:
+        """Account for what the stage says it spent after its last reply."""
+        for key, value in (await self._status).trailing_metadata:
+            if key == wire.TIMING_KEY and isinstance(value, bytes):
+                self._peer.account.spend(Timing.FromString(value))
+
+    def _note(self, _: object) -> None:
+        call = self._call
+        details = _at_once(call.details())
+        if details != _WRITE_FAILED and not self._status.done():
+            self._status.set_result(
+                Status(
+                    _at_once(call.code()),
+                    details or "",
+                    _at_once(call.trailing_metadata()),
+                )
+            )
+
+
+def _error(peer: Peer, status: Status) -> PipelineError:
+    code, details = status.code, status.details
+    if code is grpc.StatusCode.OK:
+        return ContractError(
+            f"stage {peer.stage} ended its stream before it had answered everything"
+        )
+    if code is grpc.StatusCode.FAILED_PRECONDITION and peer.stage in _REFUSALS:
+        return _REFUSALS[peer.stage](details)
+    if code is grpc.StatusCode.DATA_LOSS:
+        return ConservationError(details)
+    # CANCELLED is what a server says that is being stopped.
+    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+        became = peer.obituary() or details
+        return StageError(f"stage {peer.stage} at {peer.address} is lost: {became}")
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return StageError(
+            f"stage {peer.stage} at {peer.address}: what listens there is another stage"
+        )
+    return StageError(f"stage {peer.stage}: {details or code.name}")
+
+
+def _at_once(answer: Coroutine[Any, Any, T]) -> T:
+    """Return what a call that has ended answers without waiting."""
+    try:
+        answer.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    answer.close()
+    raise RuntimeError("a call that has ended does not know its status")
+
+
+_REFUSALS: dict[str, Callable[[str | None], PipelineError]] = {
+    INGEST: SourceError,
+    SINK: SinkError,
+}
