@@ -36,9 +36,9 @@ def main() -> None:
     from pipeline.engines.monolith import MonolithEngine
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
-    from pipeline.workloads import EVENTS
+    from pipeline.workloads.events import EVENTS
     from pipeline.workloads.events.generate import generate_events
-    from pipeline.workloads.events.source import line_source
+    from pipeline.workloads.lines import line_source
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
@@ -80,9 +80,10 @@ def main() -> None:
             with StageServers(
                 EVENTS.name, EVENTS.stage_names, folders=folders
             ) as servers:
-                freezer = _Freezer(
-                    servers.processes["rules"].pid, arguments.events // 10, freeze_s
+                (rules,) = (
+                    process for process in servers.processes if process.stage == "rules"
                 )
+                freezer = _Freezer(rules.pid, arguments.events // 10, freeze_s)
                 run(SplitEngine(servers.addresses), label, freezer)
         run(MonolithEngine(), "monolith", lambda _: None)
         if len(results) != 1:

@@ -61,9 +61,9 @@ def main() -> None:
     from pipeline.engines.base import RunSettings
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
-    from pipeline.workloads import EVENTS
+    from pipeline.workloads.events import EVENTS
     from pipeline.workloads.events.generate import generate_events
-    from pipeline.workloads.events.source import line_source
+    from pipeline.workloads.lines import line_source
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()

@@ -28,8 +28,12 @@ class Seconds(msgspec.Struct):
 
 
 class StageReport(msgspec.Struct):
-    """One stage's part in a run. Messages are batches; bytes are of whole messages."""
+    """One stage's part in a run, all its replicas together.
 
+    Messages are batches; bytes are of whole messages.
+    """
+
+    replicas: int
     messages_in: int
     messages_out: int
     bytes_in: int
@@ -38,9 +42,9 @@ class StageReport(msgspec.Struct):
     seconds: Seconds
     #: CPU time of the same thread in the same phases.
     cpu_seconds: Seconds
-    #: CPU time of the stage's whole process while its stream was open.
+    #: CPU time of the stage's whole processes while their streams were open.
     cpu_s: float
-    #: The most memory that the stage's process ever had resident.
+    #: The most memory that a process of the stage ever had resident.
     peak_rss_bytes: int
 
 
@@ -90,6 +94,7 @@ class StageAccount:
     """What one stage has done so far in a run."""
 
     def __init__(self) -> None:
+        self.replicas = 1
         self.messages_in = 0
         self.messages_out = 0
         self.bytes_in = 0
@@ -138,6 +143,7 @@ class StageAccount:
     def report(self) -> StageReport:
         """Return the account as it stands."""
         return StageReport(
+            replicas=self.replicas,
             messages_in=self.messages_in,
             messages_out=self.messages_out,
             bytes_in=self.bytes_in,

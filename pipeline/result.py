@@ -21,6 +21,7 @@ class ResultWriter:
 
     def add(self, message: Message) -> None:
         """Fold in the payload of the next batch."""
+        __tracebackhide__ = True
         self._draft.write(self._fold.add(message))
         self.batches += 1
 
@@ -35,6 +36,7 @@ class ResultWriter:
         Raises ConservationError, and publishes nothing, where what arrived is not the
         ``batches`` and ``records`` that the run says it has passed on.
         """
+        __tracebackhide__ = True
         if (self.batches, self.records) != (batches, records):
             raise ConservationError(
                 f"{records} records in {batches} batches were passed on, but the "

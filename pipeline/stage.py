@@ -7,19 +7,32 @@ them and know nothing of the payload.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import (
+    Any,
+    Generic,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from google.protobuf.message import Message
 
 from pipeline.batching import BatchLimits
+from pipeline.errors import UsageError, one_line
 from pipeline.v1.pipeline_pb2 import Rejection
 
 In = TypeVar("In", bound=Message)
 Out = TypeVar("Out", bound=Message)
 Payload_co = TypeVar("Payload_co", bound=Message, covariant=True)
+Spec_contra = TypeVar("Spec_contra", bound=Message, contravariant=True)
 Payload_contra = TypeVar("Payload_contra", bound=Message, contravariant=True)
 
 INGEST = "ingest"
@@ -55,6 +68,45 @@ class Stage(Generic[In, Out]):
     returns: type[Out]
     function: Callable[[In], Output[Out]]
 
+    def __call__(self, message: In) -> Output[Out]:
+        """Apply the function; raise TypeError if it returns what is not declared."""
+        __tracebackhide__ = True
+        output = self.function(message)
+        if not isinstance(output, Output):
+            raise TypeError(f"returned {type(output).__name__}, not Output")
+        if not isinstance(output.message, self.returns):
+            raise TypeError(
+                f"returned Output of {type(output.message).__name__}, not of "
+                f"{self.returns.__name__}"
+            )
+        return output
+
+
+def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Out]:
+    """Make a stage of a function from its name and its annotations.
+
+    Raises UsageError where they do not say which message it takes and which it
+    returns.
+    """
+    name = name or function.__name__
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise UsageError(f"stage {name}: {one_line(error)}") from error
+    returns = hints.pop("return", None)
+    takes = next(iter(hints.values()), None)
+    made = get_args(returns)[0] if get_origin(returns) is Output else None
+    if not (_is_message_type(takes) and _is_message_type(made)):
+        raise UsageError(
+            f"stage {name}: its function must be annotated as one from a protobuf "
+            f"message to Output[another]"
+        )
+    return Stage(name, cast("type[In]", takes), cast("type[Out]", made), function)
+
+
+def _is_message_type(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Message)
+
 
 class ByteReader(Protocol):
     """Something open for reading bytes."""
@@ -82,16 +134,30 @@ class Opener(Protocol):
         """
 
 
-class Source(Protocol):
+class Read(Protocol[Spec_contra, Payload_co]):
     """Reads records and cuts them into batches."""
 
     def __call__(
-        self, spec: Any, limits: BatchLimits, max_records: int, inputs: Opener
-    ) -> Iterator[Output[Message]]:
+        self, spec: Spec_contra, limits: BatchLimits, max_records: int, inputs: Opener
+    ) -> Iterator[Output[Payload_co]]:
         """Yield the records that ``spec`` names, in order, as full batches.
 
         ``max_records`` 0 means all. Raises SourceError where they can't be read.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Generic[In, Out]):
+    """Where the records of a workload come from."""
+
+    #: The message that tells ingest what to read.
+    spec: type[In]
+    #: The payload of the batches.
+    returns: type[Out]
+    #: Makes a spec. Its parameters are the options of a run that the source knows:
+    #: ``path`` is the input file, those without a default have to be given.
+    describe: Callable[..., In]
+    read: Read[In, Out]
 
 
 class ResultFold(Protocol[Payload_contra]):
@@ -110,16 +176,37 @@ class ResultFold(Protocol[Payload_contra]):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A source, the transform stages in order, and the fold that makes the result."""
+    """A source, the transform stages in order, and the fold that makes the result.
 
-    name: str
-    source: Source
-    #: The message type that describes the source to ``source``.
-    source_spec: type[Message]
+    Raises UsageError where a stage takes another message than the one before it
+    returns, or two stages have one name.
+    """
+
+    source: Source[Any, Any]
     transforms: tuple[Stage[Any, Any], ...]
-    #: The message type that the last transform returns.
-    result_takes: type[Message]
     new_result: Callable[[], ResultFold[Any]]
+    #: What `workload_named` finds it by, and sets where it is not one of ours.
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        made, maker = self.source.returns, INGEST
+        for stage in self.transforms:
+            if stage.takes is not made:
+                raise UsageError(
+                    f"stage {stage.name} takes {stage.takes.__name__}, but {maker} "
+                    f"returns {made.__name__}"
+                )
+            made, maker = stage.returns, stage.name
+        for name, count in Counter(self.stage_names).items():
+            if count > 1:
+                raise UsageError(f"stage {name}: {count} stages have that name")
+
+    @property
+    def result_takes(self) -> type[Message]:
+        """The message type that the result is folded from."""
+        last = self.transforms[-1] if self.transforms else self.source
+        result_type: type[Message] = last.returns
+        return result_type
 
     @property
     def stage_names(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pipeline.cli.demo import demo
 from pipeline.cli.generate import generate
 from pipeline.cli.run import run
 from pipeline.cli.serve import serve
-from pipeline.errors import PipelineError
+from pipeline.errors import FunctionError, PipelineError
 from pipeline.transport.tuning import tune
 
 _INTERRUPTED = 130
@@ -47,6 +47,10 @@ def main() -> NoReturn:
             cli.invoke(context)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
+    except FunctionError as error:
+        # Ours is the last line; above it is what whoever wrote the function needs.
+        click.echo(error.traceback, err=True, nl=False)
+        _end(str(error), error.exit_code)
     except PipelineError as error:
         _end(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -43,9 +43,9 @@ def _compare(events: int, folder: Path, console: Console) -> None:
     from pipeline.engines.split import SplitEngine
     from pipeline.report import RunReport
     from pipeline.transport.processes import StageServers
-    from pipeline.workloads import EVENTS
+    from pipeline.workloads.events import EVENTS
     from pipeline.workloads.events.generate import generate_events
-    from pipeline.workloads.events.source import line_source
+    from pipeline.workloads.lines import line_source
 
     path = folder / "events.ndjson"
     with path.open("wb") as file:

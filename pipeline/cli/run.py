@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from pipeline.batching import DEFAULT_BATCH_RECORDS, BatchLimits
+from pipeline.cli.sources import described_source, source_options
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
 from pipeline.stage import INGEST
-from pipeline.workloads.events.source import DEFAULT_MAX_LINE_BYTES, line_source
 
 if TYPE_CHECKING:
     from pipeline.engines.base import Engine
 
 
-@click.command(short_help="Run a file through the pipeline.")
-@click.argument("input_", metavar="IN")
+@click.command(short_help="Run a workload through the pipeline.")
+@click.argument("input_", metavar="[IN]", required=False)
+@click.option(
+    "--workload",
+    "workload_name",
+    default="events",
+    show_default=True,
+    metavar="NAME",
+    help="events, work-items, mixed, or package.module:name of your own.",
+)
 @click.option(
     "--output", required=True, type=click.Path(path_type=Path), help="The result file."
 )
@@ -39,28 +47,34 @@ if TYPE_CHECKING:
     help="Records in a batch.",
 )
 @click.option(
-    "--max-events", default=0, show_default=True, help="Stop after so many; 0 is all."
-)
-@click.option(
-    "--max-line-bytes",
-    default=DEFAULT_MAX_LINE_BYTES,
+    "--max-records",
+    "--max-events",
+    default=0,
     show_default=True,
-    help="Reject longer lines.",
+    help="Stop after so many; 0 is all.",
 )
+@source_options
 @click.option(
     "--report", type=click.Path(path_type=Path), help="Write the run report, as JSON."
 )
 @click.option(
     "--rejects",
     type=click.Path(path_type=Path),
-    help="Write every rejected line's number and reason, as JSON lines.",
+    help="Write every rejected record's number and reason, as JSON lines.",
+)
+@click.option(
+    "--replicas",
+    metavar="NAME=N,…",
+    default="",
+    help="Servers of a transform stage, such as parse=2,rules=2.",
 )
 @click.option(
     "--stage",
     "stages",
     multiple=True,
     metavar="NAME=ADDRESS",
-    help="Use the server at ADDRESS (HOST:PORT or unix:PATH) instead of starting one.",
+    help="Use the server at ADDRESS (HOST:PORT or unix:PATH) instead of starting one; "
+    "repeat it for more replicas.",
 )
 @click.option(
     "--transport",
@@ -70,55 +84,60 @@ if TYPE_CHECKING:
     help="How to reach the servers that are started.",
 )
 def run(
-    input_: str,
+    input_: str | None,
+    workload_name: str,
     output: Path,
     engine: Literal["split", "monolith"],
     batch_size: int,
-    max_events: int,
-    max_line_bytes: int,
+    max_records: int,
     report: Path | None,
     rejects: Path | None,
+    replicas: str,
     stages: tuple[str, ...],
     transport: Literal["unix", "tcp"],
+    **source_values: object,
 ) -> None:
-    """Run the events of IN (a file, or - for standard input) through the pipeline.
+    """Run a workload through the pipeline.
 
-    IN is newline-delimited JSON. The result is one JSON line a type: count, sum and
-    average of what the rules keep. It is published whole at the end of a run, or not
-    at all.
+    IN is a file, or - for standard input. The events workload reads newline-delimited
+    JSON from it; work-items and mixed make their records from a seed and take no IN.
+    The result is published whole at the end of a run, or not at all.
 
     Exit codes: 0 success, 1 the run failed, 2 wrong usage, 130 interrupted.
     """
     # Here and not above, so that --help need not wait for gRPC.
     from pipeline.cli.tables import print_summary, progress
     from pipeline.engines.base import RunSettings
-    from pipeline.workloads import EVENTS
+    from pipeline.workloads import workload_named
 
-    if max_events < 0:
-        raise UsageError(f"--max-events {max_events}: must be 0 or more")
-    addresses = _addresses(stages)
+    if max_records < 0:
+        raise UsageError(f"max records {max_records}: must be 0 or more")
+    workload = workload_named(workload_name)
+    addresses, counts = _addresses(stages), _replicas(replicas)
+    runner = _engine(engine, addresses, counts, transport)
     _check_distinct(
-        {"IN": None if input_ == STANDARD_INPUT else Path(input_)}
+        {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
         | {"--output": output, "--rejects": rejects, "--report": report}
     )
     # A server that we start stands where we stand; one elsewhere reads its own paths.
     path = (
         input_
-        if input_ == STANDARD_INPUT or INGEST in addresses
+        if input_ in (None, STANDARD_INPUT) or INGEST in addresses
         else str(Path(input_).absolute())
     )
+    source = described_source(workload, path=path, **source_values)
     with ExitStack() as stack:
         report_draft = stack.enter_context(Draft(report)) if report else None
         on_progress = stack.enter_context(progress())
-        finished = _engine(engine, addresses, transport).run(
+        finished = runner.run(
             RunSettings(
-                workload=EVENTS,
-                source=line_source(path, max_line_bytes),
-                input=path,
+                workload=workload,
+                source=source,
+                input=path or "",
                 output=output,
                 rejects=rejects,
                 limits=BatchLimits(records=batch_size),
-                max_records=max_events,
+                max_records=max_records,
                 on_progress=on_progress,
             )
         )
@@ -130,7 +149,8 @@ def run(
 
 def _engine(
     name: Literal["split", "monolith"],
-    addresses: dict[str, str],
+    addresses: dict[str, list[str]],
+    replicas: dict[str, int],
     transport: Literal["unix", "tcp"],
 ) -> Engine:
     if name == "monolith":
@@ -138,22 +158,34 @@ def _engine(
 
         if addresses:
             raise UsageError("--stage: the monolith has no servers to reach")
+        if replicas:
+            raise UsageError("--replicas: the monolith has no servers")
         return MonolithEngine()
     from pipeline.engines.split import SplitEngine
 
-    return SplitEngine(addresses, transport=transport)
+    return SplitEngine(addresses, replicas=replicas, transport=transport)
 
 
-def _addresses(stages: tuple[str, ...]) -> dict[str, str]:
-    addresses = {}
+def _addresses(stages: tuple[str, ...]) -> dict[str, list[str]]:
+    addresses: dict[str, list[str]] = {}
     for text in stages:
         name, equals, address = text.partition("=")
         if not (name and equals and address):
             raise UsageError(f"--stage {text!r}: must be NAME=ADDRESS")
-        if name in addresses:
-            raise UsageError(f"--stage {name}: given twice")
-        addresses[name] = address
+        addresses.setdefault(name, []).append(address)
     return addresses
+
+
+def _replicas(text: str) -> dict[str, int]:
+    replicas: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        name, _, count = part.partition("=")
+        if not (name and count.isascii() and count.isdigit()):
+            raise UsageError(f"--replicas {part!r}: must be NAME=N")
+        if name in replicas:
+            raise UsageError(f"--replicas {name}: given twice")
+        replicas[name] = int(count)
+    return replicas
 
 
 def _check_distinct(paths: dict[str, Path | None]) -> None:

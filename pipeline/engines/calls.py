@@ -12,6 +12,7 @@ import grpc
 from pipeline.errors import (
     ConservationError,
     ContractError,
+    FunctionError,
     PipelineError,
     SinkError,
     SourceError,
@@ -134,7 +135,15 @@ def _error(peer: Peer, status: Status) -> PipelineError:
         return StageError(
             f"stage {peer.stage} at {peer.address}: what listens there is another stage"
         )
-    return StageError(f"stage {peer.stage}: {details or code.name}")
+    return _failure(f"stage {peer.stage}: {details or code.name}", status)
+
+
+def _failure(message: str, status: Status) -> StageError:
+    """Return the error of a stage that failed, with the traceback if it sent one."""
+    for key, value in status.trailing_metadata:
+        if key == wire.TRACEBACK_KEY and isinstance(value, bytes):
+            return FunctionError(message, value.decode(errors="replace"))
+    return StageError(message)
 
 
 def _at_once(answer: Coroutine[Any, Any, T]) -> T:

@@ -1,4 +1,4 @@
-"""The legs: one stream to one stage each, with its credits and its account.
+"""The legs: one stream to one stage server each, and its part in the account.
 
 A batch travels as a `Transit`: the message as the last stage sent it, and what the
 orchestrator has learnt about it on the way. Its payload is never decoded here.
@@ -15,7 +15,6 @@ import grpc
 
 from pipeline.engines.base import check_counts
 from pipeline.engines.calls import Ending, Peer
-from pipeline.engines.window import Window, WindowLimits
 from pipeline.errors import ContractError, PipelineError
 from pipeline.report import RunAccount
 from pipeline.transport import wire
@@ -38,6 +37,8 @@ class Transit:
     """A batch on its way through the stages."""
 
     batch: Batch
+    #: Sequence number of the first record that ingest put into it.
+    first_record: int
     filtered: int = 0
     rejections: list[tuple[str, Rejection]] = field(default_factory=list)
 
@@ -48,6 +49,7 @@ class Transit:
             self.rejections += [(stage, rejection) for rejection in batch.rejections]
         for name in ("filtered", "rejections", "timing"):
             batch.ClearField(name)
+        batch.first_record = self.first_record
         self.batch = batch
 
 
@@ -78,18 +80,18 @@ class IngestLeg:
                 f"stage {self._peer.stage} sent batch {batch.number} where batch "
                 f"{self._account.batches} is next"
             )
+        transit = Transit(batch, first_record=self._account.ingested + 1)
         self._account.ingest(batch.records + batch.filtered + len(batch.rejections))
         self._peer.account.message_out(len(raw))
         self._peer.account.spend(batch.timing)
-        transit = Transit(batch)
         transit.arrive(self._peer.stage, batch)
         return transit
 
 
 class TransformLeg:
-    """Sends batches to a transform stage, within its window, and receives them back."""
+    """Sends batches to a server of a transform stage and receives them back."""
 
-    def __init__(self, peer: Peer, limits: WindowLimits) -> None:
+    def __init__(self, peer: Peer) -> None:
         self._peer = peer
         process: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = (
             peer.channel.stream_stream(wire.PROCESS)
@@ -98,13 +100,15 @@ class TransformLeg:
         self._replies = aiter(self._call)
         self._ending = Ending(peer, self._call)
         self._closed = False
-        self._window = Window(limits)
         self._in_flight: deque[Transit] = deque()
 
-    async def send(self, transit: Transit) -> None:
-        """Send a batch, as soon as the window has room for it."""
-        raw = transit.batch.SerializeToString()
-        await self._window.enter(len(raw))
+    @property
+    def unanswered(self) -> int:
+        """Batches that were sent and not answered yet."""
+        return len(self._in_flight)
+
+    async def send(self, transit: Transit, raw: bytes) -> None:
+        """Send a batch, whose bytes are ``raw``."""
         self._in_flight.append(transit)
         self._peer.account.message_in(len(raw))
         await self._ending.of_write(self._call.write(raw))
@@ -115,7 +119,7 @@ class TransformLeg:
         await self._ending.of_write(self._call.done_writing())
 
     async def receive(self) -> Transit | None:
-        """Return the next batch that the stage has answered; None at the end."""
+        """Return the next batch that the server has answered; None at the end."""
         raw = await self._ending.of(anext(self._replies, None))
         if raw is None:
             if self._in_flight or not self._closed:
@@ -124,7 +128,6 @@ class TransformLeg:
             return None
         reply = Batch.FromString(raw)
         transit = self._answered(reply)
-        self._window.leave()
         self._peer.account.message_out(len(raw))
         self._peer.account.spend(reply.timing)
         transit.arrive(self._peer.stage, reply)

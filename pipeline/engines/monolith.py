@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from pipeline.clock import ProcessClock, peak_rss_bytes
 from pipeline.engines.base import RunSettings, check_counts, check_not_empty
-from pipeline.errors import StageError, one_line
+from pipeline.errors import (
+    FunctionError,
+    PipelineError,
+    Place,
+    raised,
+    user_traceback,
+)
 from pipeline.inputs import Inputs
 from pipeline.publishing import Draft
 from pipeline.report import RejectsFile, RunAccount, RunReport
@@ -24,6 +31,7 @@ class MonolithEngine:
 
     def run(self, settings: RunSettings) -> RunReport:
         """Run to the end; see `Engine.run`."""
+        __tracebackhide__ = True
         with ExitStack() as stack:
             output = stack.enter_context(Draft(settings.output))
             rejects = None
@@ -33,12 +41,14 @@ class MonolithEngine:
             account = RunAccount(settings.workload.stage_names, rejects)
             result = ResultWriter(settings.workload.new_result(), output)
             laps = _Laps()
-            _pass_batches(settings, account, result, laps)
-            check_not_empty(account)
-            account.check_conservation()
-            if rejects is not None:
-                rejects.draft.seal()
-            result.commit(account.batches, account.passed)
+            with _named_failures() as place:
+                _pass_batches(settings, account, result, laps, place)
+                check_not_empty(account)
+                account.check_conservation()
+                if rejects is not None:
+                    rejects.draft.seal()
+                place.stage, place.batch = SINK, None
+                result.commit(account.batches, account.passed)
             if rejects is not None:
                 rejects.draft.publish()
             laps.end(SINK)
@@ -54,27 +64,48 @@ class MonolithEngine:
         )
 
 
+@contextmanager
+def _named_failures() -> Iterator[Place]:
+    """Raise FunctionError, naming the place, for whatever a user's function raises.
+
+    One block around the whole run, because a block costs as much as a stage needs for
+    one record; the place is kept up to date instead.
+    """
+    __tracebackhide__ = True
+    place = Place()
+    try:
+        yield place
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise FunctionError(
+            f"{place}: {raised(error)}", user_traceback(error)
+        ) from error
+
+
 def _pass_batches(
-    settings: RunSettings, account: RunAccount, result: ResultWriter, laps: _Laps
+    settings: RunSettings,
+    account: RunAccount,
+    result: ResultWriter,
+    laps: _Laps,
+    place: Place,
 ) -> None:
     """Take every batch from the source through the stage functions to the result."""
+    __tracebackhide__ = True
+    place.stage = INGEST
     workload, inputs = settings.workload, Inputs()
-    outputs = workload.source(
+    outputs = workload.source.read(
         settings.source, settings.limits, settings.max_records, inputs
     )
     for number, output in enumerate(outputs):
         laps.end(INGEST, waited_ns=inputs.take_waited_ns())
+        place.batch, place.first_record = number, account.ingested + 1
         account.ingest(output.records + output.filtered + len(output.rejections))
         message, records, filtered = output.message, output.records, output.filtered
         rejections = [(INGEST, rejection) for rejection in output.rejections]
         for stage in workload.transforms:
-            try:
-                made = stage.function(message)
-            except Exception as error:
-                raise StageError(
-                    f"stage {stage.name}: batch {number}: {type(error).__name__}: "
-                    f"{one_line(error)}"
-                ) from error
+            place.stage = stage.name
+            made = stage(message)
             check_counts(
                 stage.name,
                 number,
@@ -87,10 +118,12 @@ def _pass_batches(
             filtered += made.filtered
             rejections += [(stage.name, rejection) for rejection in made.rejections]
             laps.end(stage.name)
+        place.stage = SINK
         result.add(message)
         account.settle(records, filtered, rejections)
         laps.end(SINK)
         settings.on_progress(account.settled)
+        place.stage, place.batch = INGEST, None
 
 
 class _Laps:

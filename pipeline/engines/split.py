@@ -16,11 +16,12 @@ from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_not_empty
 from pipeline.engines.calls import Peer
 from pipeline.engines.legs import IngestLeg, SinkLeg, TransformLeg, Transit
+from pipeline.engines.replicas import Replicas
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.report import RejectsFile, RunAccount, RunReport
-from pipeline.stage import INGEST, SINK
+from pipeline.stage import INGEST, SINK, Workload
 from pipeline.transport import wire
 from pipeline.transport.health import check_health
 from pipeline.transport.processes import StageServers, Transport
@@ -45,24 +46,30 @@ class Downstream(Protocol):
 
 
 class SplitEngine:
-    """Runs a workload on one server process a stage.
+    """Runs a workload on one server process a stage, or more: its replicas.
 
-    Servers are started for the stages that ``addresses`` does not name, and stopped
-    however the run ends. `run` drives an event loop of its own, so it can't be called
-    from inside one.
+    ``replicas`` is how many servers a transform stage has, one where it is not named.
+    ``addresses`` are those of servers that run already; the others are started, and
+    stopped however the run ends. `run` drives an event loop of its own, so it can't be
+    called from inside one.
     """
 
     name = "split"
 
     def __init__(
         self,
-        addresses: Mapping[str, str] | None = None,
+        addresses: Mapping[str, str | Sequence[str]] | None = None,
         *,
+        replicas: Mapping[str, int] | None = None,
         transport: Transport = "unix",
         window: WindowLimits | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
-        self._addresses = dict(addresses or {})
+        self._addresses = {
+            name: [given] if isinstance(given, str) else list(given)
+            for name, given in (addresses or {}).items()
+        }
+        self._replicas = dict(replicas or {})
         self._transport: Transport = transport
         self._window = window or WindowLimits()
         self._start_timeout_s = start_timeout_s
@@ -70,13 +77,7 @@ class SplitEngine:
     def run(self, settings: RunSettings) -> RunReport:
         """Run to the end; see `Engine.run`."""
         started = time.perf_counter()
-        names = settings.workload.stage_names
-        for name in self._addresses:
-            if name not in names:
-                raise UsageError(
-                    f"stage {name!r}: workload {settings.workload.name} has "
-                    f"{', '.join(names)}"
-                )
+        missing = self._missing(settings.workload)
         with ExitStack() as stack:
             rejects = None
             if settings.rejects is not None:
@@ -85,7 +86,7 @@ class SplitEngine:
             servers = stack.enter_context(
                 StageServers(
                     settings.workload.name,
-                    [name for name in names if name not in self._addresses],
+                    missing,
                     transport=self._transport,
                     folders=_folders(settings),
                     standard_input=settings.input == STANDARD_INPUT,
@@ -100,7 +101,10 @@ class SplitEngine:
                     if SINK in self._addresses
                     else settings.output.absolute()
                 ),
-                addresses={**servers.addresses, **self._addresses},
+                addresses={
+                    name: self._addresses.get(name, []) + servers.addresses[name]
+                    for name in settings.workload.stage_names
+                },
                 obituary=servers.obituary,
                 window=self._window,
                 rejects=rejects,
@@ -116,6 +120,40 @@ class SplitEngine:
             one_process=False,
         )
 
+    def _missing(self, workload: Workload) -> list[str]:
+        """Return the stages to start a server for, once for each replica.
+
+        Raises UsageError where what was asked for can't be.
+        """
+        names = workload.stage_names
+        for name in (*self._addresses, *self._replicas):
+            if name not in names:
+                raise UsageError(
+                    f"stage {name!r}: workload {workload.name} has {', '.join(names)}"
+                )
+        missing = []
+        for name in names:
+            addresses = self._addresses.get(name, [])
+            given = len(addresses)
+            if len(set(addresses)) < given:
+                raise UsageError(
+                    f"stage {name}: two of its addresses are the same; replicas are "
+                    f"servers of their own"
+                )
+            count = self._replicas.get(name, max(1, given))
+            if count < max(1, given):
+                raise UsageError(
+                    f"stage {name}: {count} replicas asked for; must be "
+                    f"{max(1, given)} or more, the number of its addresses"
+                )
+            if count > 1 and name in (INGEST, SINK):
+                raise UsageError(
+                    f"stage {name}: {count} replicas asked for; only transform stages "
+                    f"can have them"
+                )
+            missing += [name] * (count - given)
+        return missing
+
 
 class _Run:
     """One run: the orchestrator proper."""
@@ -125,12 +163,14 @@ class _Run:
         settings: RunSettings,
         *,
         target: str,
-        addresses: Mapping[str, str],
+        addresses: Mapping[str, Sequence[str]],
         obituary: Callable[[str], str],
         window: WindowLimits,
         rejects: RejectsFile | None,
     ) -> None:
         self.account = RunAccount(settings.workload.stage_names, rejects)
+        for name, servers in addresses.items():
+            self.account.stages[name].replicas = len(servers)
         self.began = self.ended = 0.0
         self.cpu_s = 0.0
         self._settings = settings
@@ -142,26 +182,29 @@ class _Run:
 
     async def drive(self) -> None:
         """Move every batch from ingest through all stages, then publish."""
-        settings = self._settings
         async with AsyncExitStack() as stack:
-            peers = [
-                await self._peer(name, stack) for name in settings.workload.stage_names
+            first, *middle, last = [
+                [await self._peer(name, address, stack) for address in addresses]
+                for name, addresses in self._addresses.items()
             ]
             await asyncio.gather(
                 *(
                     check_health(peer.stage, peer.address, peer.channel)
+                    for peers in (first, *middle, last)
                     for peer in peers
                 )
             )
             self.began, cpu = time.perf_counter(), ProcessClock()
 
-            first, *middle, last = peers
-            ingest = IngestLeg(first, self._read_request(), self.account)
-            transforms = [TransformLeg(peer, self._window) for peer in middle]
-            sink = SinkLeg(last, self._target, self._settle)
+            ingest = IngestLeg(first[0], self._read_request(), self.account)
+            transforms = [
+                Replicas([TransformLeg(peer) for peer in peers], self._window)
+                for peers in middle
+            ]
+            sink = SinkLeg(last[0], self._target, self._settle)
             await sink.open()
             try:
-                await _relay_all([ingest, *transforms], [*transforms, sink])
+                await _relay_all(ingest, transforms, sink)
                 check_not_empty(self.account)
                 self.account.check_conservation()
                 if self._rejects is not None:
@@ -174,8 +217,7 @@ class _Run:
                 self._rejects.draft.publish()
             self.ended, self.cpu_s = time.perf_counter(), cpu.lap() / 1e9
 
-    async def _peer(self, stage: str, stack: AsyncExitStack) -> Peer:
-        address = self._addresses[stage]
+    async def _peer(self, stage: str, address: str, stack: AsyncExitStack) -> Peer:
         channel = grpc.aio.insecure_channel(address, options=wire.OPTIONS)
         await stack.enter_async_context(channel)
         return Peer(
@@ -183,7 +225,7 @@ class _Run:
             address,
             channel,
             self.account.stages[stage],
-            lambda: self._obituary(stage),
+            lambda: self._obituary(address),
         )
 
     def _read_request(self) -> ReadRequest:
@@ -202,13 +244,18 @@ class _Run:
 
 
 async def _relay_all(
-    upstreams: Sequence[Upstream], downstreams: Sequence[Downstream]
+    ingest: IngestLeg, transforms: Sequence[Replicas], sink: SinkLeg
 ) -> None:
     """Relay between neighbours, all at once; raise what failed first."""
+    upstreams: list[Upstream] = [ingest, *transforms]
+    downstreams: list[Downstream] = [*transforms, sink]
     try:
         async with asyncio.TaskGroup() as relays:
             for upstream, downstream in zip(upstreams, downstreams, strict=True):
                 relays.create_task(_relay(upstream, downstream))
+            for replicas in transforms:
+                for reading in replicas.reading():
+                    relays.create_task(reading)
     except ExceptionGroup as group:
         # The first failure is the cause; it made the other relays stop.
         raise group.exceptions[0] from None

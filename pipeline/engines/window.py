@@ -1,4 +1,4 @@
-"""The bound on what is in flight on one leg."""
+"""The bound on what is in flight at one stage."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ DEFAULT_WINDOW_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class WindowLimits:
-    """The most that may be in flight on a leg.
+    """The most that may be in flight at a stage, whatever the number of its replicas.
 
-    A batch larger than ``bytes`` goes alone.
+    A batch larger than ``bytes`` goes alone; but no replica need ever wait for another
+    before it gets a batch.
     """
 
     batches: int = DEFAULT_WINDOW_BATCHES
@@ -24,10 +25,15 @@ class WindowLimits:
 
 
 class Window:
-    """Credits of one leg, in batches and in bytes: sent, and not answered yet."""
+    """Credits of one stage, in batches and in bytes: sent, and not passed on yet.
 
-    def __init__(self, limits: WindowLimits) -> None:
+    A batch that a replica has answered keeps its credit until its turn comes, so that
+    one slow replica can't make the others' answers pile up.
+    """
+
+    def __init__(self, limits: WindowLimits, replicas: int = 1) -> None:
         self._limits = limits
+        self._replicas = replicas
         self._sizes: deque[int] = deque()
         self._bytes = 0
         self._room: asyncio.Future[None] | None = None
@@ -44,13 +50,13 @@ class Window:
         self._bytes += size
 
     def leave(self) -> None:
-        """Count the oldest batch as answered."""
+        """Count the oldest batch as passed on."""
         self._bytes -= self._sizes.popleft()
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
     def _has_room(self, size: int) -> bool:
-        if not self._sizes:
+        if len(self._sizes) < self._replicas:
             return True
         return (
             len(self._sizes) < self._limits.batches

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal, Self, cast
@@ -36,6 +37,8 @@ class ServerProcess:
         Raises StageError where it can't be started.
         """
         self.stage = stage
+        #: Where it listens, once it is ready.
+        self.address = ""
         self._log = log
         # The server stops when the write end closes, however this process ends.
         lifeline, self._lifeline = os.pipe()
@@ -68,17 +71,19 @@ class ServerProcess:
         """The process id."""
         return self._process.pid
 
-    def wait_ready(self, deadline: float) -> str:
-        """Wait for the handshake and return the address that it names.
+    def wait_ready(self, deadline: float) -> None:
+        """Wait for the handshake and note the address that it names.
 
         ``deadline`` is a time of the monotonic clock. Raises StageError where the
         server dies, says something else, or says nothing by then.
         """
         line = self._read_line(deadline)
         try:
-            return str(json.loads(line)["address"])
+            self.address = str(json.loads(line)["address"])
         except (ValueError, KeyError, TypeError):
             pass
+        else:
+            return
         if not line:
             raise StageError(f"stage {self.stage} did not start: {self.obituary()}")
         raise StageError(
@@ -154,17 +159,16 @@ class StageServers:
     ) -> None:
         """Start a server for each of ``stages`` and wait until all are ready.
 
-        ``folders`` are those that ingest and sink may touch. Raises StageError, with
-        nothing left running, where one does not start.
+        A stage that is there twice gets two servers: its replicas. ``folders`` are
+        those that ingest and sink may touch. Raises StageError, with nothing left
+        running, where one does not start.
         """
         self._home = Path(tempfile.mkdtemp(prefix="pipeline-", dir=_short_folder()))
-        self.processes: dict[str, ServerProcess] = {}
-        #: Where each stage listens.
-        self.addresses: dict[str, str] = {}
+        self.processes: list[ServerProcess] = []
         try:
-            for stage in stages:
+            for number, stage in enumerate(stages):
                 command = _command(workload, stage)
-                socket_path = self._home / f"{stage}.sock"
+                socket_path = self._home / f"{number}.sock"
                 command += [
                     "--bind",
                     f"unix:{socket_path}" if transport == "unix" else "127.0.0.1:0",
@@ -173,27 +177,37 @@ class StageServers:
                     command += ["--folder", str(folder)]
                 if standard_input and stage == "ingest":
                     command.append("--stdin")
-                self.processes[stage] = ServerProcess(
-                    stage, command, self._home / f"{stage}.log"
+                self.processes.append(
+                    ServerProcess(stage, command, self._home / f"{number}.log")
                 )
             deadline = time.monotonic() + start_timeout_s
-            for stage, process in self.processes.items():
-                self.addresses[stage] = process.wait_ready(deadline)
+            for process in self.processes:
+                process.wait_ready(deadline)
         except BaseException:
             self.stop()
             raise
 
-    def obituary(self, stage: str) -> str:
-        """Say what became of the server of ``stage``; nothing if it is not ours."""
-        process = self.processes.get(stage)
-        return process.obituary() if process is not None else ""
+    @property
+    def addresses(self) -> defaultdict[str, list[str]]:
+        """Where the servers of each stage listen; nowhere, for one that has none."""
+        addresses: defaultdict[str, list[str]] = defaultdict(list)
+        for process in self.processes:
+            addresses[process.stage].append(process.address)
+        return addresses
+
+    def obituary(self, address: str) -> str:
+        """Say what became of the server at ``address``; nothing if it is not ours."""
+        for process in self.processes:
+            if process.address == address:
+                return process.obituary()
+        return ""
 
     def stop(self) -> None:
         """Stop every server and wait until it is gone."""
-        for process in self.processes.values():
+        for process in self.processes:
             process.stop()
         deadline = time.monotonic() + _STOP_S
-        for process in self.processes.values():
+        for process in self.processes:
             process.reap(deadline)
         self.processes.clear()
         shutil.rmtree(self._home, ignore_errors=True)

@@ -19,15 +19,23 @@ from pipeline.clock import Lap, ProcessClock, Stopwatch, peak_rss_bytes
 from pipeline.errors import (
     ConservationError,
     PipelineError,
+    Place,
     SinkError,
     SourceError,
     UsageError,
-    one_line,
+    raised,
+    user_traceback,
 )
 from pipeline.result import ResultWriter
 from pipeline.stage import Output, Stage, Workload
 from pipeline.transport.folders import ServedFolders
-from pipeline.transport.wire import TIMING_KEY, PayloadError, pack, unpack
+from pipeline.transport.wire import (
+    TIMING_KEY,
+    TRACEBACK_KEY,
+    PayloadError,
+    pack,
+    unpack,
+)
 from pipeline.v1.pipeline_pb2 import (
     Batch,
     ReadRequest,
@@ -39,6 +47,7 @@ from pipeline.v1.pipeline_pb2 import (
 _log = logging.getLogger(__name__)
 
 _NO_TIME = Lap(0, 0)
+_MAX_TRACEBACK_BYTES = 16 * 1024
 
 
 class StageServicer:
@@ -51,6 +60,7 @@ class StageServicer:
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
         """Answer each batch with one batch of the same number."""
+        __tracebackhide__ = True
         stage = self._stage
         cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
         for request in requests:
@@ -58,9 +68,9 @@ class StageServicer:
             try:
                 message = unpack(request.payload, stage.takes)
                 decode = watch.lap()
-                output = stage.function(message)
+                output = stage(message)
             except Exception as error:
-                _fail(context, f"batch {request.number}", error)
+                _fail(context, error, _place(request))
             process = watch.lap()
             reply = _batch(request.number, output)
             encode = watch.lap()
@@ -82,12 +92,15 @@ class IngestServicer:
         self, request: ReadRequest, context: grpc.ServicerContext
     ) -> Iterator[Batch]:
         """Send what the request names as batches numbered from 0."""
+        __tracebackhide__ = True
         cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
         inputs = self._folders.inputs(context.is_active)
         try:
-            spec = unpack(request.source, self._workload.source_spec)
+            spec = unpack(request.source, self._workload.source.spec)
             limits = BatchLimits(request.batch_records, request.batch_bytes)
-            outputs = self._workload.source(spec, limits, request.max_records, inputs)
+            outputs = self._workload.source.read(
+                spec, limits, request.max_records, inputs
+            )
             for number, output in enumerate(outputs):
                 wait, process = _split(watch.lap(), inputs.take_waited_ns())
                 batch = _batch(number, output)
@@ -97,7 +110,7 @@ class IngestServicer:
                 yield batch
                 send = watch.lap()
         except Exception as error:
-            _fail(context, "request", error)
+            _fail(context, error, Place())
         _send_last_timing(context, cpu, wait=watch.lap(), send=send)
 
 
@@ -112,12 +125,16 @@ class SinkServicer:
         self, requests: Iterator[WriteRequest], context: grpc.ServicerContext
     ) -> WriteSummary:
         """Fold the batches into the target and publish it on the commit."""
+        __tracebackhide__ = True
+        place = Place()
         try:
-            return self._write(requests)
+            return self._write(requests, place)
         except Exception as error:
-            _fail(context, "request", error)
+            _fail(context, error, place)
 
-    def _write(self, requests: Iterator[WriteRequest]) -> WriteSummary:
+    def _write(self, requests: Iterator[WriteRequest], place: Place) -> WriteSummary:
+        """Do so; keep ``place`` at the batch that is being folded in."""
+        __tracebackhide__ = True
         cpu, watch, account = ProcessClock(), Stopwatch(), Timing()
         first = next(requests, None)
         if first is None or first.WhichOneof("step") != "target":
@@ -145,9 +162,11 @@ class SinkServicer:
                     raise PayloadError(
                         f"takes batch {writer.batches} next, was sent {was_sent}"
                     )
+                place.batch, place.first_record = batch.number, batch.first_record
                 message = unpack(batch.payload, self._workload.result_takes)
                 decode = watch.lap()
                 writer.add(message)
+                place.batch = None
                 _spend(account, wait, decode, watch.lap())
         raise PayloadError("was sent no commit, so nothing was published")
 
@@ -161,6 +180,10 @@ def _batch(number: int, output: Output[Message]) -> Batch:
     )
     pack(output.message, into=batch.payload)
     return batch
+
+
+def _place(batch: Batch) -> Place:
+    return Place(batch=batch.number, first_record=batch.first_record)
 
 
 def _split(lap: Lap, waited_ns: int) -> tuple[Lap, Lap]:
@@ -196,18 +219,20 @@ def _send_last_timing(
     context.set_trailing_metadata(((TIMING_KEY, timing.SerializeToString()),))
 
 
-def _fail(context: grpc.ServicerContext, where: str, error: Exception) -> NoReturn:
-    """End the call with the status that ``error`` stands for."""
+def _fail(context: grpc.ServicerContext, error: Exception, place: Place) -> NoReturn:
+    """End the call with the status that ``error``, raised at ``place``, stands for."""
     if isinstance(error, grpc.RpcError):
         raise error  # the client is gone; there is nobody to tell
+    at = f"{place}: " if str(place) else ""
     if isinstance(error, PayloadError):
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{where}: {error}")
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{at}{error}")
     if isinstance(error, PipelineError):
         context.abort(_STATUS.get(type(error), grpc.StatusCode.INTERNAL), str(error))
-    _log.error("%s failed", where, exc_info=error)
-    context.abort(
-        grpc.StatusCode.INTERNAL, f"{where}: {type(error).__name__}: {one_line(error)}"
-    )
+    _log.error("%sfailed", at, exc_info=error)
+    text = user_traceback(error).encode(errors="replace")
+    # Its end says most, and metadata has its limit.
+    context.set_trailing_metadata(((TRACEBACK_KEY, text[-_MAX_TRACEBACK_BYTES:]),))
+    context.abort(grpc.StatusCode.INTERNAL, f"{at}{raised(error)}")
 
 
 _STATUS = {

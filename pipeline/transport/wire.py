@@ -21,12 +21,17 @@ WRITE = f"/{SINK_SERVICE}/Write"
 #: Trailing metadata with what a stage spent after its last reply.
 TIMING_KEY = "pipeline-timing-bin"
 
+#: Trailing metadata with the traceback of a stage function that failed.
+TRACEBACK_KEY = "pipeline-traceback-bin"
+
 #: For channels and servers alike. Batches are capped in bytes where they are cut, so
 #: the message limit is off. Without so_reuseport 0, two servers on one port both
 #: start and share its traffic.
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    # Room for a traceback; by default a call fails from 16 KiB on.
+    ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.so_reuseport", 0),
     ("grpc.use_local_subchannel_pool", 1),
 )

@@ -24,25 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pipeline/v1/events.proto\x12\x0bpipeline.v1\"2\n\nLineSource\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x16\n\x0emax_line_bytes\x18\x02 \x01(\x04\"=\n\x05Lines\x12\x14\n\x0c\x66irst_record\x18\x01 \x01(\x04\x12\x0c\n\x04text\x18\x02 \x01(\x0c\x12\x10\n\x08too_long\x18\x03 \x03(\x04\"W\n\x06\x45vents\x12\n\n\x02ts\x18\x01 \x03(\t\x12$\n\x04type\x18\x02 \x03(\x0e\x32\x16.pipeline.v1.EventType\x12\x0c\n\x04user\x18\x03 \x03(\t\x12\r\n\x05value\x18\x04 \x03(\x12\">\n\x07\x41mounts\x12$\n\x04type\x18\x01 \x03(\x0e\x32\x16.pipeline.v1.EventType\x12\r\n\x05value\x18\x02 \x03(\x12\",\n\x06Totals\x12\"\n\x06totals\x18\x01 \x03(\x0b\x32\x12.pipeline.v1.Total\"I\n\x05Total\x12$\n\x04type\x18\x01 \x01(\x0e\x32\x16.pipeline.v1.EventType\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0b\n\x03sum\x18\x03 \x01(\x0c*k\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_CLICK\x10\x01\x12\x13\n\x0f\x45VENT_TYPE_VIEW\x10\x02\x12\x17\n\x13\x45VENT_TYPE_PURCHASE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pipeline/v1/events.proto\x12\x0bpipeline.v1\"W\n\x06\x45vents\x12\n\n\x02ts\x18\x01 \x03(\t\x12$\n\x04type\x18\x02 \x03(\x0e\x32\x16.pipeline.v1.EventType\x12\x0c\n\x04user\x18\x03 \x03(\t\x12\r\n\x05value\x18\x04 \x03(\x12\">\n\x07\x41mounts\x12$\n\x04type\x18\x01 \x03(\x0e\x32\x16.pipeline.v1.EventType\x12\r\n\x05value\x18\x02 \x03(\x12\",\n\x06Totals\x12\"\n\x06totals\x18\x01 \x03(\x0b\x32\x12.pipeline.v1.Total\"I\n\x05Total\x12$\n\x04type\x18\x01 \x01(\x0e\x32\x16.pipeline.v1.EventType\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0b\n\x03sum\x18\x03 \x01(\x0c*k\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_CLICK\x10\x01\x12\x13\n\x0f\x45VENT_TYPE_VIEW\x10\x02\x12\x17\n\x13\x45VENT_TYPE_PURCHASE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pipeline.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTTYPE']._serialized_start=430
-  _globals['_EVENTTYPE']._serialized_end=537
-  _globals['_LINESOURCE']._serialized_start=41
-  _globals['_LINESOURCE']._serialized_end=91
-  _globals['_LINES']._serialized_start=93
-  _globals['_LINES']._serialized_end=154
-  _globals['_EVENTS']._serialized_start=156
-  _globals['_EVENTS']._serialized_end=243
-  _globals['_AMOUNTS']._serialized_start=245
-  _globals['_AMOUNTS']._serialized_end=307
-  _globals['_TOTALS']._serialized_start=309
-  _globals['_TOTALS']._serialized_end=353
-  _globals['_TOTAL']._serialized_start=355
-  _globals['_TOTAL']._serialized_end=428
+  _globals['_EVENTTYPE']._serialized_start=315
+  _globals['_EVENTTYPE']._serialized_end=422
+  _globals['_EVENTS']._serialized_start=41
+  _globals['_EVENTS']._serialized_end=128
+  _globals['_AMOUNTS']._serialized_start=130
+  _globals['_AMOUNTS']._serialized_end=192
+  _globals['_TOTALS']._serialized_start=194
+  _globals['_TOTALS']._serialized_end=238
+  _globals['_TOTAL']._serialized_start=240
+  _globals['_TOTAL']._serialized_end=313
 # @@protoc_insertion_point(module_scope)

@@ -8,20 +8,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Batch(_message.Message):
-    __slots__ = ("number", "records", "filtered", "rejections", "timing", "payload")
+    __slots__ = ("number", "records", "filtered", "rejections", "timing", "payload", "first_record")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     FILTERED_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    FIRST_RECORD_FIELD_NUMBER: _ClassVar[int]
     number: int
     records: int
     filtered: int
     rejections: _containers.RepeatedCompositeFieldContainer[Rejection]
     timing: Timing
     payload: _any_pb2.Any
-    def __init__(self, number: _Optional[int] = ..., records: _Optional[int] = ..., filtered: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., payload: _Optional[_Union[_any_pb2.Any, _Mapping]] = ...) -> None: ...
+    first_record: int
+    def __init__(self, number: _Optional[int] = ..., records: _Optional[int] = ..., filtered: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., payload: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., first_record: _Optional[int] = ...) -> None: ...
 
 class Rejection(_message.Message):
     __slots__ = ("record", "reason", "field")

@@ -1,21 +1,50 @@
-"""The workloads, by name."""
+"""The workloads, by name: this project's own, and those of its users."""
 
 from __future__ import annotations
 
-from pipeline.errors import UsageError
-from pipeline.stage import Workload
-from pipeline.workloads.events import EVENTS
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
-_WORKLOADS = {workload.name: workload for workload in (EVENTS,)}
+from pipeline.errors import UsageError, one_line
+from pipeline.stage import Workload
+
+#: Where each of our own is, as ``module:attribute``.
+BUILT_IN = {
+    "events": "pipeline.workloads.events:EVENTS",
+}
 
 
 def workload_named(name: str) -> Workload:
-    """Return the workload of that name; raise UsageError if there is none."""
+    """Return the workload of that name.
+
+    ``name`` is one of `BUILT_IN`, or ``package.module:attribute``, which is looked for
+    in the current folder too. Raises UsageError where there is no such workload.
+    """
+    module_name, colon, attribute = BUILT_IN.get(name, name).partition(":")
+    if not (module_name and colon and attribute):
+        known = ", ".join(sorted(BUILT_IN))
+        raise UsageError(
+            f"workload {name!r}: not known; there is {known}, and package.module:name "
+            f"for one of your own"
+        )
+    here = str(Path.cwd())
+    if name not in BUILT_IN and here not in sys.path:
+        # Last, so that nothing in the folder takes the place of what is installed.
+        sys.path.append(here)
     try:
-        return _WORKLOADS[name]
-    except KeyError:
-        known = ", ".join(sorted(_WORKLOADS))
-        raise UsageError(f"workload {name!r}: not known; there is {known}") from None
+        workload = getattr(import_module(module_name), attribute)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"workload {name!r} can't be imported: {type(error).__name__}: "
+            f"{one_line(error)}"
+        ) from error
+    if not isinstance(workload, Workload):
+        raise UsageError(f"workload {name!r}: is a {type(workload).__name__}")
+    return replace(workload, name=name)
 
 
-__all__ = ["EVENTS", "workload_named"]
+__all__ = ["BUILT_IN", "workload_named"]

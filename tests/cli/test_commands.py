@@ -200,7 +200,7 @@ def failing() -> Iterator[tuple[str, list[str], int, str]]:
     yield "no address", ["run", "in", "--stage", "parse"], USAGE, "must be NAME=ADDRESS"
     yield "batch size 0", ["run", "in", "--batch-size", "0"], USAGE, "batch size 0"
     yield "batch size x", ["run", "in", "--batch-size", "x"], USAGE, "--batch-size"
-    yield "negative", ["run", "in", "--max-events", "-1"], USAGE, "--max-events -1"
+    yield "negative", ["run", "in", "--max-events", "-1"], USAGE, "max records -1"
     yield "line limit", ["run", "in", "--max-line-bytes", "0"], USAGE, "line limit 0"
     yield "one file twice", ["run", "in", "--rejects", "out"], USAGE, "same file as"
     yield "over the input", ["run", "in", "--report", "in"], USAGE, "same file as IN"

@@ -18,8 +18,8 @@ from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
 from pipeline.v1.pipeline_pb2 import Batch
-from pipeline.workloads import EVENTS
-from pipeline.workloads.events.source import line_source
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.lines import line_source
 
 Process = Callable[[Iterator[Batch], grpc.ServicerContext], Iterator[Batch]]
 FakeStage = Callable[[Process], str]

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Never
+from typing import Never, cast
 
 import grpc
 import pytest
 
+from pipeline.batching import BatchLimits
 from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import (
     ConservationError,
     ContractError,
+    FunctionError,
     PipelineError,
     SinkError,
     SourceError,
     StageError,
     UsageError,
 )
-from pipeline.stage import Output, Stage, Workload
+from pipeline.stage import Opener, Output, Stage, Workload
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.processes import StageServers
 from pipeline.transport.server import StageServer
 from pipeline.transport.wire import pack
-from pipeline.v1.events_pb2 import Amounts, Events, Totals
+from pipeline.v1.events_pb2 import EVENT_TYPE_PURCHASE, Amounts, Events, Totals
+from pipeline.v1.lines_pb2 import Lines, LineSource
 from pipeline.v1.pipeline_pb2 import Batch
-from pipeline.workloads import EVENTS
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.events.aggregate import TotalsByType
 from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.events.rules import rules
-from pipeline.workloads.events.source import line_source
+from pipeline.workloads.lines import LINES, line_source, read_lines
 from tests.engines.conftest import FakeStage, Process, SettingsFor
 
 DATA = b"".join(generate_events(100, seed=1, users=5))
@@ -50,6 +55,15 @@ def engine(request: pytest.FixtureRequest, addresses: dict[str, str]) -> Engine:
 
 def failure(engine: Engine, run: RunSettings, expected: type[PipelineError]) -> str:
     """Run, expect an error, and check that no file was touched; return its message."""
+    error = failed(engine, run)
+    assert type(error) is expected
+    message = str(error)
+    assert "\n" not in message
+    return message
+
+
+def failed(engine: Engine, run: RunSettings) -> PipelineError:
+    """Run, expect an error, and check that no file was touched; return it."""
     assert run.rejects is not None
     earlier = dict.fromkeys((run.output, run.rejects), b"earlier")
     for path, data in earlier.items():
@@ -57,13 +71,10 @@ def failure(engine: Engine, run: RunSettings, expected: type[PipelineError]) -> 
             path.write_bytes(data)
     with pytest.raises(PipelineError) as raised:
         engine.run(run)
-    assert raised.type is expected
     for path, data in earlier.items():
         assert not path.is_file() or path.read_bytes() == data
         assert is_soon_gone(path.parent, ".*.partial")
-    message = str(raised.value)
-    assert "\n" not in message
-    return message
+    return raised.value
 
 
 def is_soon_gone(folder: Path, pattern: str) -> bool:
@@ -140,6 +151,11 @@ def raising(_: Events) -> Output[Amounts]:
     raise ZeroDivisionError("no rules today")
 
 
+def unlike(_: Events) -> Output[Amounts]:
+    """Return something else than is declared."""
+    return cast("Output[Amounts]", Output(Totals(), records=0))
+
+
 def losing(events: Events) -> Output[Amounts]:
     """Lose a record without a word."""
     output = rules(events)
@@ -157,8 +173,13 @@ def miscounting(events: Events) -> Output[Amounts]:
     [
         (
             raising,
-            StageError,
-            "stage rules: batch 0: ZeroDivisionError: no rules today",
+            FunctionError,
+            "stage rules: batch 0, from record 1: ZeroDivisionError: no rules today",
+        ),
+        (
+            unlike,
+            FunctionError,
+            "stage rules: batch 0, from record 1: TypeError: returned Output of Totals",
         ),
         (losing, ContractError, "stage rules was given 100 records in batch 0, but"),
         (miscounting, ContractError, "stage aggregate was given"),
@@ -188,6 +209,106 @@ def test_a_broken_stage_fails_the_run_by_name(
 
     assert failure(engine, run, expected).startswith(message)
     server.stop_now()
+
+
+def in_parts(engine_name: str, workload: Workload, folder: Path) -> Iterator[Engine]:
+    """Yield an engine that runs ``workload``, with servers of its own for the split."""
+    if engine_name == "monolith":
+        yield MonolithEngine()
+        return
+    servers = [
+        StageServer(
+            workload, name, f"unix:{folder}/{name}.own", ServedFolders([folder])
+        )
+        for name in workload.stage_names
+    ]
+    names = workload.stage_names
+    yield SplitEngine(
+        {name: server.address for name, server in zip(names, servers, strict=True)}
+    )
+    for server in servers:
+        server.stop_now()
+
+
+def explode() -> Never:
+    """Fail, one call below whoever calls it."""
+    raise ZeroDivisionError("no luck")
+
+
+def exploding_read(
+    spec: LineSource, limits: BatchLimits, max_records: int, inputs: Opener
+) -> Iterator[Output[Lines]]:
+    """Fail after the first batch."""
+    yield next(read_lines(spec, limits, max_records, inputs))
+    explode()
+
+
+class ExplodingResult(TotalsByType):
+    """A result that fails at its third batch."""
+
+    batches = 0
+
+    def add(self, totals: Totals, /) -> bytes:
+        """Count."""
+        self.batches += 1
+        return super().add(totals) if self.batches < 3 else explode()
+
+
+def exploding_rules(events: Events) -> Output[Amounts]:
+    """Fail at batches with a purchase."""
+    return rules(events) if EVENT_TYPE_PURCHASE not in events.type else explode()
+
+
+PURCHASE_AT_8 = b"".join(
+    b'{"ts":"2026-01-01T00:00:00Z","type":"%b","user":"u","value":10}\n'
+    % (b"purchase" if number == 8 else b"click")
+    for number in range(1, 16)
+)
+
+
+@pytest.mark.parametrize("engine_name", ["monolith", "split"])
+@pytest.mark.parametrize(
+    ("workload", "message", "user_frames"),
+    [
+        (
+            broken(exploding_rules),
+            "stage rules: batch 1, from record 6: ZeroDivisionError: no luck",
+            ["exploding_rules", "explode"],
+        ),
+        (
+            replace(EVENTS, source=replace(LINES, read=exploding_read)),
+            "stage ingest: ZeroDivisionError: no luck",
+            ["exploding_read", "explode"],
+        ),
+        (
+            replace(EVENTS, new_result=ExplodingResult),
+            "stage sink: batch 2, from record 11: ZeroDivisionError: no luck",
+            ["add", "explode"],
+        ),
+    ],
+    ids=["transform", "source", "result"],
+)
+def test_a_function_that_raises_is_found(
+    settings_for: SettingsFor,
+    tmp_path: Path,
+    engine_name: str,
+    workload: Workload,
+    message: str,
+    user_frames: list[str],
+) -> None:
+    """The message has the stage, the batch and its first record.
+
+    The traceback has the frames of whoever wrote the function, and no other.
+    """
+    run = settings_for(PURCHASE_AT_8, 5, workload=workload)
+
+    for engine in in_parts(engine_name, workload, tmp_path):
+        error = failed(engine, run)
+
+    assert isinstance(error, FunctionError)
+    assert str(error) == message
+    assert re.findall(r"in (\w+)\n", error.traceback) == user_frames
+    assert error.traceback.endswith("\nZeroDivisionError: no luck\n")
 
 
 def test_a_result_that_counts_other_records_than_passed_is_not_published(
@@ -339,7 +460,7 @@ def test_a_server_that_dies_is_named_with_how_it_ended(
     """Killed in mid-run, it fails the run; no process is left."""
     folders = {"ingest": [tmp_path], "sink": [tmp_path]}
     with StageServers(EVENTS.name, EVENTS.stage_names, folders=folders) as servers:
-        pids = {name: process.pid for name, process in servers.processes.items()}
+        pids = {process.stage: process.pid for process in servers.processes}
 
         def kill(_: int) -> None:
             os.kill(pids["rules"], signal.SIGKILL)
@@ -348,7 +469,8 @@ def test_a_server_that_dies_is_named_with_how_it_ended(
         message = failure(
             engine, settings_for(DATA * 50, 1, on_progress=kill), StageError
         )
-        obituary = servers.obituary("rules")
+        (address,) = servers.addresses["rules"]
+        obituary = servers.obituary(address)
 
     assert message.startswith("stage rules at unix:")
     assert "is lost" in message
@@ -370,7 +492,7 @@ def test_servers_are_stopped_when_a_run_fails(
     stop = StageServers.stop
 
     def note(servers: StageServers) -> None:
-        pids.extend(process.pid for process in servers.processes.values())
+        pids.extend(process.pid for process in servers.processes)
         stop(servers)
 
     monkeypatch.setattr(StageServers, "stop", note)

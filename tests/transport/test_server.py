@@ -23,9 +23,9 @@ from pipeline.errors import StageError, UsageError
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
-from pipeline.v1.events_pb2 import Lines
+from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch
-from pipeline.workloads import EVENTS
+from pipeline.workloads.events import EVENTS
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 

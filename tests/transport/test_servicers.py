@@ -14,7 +14,8 @@ from pipeline.stage import Output, Stage
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.servicers import IngestServicer, SinkServicer, StageServicer
 from pipeline.transport.wire import SERVICES, TIMING_KEY, pack, unpack
-from pipeline.v1.events_pb2 import EVENT_TYPE_CLICK, Amounts, Events, Lines, Totals
+from pipeline.v1.events_pb2 import EVENT_TYPE_CLICK, Amounts, Events, Totals
+from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import (
     Batch,
     Commit,
@@ -25,9 +26,9 @@ from pipeline.v1.pipeline_pb2 import (
     WriteRequest,
     WriteSummary,
 )
-from pipeline.workloads import EVENTS
+from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.aggregate import aggregate
-from pipeline.workloads.events.source import line_source
+from pipeline.workloads.lines import line_source
 
 GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":11}\n'
 

@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.v1.events_pb2 import Lines
+from pipeline.v1.lines_pb2 import Lines
 from pipeline.workloads.events.generate import (
     DISTRIBUTIONS,
     Distribution,
     generate_events,
 )
 from pipeline.workloads.events.parse import REASONS, parse
-from pipeline.workloads.events.source import DEFAULT_MAX_LINE_BYTES
+from pipeline.workloads.lines import DEFAULT_MAX_LINE_BYTES
 
 
 def users_of(distribution: Distribution) -> list[str]:

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.v1.events_pb2 import Events, EventType, Lines
+from pipeline.v1.events_pb2 import Events, EventType
+from pipeline.v1.lines_pb2 import Lines
 from pipeline.workloads.events.parse import REASONS, is_rfc3339, parse
 from pytest_pipeline import strategies
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from pipeline.stage import Stage, Workload
-from pipeline.v1.events_pb2 import Amounts, Events, Lines, LineSource, Totals
+from pipeline.stage import Workload, stage
 from pipeline.workloads.events.aggregate import TotalsByType, aggregate
 from pipeline.workloads.events.parse import parse
 from pipeline.workloads.events.rules import rules
-from pipeline.workloads.events.source import read_lines
+from pipeline.workloads.lines import LINES
 
 EVENTS = Workload(
     name="events",
-    source=read_lines,
-    source_spec=LineSource,
-    transforms=(
-        Stage("parse", Lines, Events, parse),
-        Stage("rules", Events, Amounts, rules),
-        Stage("aggregate", Amounts, Totals, aggregate),
-    ),
-    result_takes=Totals,
+    source=LINES,
+    transforms=(stage(parse), stage(rules), stage(aggregate)),
     new_result=TotalsByType,
 )
 

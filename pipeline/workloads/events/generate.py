@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from pipeline.errors import UsageError
 from pipeline.workloads.events.parse import MAX_VALUE
-from pipeline.workloads.events.source import DEFAULT_MAX_LINE_BYTES
+from pipeline.workloads.lines import DEFAULT_MAX_LINE_BYTES
 
 Distribution = Literal["uniform", "zipf", "burst"]
 DISTRIBUTIONS: tuple[Distribution, ...] = get_args(Distribution)

@@ -26,8 +26,8 @@ from pipeline.v1.events_pb2 import (
     EVENT_TYPE_VIEW,
     Events,
     EventType,
-    Lines,
 )
+from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Rejection
 
 #: The largest magnitude of a value: every integer up to it is a double too.

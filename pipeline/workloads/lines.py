@@ -1,4 +1,4 @@
-"""Reads lines from a file or from standard input."""
+"""The source of workloads that read lines from a file or from standard input."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
 from pipeline.errors import SourceError, UsageError, one_line
-from pipeline.stage import Opener, Output
-from pipeline.v1.events_pb2 import Lines, LineSource
+from pipeline.stage import Opener, Output, Source
+from pipeline.v1.lines_pb2 import Lines, LineSource
 
 DEFAULT_MAX_LINE_BYTES = 1024 * 1024
 
@@ -60,3 +60,6 @@ def _output(batch: LineBatch) -> Output[Lines]:
         first_record=batch.first_record, text=batch.text, too_long=batch.too_long
     )
     return Output(lines, batch.records)
+
+
+LINES = Source(LineSource, Lines, describe=line_source, read=read_lines)
