@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from pipeline.batching import DEFAULT_BATCH_RECORDS, BatchLimits
-from pipeline.cli.sources import described_source, source_options
+from pipeline.cli.sources import call_with_options, made_records_options
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Stop after so many; 0 is all.",
 )
-@source_options
+@click.option("--max-line-bytes", type=int, help="Reject longer lines [1 MiB].")
+@click.option("--records", type=int, help="Records to make, where IN has none.")
+@made_records_options
 @click.option(
     "--report", type=click.Path(path_type=Path), help="Write the run report, as JSON."
 )
@@ -125,7 +127,9 @@ def run(
         if input_ in (None, STANDARD_INPUT) or INGEST in addresses
         else str(Path(input_).absolute())
     )
-    source = described_source(workload, path=path, **source_values)
+    source = call_with_options(
+        workload.source.describe, workload.name, path=path, **source_values
+    )
     with ExitStack() as stack:
         report_draft = stack.enter_context(Draft(report)) if report else None
         on_progress = stack.enter_context(progress())

@@ -1,62 +1,59 @@
-"""The options that say what a source reads, for `run` and `generate`."""
+"""The options that say which records a run reads or makes, for `run` and `generate`."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from pipeline.errors import UsageError
 
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-    from pipeline.stage import Workload
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_OPTIONS = (
-    click.option("--max-line-bytes", type=int, help="Reject longer lines [1 MiB]."),
-    click.option("--records", type=int, help="Records to make."),
+_MADE_RECORDS = (
     click.option("--seed", type=int, help="The same seed makes the same records [1]."),
     click.option(
         "--payload-size",
         type=click.Choice(["small", "medium", "large"]),
-        help="Of a work item: vectors of 5, 10 or 20 [medium].",
+        help="Of work items: vectors of 5, 10 or 20 [medium].",
     ),
-    click.option("--iterations", type=int, help="Work a work item stands for [500]."),
+    click.option(
+        "--iterations", type=int, help="How much work a work item stands for [500]."
+    ),
     click.option(
         "--work-ratio",
         type=float,
-        help="Fraction of the mixed records that are work items [0.5].",
+        metavar="FRACTION",
+        help="Fraction of mixed records that are work items [0.5].",
     ),
 )
 
 
-def source_options(command: F) -> F:
-    """Give a command the options of all sources."""
-    for option in reversed(_OPTIONS):
+def made_records_options(command: Command) -> Command:
+    """Give a command the options of records that are made from a seed."""
+    for option in reversed(_MADE_RECORDS):
         command = option(command)
     return command
 
 
-def described_source(workload: Workload, **values: object) -> Message:
-    """Describe the source of ``workload``; None means that an option was not given.
+def call_with_options(function: Callable[..., T], workload: str, **values: object) -> T:
+    """Call a function whose parameters are options of a workload.
 
-    Raises UsageError for an option that the source does not know or that it lacks.
+    None means that the option was not given. Raises UsageError for an option that the
+    function does not have, or lacks.
     """
-    parameters = inspect.signature(workload.source.describe).parameters
+    parameters = inspect.signature(function).parameters
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in parameters:
-            raise UsageError(f"{_option(name)}: workload {workload.name} takes none")
+            raise UsageError(f"{_option(name)}: workload {workload} takes none")
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
-            raise UsageError(f"workload {workload.name} needs {_option(name)}")
-    spec: Message = workload.source.describe(**given)
-    return spec
+            raise UsageError(f"workload {workload} needs {_option(name)}")
+    return function(**given)
 
 
 def _option(parameter: str) -> str:

@@ -6,8 +6,9 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from traceback import extract_tb
 
-from pipeline.errors import UsageError, one_line
+from pipeline.errors import UsageError, raised
 from pipeline.stage import Workload
 
 #: Where each of our own is, as ``module:attribute``.
@@ -39,12 +40,21 @@ def workload_named(name: str) -> Workload:
         raise
     except Exception as error:
         raise UsageError(
-            f"workload {name!r} can't be imported: {type(error).__name__}: "
-            f"{one_line(error)}"
+            f"workload {name!r} can't be imported: {raised(error)}{_line_of(error)}"
         ) from error
     if not isinstance(workload, Workload):
-        raise UsageError(f"workload {name!r}: is a {type(workload).__name__}")
+        raise UsageError(
+            f"workload {name!r}: is a {type(workload).__name__}, not a Workload"
+        )
     return replace(workload, name=name)
+
+
+def _line_of(error: Exception) -> str:
+    """Say which line raised ``error``, if it is one of a file that was imported."""
+    last = extract_tb(error.__traceback__)[-1]
+    if last.filename == __file__ or last.filename.startswith("<"):
+        return ""
+    return f" ({last.filename}:{last.lineno})"
 
 
 __all__ = ["BUILT_IN", "workload_named"]

@@ -144,6 +144,34 @@ def test_a_stage_given_by_address_is_used_and_left_running(
     assert server.returncode == SUCCESS
 
 
+def test_replicas_are_started_and_reported(events: Path, tmp_path: Path) -> None:
+    """Also beside a server that is given by address; the result stays the same."""
+    report = tmp_path / "report"
+    pipeline("run", events, "--output", tmp_path / "expected")
+    with subprocess.Popen(
+        [*COMMAND, "serve", "parse"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        address = json.loads(server.stdout.readline())["address"]
+        done = pipeline(
+            *("run", events, "--output", tmp_path / "out", "--report", report),
+            *("--replicas", "parse=2,rules=3", "--stage", f"parse={address}"),
+        )
+        server.terminate()
+        server.communicate(timeout=30)
+
+    assert (done.returncode, done.stderr) == (SUCCESS, b"")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "expected").read_bytes()
+    stages = json.loads(report.read_text())["stages"]
+    assert {name: stage["replicas"] for name, stage in stages.items()} == {
+        "ingest": 1,
+        "parse": 2,
+        "rules": 3,
+        "aggregate": 1,
+        "sink": 1,
+    }
+
+
 def test_no_more_events_are_taken_than_asked_for(events: Path, tmp_path: Path) -> None:
     """--max-events stops the run early, whole."""
     report = tmp_path / "report"
@@ -209,6 +237,48 @@ def failing() -> Iterator[tuple[str, list[str], int, str]]:
         ["run", "in", "--engine", "monolith", "--stage", "parse=unix:x"],
         USAGE,
         "the monolith has no servers",
+    )
+    yield (
+        "replicas of the monolith",
+        ["run", "in", "--engine", "monolith", "--replicas", "parse=2"],
+        USAGE,
+        "the monolith has no servers",
+    )
+    yield "no count", ["run", "in", "--replicas", "parse"], USAGE, "must be NAME=N"
+    yield "bad count", ["run", "in", "--replicas", "parse=x"], USAGE, "must be NAME=N"
+    yield (
+        "counted twice",
+        ["run", "in", "--replicas", "parse=2,parse=3"],
+        USAGE,
+        "--replicas parse: given twice",
+    )
+    yield "none", ["run", "in", "--replicas", "parse=0"], USAGE, "0 replicas asked for"
+    yield "of sink", ["run", "in", "--replicas", "sink=2"], USAGE, "stage sink: 2"
+    yield "no IN", ["run"], USAGE, "workload events needs IN"
+    yield "no use", ["run", "in", "--seed", "7"], USAGE, "--seed: workload events takes"
+    yield (
+        "unknown workload",
+        ["run", "in", "--workload", "evnets"],
+        USAGE,
+        "workload 'evnets': not known; there is events,",
+    )
+    yield (
+        "no such module",
+        ["run", "in", "--workload", "mine:MINE"],
+        USAGE,
+        "workload 'mine:MINE' can't be imported: ModuleNotFoundError: No module named",
+    )
+    yield (
+        "no such name",
+        ["run", "in", "--workload", "json:MINE"],
+        USAGE,
+        "workload 'json:MINE' can't be imported: AttributeError",
+    )
+    yield (
+        "no workload",
+        ["run", "in", "--workload", "json:dumps"],
+        USAGE,
+        "workload 'json:dumps': is a function, not a Workload",
     )
     yield "no such option", ["run", "in", "--speed", "9"], USAGE, "--speed"
     yield "no such command", ["rnu"], USAGE, "rnu"

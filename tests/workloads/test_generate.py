@@ -76,7 +76,7 @@ def test_malformed_lines_come_in_every_kind() -> None:
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ((-1, 1, 1), "events"),
+        ((-1, 1, 1), "records"),
         ((1, 1, 0), "users"),
         ((1, 1, 1, "zipf", 1.5), "malformed"),
     ],

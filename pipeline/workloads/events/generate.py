@@ -23,13 +23,13 @@ _BURST_EVENTS = 50
 
 
 def generate_events(
-    events: int,
-    seed: int,
-    users: int,
+    records: int,
+    seed: int = 1,
+    users: int = 1000,
     distribution: Distribution = "uniform",
     malformed: float = 0.0,
 ) -> Iterator[bytes]:
-    """Yield ``events`` lines of 110 to 120 bytes, one millisecond apart, each with LF.
+    """Yield ``records`` lines of 110 to 120 bytes, one millisecond apart, each with LF.
 
     ``distribution`` says how events fall on users: on all alike ("uniform"); by Zipf's
     law, user k getting 1/k of what user 1 gets ("zipf"); or 50 in a row on one user
@@ -38,18 +38,18 @@ def generate_events(
 
     Raises UsageError for a number out of its range.
     """
-    if events < 0:
-        raise UsageError(f"events {events}: must be 0 or more")
+    if records < 0:
+        raise UsageError(f"records {records}: must be 0 or more")
     if users < 1:
         raise UsageError(f"users {users}: must be 1 or more")
     if not 0 <= malformed <= 1:
         raise UsageError(f"malformed {malformed}: must be a fraction from 0 to 1")
     random = Random(seed)  # noqa: S311 - made up, not secret
-    return _lines(events, random, users, distribution, malformed)
+    return _lines(records, random, users, distribution, malformed)
 
 
 def _lines(
-    events: int,
+    records: int,
     random: Random,
     users: int,
     distribution: Distribution,
@@ -58,7 +58,7 @@ def _lines(
     user_numbers = _USERS[distribution](random, users)
     spoilers = cycle(_SPOILERS)
     spoil: Callable[[str], bytes] = _too_long
-    for number in range(events):
+    for number in range(records):
         bits = random.getrandbits(64)
         ts = _START + timedelta(milliseconds=number)
         line = (
