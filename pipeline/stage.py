@@ -7,6 +7,7 @@ them and know nothing of the payload.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ Payload_co = TypeVar("Payload_co", bound=Message, covariant=True)
 Spec_contra = TypeVar("Spec_contra", bound=Message, contravariant=True)
 Payload_contra = TypeVar("Payload_contra", bound=Message, contravariant=True)
 
+_CODE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
 INGEST = "ingest"
 SINK = "sink"
 
@@ -53,6 +56,25 @@ class Output(Generic[Payload_co]):
     filtered: int = 0
     #: Records refused, by ascending record number.
     rejections: Sequence[Rejection] = ()
+
+
+class Refused(Exception):  # noqa: N818 - it is about a record, and no error of ours
+    """A record is refused, for a reason in lower_snake_case; perhaps about a field.
+
+    For whoever reads one record at a time to raise. Raises ValueError for a reason that
+    is no such code.
+    """
+
+    def __init__(self, reason: str, field: str = "") -> None:
+        super().__init__(reason, field)
+        if _CODE.fullmatch(reason) is None:
+            raise ValueError(f"reason {reason!r}: must be in lower_snake_case")
+        self.reason = reason
+        self.field = field
+
+    def rejection(self, record: int) -> Rejection:
+        """Return what a stage says of the record with that sequence number."""
+        return Rejection(record=record, reason=self.reason, field=self.field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +111,9 @@ def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Ou
     returns.
     """
     name = name or function.__name__
-    try:
-        hints = get_type_hints(function)
-    except NameError as error:
-        raise UsageError(f"stage {name}: {one_line(error)}") from error
-    returns = hints.pop("return", None)
-    takes = next(iter(hints.values()), None)
+    takes, returns = annotated_types(function, name)
     made = get_args(returns)[0] if get_origin(returns) is Output else None
-    if not (_is_message_type(takes) and _is_message_type(made)):
+    if not (is_message_type(takes) and is_message_type(made)):
         raise UsageError(
             f"stage {name}: its function must be annotated as one from a protobuf "
             f"message to Output[another]"
@@ -104,7 +121,22 @@ def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Ou
     return Stage(name, cast("type[In]", takes), cast("type[Out]", made), function)
 
 
-def _is_message_type(hint: Any) -> bool:
+def annotated_types(function: Callable[..., Any], name: str) -> tuple[Any, Any]:
+    """Return what the function of stage ``name`` takes first, and what it returns.
+
+    None stands for what is not annotated. Raises UsageError for a name that there is
+    not.
+    """
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise UsageError(f"stage {name}: {one_line(error)}") from error
+    returns = hints.pop("return", None)
+    return next(iter(hints.values()), None), returns
+
+
+def is_message_type(hint: Any) -> bool:
+    """Say whether an annotation is a type of protobuf messages."""
     return isinstance(hint, type) and issubclass(hint, Message)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
 from pipeline.errors import SourceError, UsageError, one_line
-from pipeline.stage import Opener, Output, Source
+from pipeline.stage import Opener, Output, Refused, Source
 from pipeline.v1.lines_pb2 import Lines, LineSource
 
 DEFAULT_MAX_LINE_BYTES = 1024 * 1024
@@ -48,6 +48,33 @@ def read_lines(
                 break
             yield from map(_output, batcher.feed(block))
     yield from map(_output, batcher.finish())
+
+
+def numbered_lines(lines: Lines) -> Iterator[tuple[int, bytes | None]]:
+    """Yield each line's record number, and the line without its end.
+
+    None stands for a line that was too long.
+    """
+    too_long = set(lines.too_long)
+    texts = lines.text.split(b"\n")
+    del texts[-1]  # what follows the last LF: nothing
+    for position, text in enumerate(texts):
+        line = None if position in too_long else text.removesuffix(b"\r")
+        yield lines.first_record + position, line
+
+
+def decoded(line: bytes | None) -> str:
+    """Decode a line of `numbered_lines`.
+
+    Raises Refused for one that was too long (line_too_long), or is not UTF-8
+    (not_utf8).
+    """
+    if line is None:
+        raise Refused("line_too_long")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise Refused("not_utf8") from None
 
 
 def _check_limit(max_line_bytes: int) -> None:

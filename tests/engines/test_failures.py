@@ -454,6 +454,15 @@ def test_an_address_of_an_unknown_stage_is_wrong_usage(
     assert "has ingest, parse" in failure(engine, settings_for(DATA), UsageError)
 
 
+def test_servers_of_a_workload_without_a_name_can_not_be_started(
+    settings_for: SettingsFor,
+) -> None:
+    """They are processes of their own and have to import it."""
+    run = settings_for(DATA, workload=replace(EVENTS, name=""))
+
+    assert "has no name" in failure(SplitEngine(), run, UsageError)
+
+
 def test_a_server_that_dies_is_named_with_how_it_ended(
     settings_for: SettingsFor, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NoReturn, cast
 
 import msgspec
 
-from pipeline.stage import Output
+from pipeline.stage import Output, Refused
 from pipeline.v1.events_pb2 import (
     EVENT_TYPE_CLICK,
     EVENT_TYPE_PURCHASE,
@@ -65,15 +65,6 @@ class Event(msgspec.Struct, gc=False):
     type: Literal["click", "view", "purchase"]
     user: str
     value: _Int | _Float
-
-
-class Refused(Exception):  # noqa: N818 - it is about a line, and no error of ours
-    """A line is not an event: one of REASONS, and the field if it is about one."""
-
-    def __init__(self, reason: str, field: str = "") -> None:
-        super().__init__(reason, field)
-        self.reason = reason
-        self.field = field
 
 
 _decode_line = msgspec.json.Decoder(Event).decode
@@ -157,11 +148,7 @@ def _parse_line(text: bytes) -> Event:
 
 
 def _rejection(lines: Lines, position: int, refused: Refused) -> Rejection:
-    return Rejection(
-        record=lines.first_record + position,
-        reason=refused.reason,
-        field=refused.field,
-    )
+    return refused.rejection(lines.first_record + position)
 
 
 def _is_utf8(text: bytes) -> bool:

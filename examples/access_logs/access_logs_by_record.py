@@ -1,0 +1,51 @@
+"""The same as access_logs.py, from functions of one record."""
+
+from __future__ import annotations
+
+from access_logs import (
+    TotalsByRoute,
+    is_failure,
+    is_health_check,
+    read_request,
+    route_of,
+)
+from access_logs import aggregate as aggregate_columns
+from access_logs_pb2 import Hit, Hits, Request, RouteTotals
+
+from pipeline.stage import Output, Workload, stage
+from pipeline.v1.rows_pb2 import Rows
+from pipeline.workloads.lines import LINES
+from pipeline.workloads.rows import messages, per_record
+
+
+def parse(line: str) -> Request:
+    """Read one line; Refused makes it a rejection."""
+    return read_request(line)
+
+
+def routes(request: Request) -> Hit | None:
+    """Name the route of one request; None leaves a health check out."""
+    if is_health_check(request.path):
+        return None
+    return Hit(
+        route=route_of(request.method, request.path),
+        bytes=request.bytes,
+        failed=is_failure(request.status),
+    )
+
+
+def aggregate(rows: Rows) -> Output[RouteTotals]:
+    """Count the requests of each route: a whole batch, for there is one state of it."""
+    hits = Hits()
+    for hit in messages(rows, Hit):
+        hits.route.append(hit.route)
+        hits.bytes.append(hit.bytes)
+        hits.failed.append(hit.failed)
+    return aggregate_columns(hits)
+
+
+ACCESS_LOGS = Workload(
+    source=LINES,
+    transforms=(per_record(parse), per_record(routes), stage(aggregate)),
+    new_result=TotalsByRoute,
+)

@@ -1,0 +1,233 @@
+"""The example of a user's own workload, as a user would run it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.stage import Workload
+from pipeline.v1.lines_pb2 import Lines
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "access_logs"
+LOG = (EXAMPLE / "access.log").read_bytes()
+MODULES = ("access_logs", "access_logs_by_record")
+
+GOOD = '203.0.113.7 - ada [10/Oct/2026:13:55:36 +0000] "{}" {} {} "-" "{}"'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _example_is_importable() -> Iterator[None]:
+    """Put the example's folder on the path, where its own imports look."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(EXAMPLE)])
+        yield
+
+
+def module(name: str) -> ModuleType:
+    """Import a module of the example."""
+    return importlib.import_module(name)
+
+
+def totals(workload: Workload, *parts: list[bytes]) -> tuple[bytes, list[str]]:
+    """Run lines in batches; return the result and the rejections' reasons."""
+    result, reasons, first_record = workload.new_result(), [], 1
+    for lines in parts:
+        text = b"".join(line + b"\n" for line in lines)
+        message: object = Lines(first_record=first_record, text=text)
+        first_record += len(lines)
+        for stage in workload.transforms:
+            output = stage(message)
+            message = output.message
+            reasons += [
+                f"{rejection.record} {rejection.reason}"
+                for rejection in output.rejections
+            ]
+        result.add(message)
+    return result.finish(), reasons
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    ("request_line", "status", "size", "agent", "expected"),
+    [
+        ("GET / HTTP/1.1", 200, "7", "curl", ["GET /", 7, 0.0]),
+        ("GET /a?b=/c HTTP/2", 404, "-", "curl", ["GET /a", 0, 1.0]),
+        ("POST /a/12/b HTTP/1.0", 500, "9", r"a \"b\" \\", ["POST /a/{id}/b", 9, 1.0]),
+        (
+            "GET /u/0188b1f0-0000-7000-8000-00000000abcd HTTP/1.1",
+            399,
+            "1",
+            "",
+            ["GET /u/{id}", 1, 0.0],
+        ),
+    ],
+)
+def test_a_request_counts_for_its_route(
+    name: str,
+    request_line: str,
+    status: int,
+    size: str,
+    agent: str,
+    expected: list[str],
+) -> None:
+    """Without its query and identifiers; from status 400 on it is an error."""
+    line = GOOD.format(request_line, status, size, agent).encode()
+
+    result, reasons = totals(module(name).ACCESS_LOGS, [line])
+
+    row = json.loads(result)
+    assert [row["route"], row["bytes"], row["error_rate"]] == expected
+    assert row["requests"] == 1
+    assert reasons == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_lines_that_can_not_be_read_are_rejections_and_health_checks_are_not(
+    name: str,
+) -> None:
+    """Each has its reason and its number; a health check is only left out."""
+    result, reasons = totals(
+        module(name).ACCESS_LOGS,
+        [
+            b"",
+            GOOD.format("-", 408, "-", "-").encode(),
+            GOOD.format("GET / HTTP/1.1", 200, 2**53 + 1, "-").encode(),
+            GOOD.format("GET /healthz HTTP/1.1", 200, 2, "-").encode(),
+            b"\xff",
+        ],
+    )
+
+    assert result == b""
+    assert reasons == [
+        "1 not_combined_format",
+        "2 bad_request_line",
+        "3 out_of_range",
+        "5 not_utf8",
+    ]
+
+
+@given(cuts=st.lists(st.integers(0, 400)).map(sorted))
+def test_columns_and_records_give_the_same_however_the_log_is_cut(
+    cuts: list[int],
+) -> None:
+    """Result and rejections are those of one batch."""
+    lines = LOG.split(b"\n")[:-1]
+    edges = [0, *cuts, len(lines)]
+    parts = [lines[start:end] for start, end in pairwise(edges)]
+    columns, by_record = (module(name).ACCESS_LOGS for name in MODULES)
+
+    whole = totals(columns, lines)
+
+    assert totals(columns, *parts) == whole
+    assert totals(by_record, *parts) == whole
+
+
+def pipeline(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed command line in a folder, with nothing else on the path."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "pipeline", *arguments],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the example, alone in a folder."""
+    return Path(
+        shutil.copytree(
+            EXAMPLE, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__")
+        )
+    )
+
+
+def test_the_commands_of_its_readme_count_every_request_of_the_log(
+    folder: Path,
+) -> None:
+    """Under both engines, in columns and by record: the same bytes, counted apart."""
+    commands = re.findall(
+        r"^pipeline (.*)$", (folder / "README.md").read_text(), flags=re.MULTILINE
+    )
+    assert len(commands) == 2
+    results = set()
+    for command in commands:
+        for engine in ("split", "monolith"):
+            done = pipeline(folder, *shlex.split(command), "--engine", engine)
+            assert (done.returncode, done.stderr) == (0, "")
+            results.add((folder / "routes.ndjson").read_text())
+
+    (result,) = results
+    by_method = Counter(
+        line.split(b'"')[1].split()[0].decode()
+        for line in LOG.splitlines()
+        if b" HTTP/1.1" in line and b"/healthz" not in line and line.endswith(b'"')
+    )
+    counted: Counter[str] = Counter()
+    for row in map(json.loads, result.splitlines()):
+        counted[row["route"].split()[0]] += row["requests"]
+    assert counted == by_method
+    assert json.loads(result.splitlines()[4]) == json.loads(
+        re.findall(r"```json\n(.*)\n```", (folder / "README.md").read_text())[0]
+    )
+
+
+@pytest.mark.parametrize("engine", ["split", "monolith"])
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [("access_logs", ""), ("access_logs_by_record", ", in record 8")],
+)
+def test_a_function_that_raises_shows_its_own_traceback(
+    folder: Path, engine: str, name: str, note: str
+) -> None:
+    """The last line has the stage, the batch and the first record.
+
+    Above it are the user's own frames, and none of ours.
+    """
+    (folder / "some.log").write_text(
+        "".join(
+            GOOD.format(f"GET /{number} HTTP/1.1", 200, number, "-") + "\n"
+            for number in range(1, 12)
+        )
+    )
+    script = folder / "access_logs.py"
+    broken = script.read_text().replace(
+        'parts = path.partition("?")[0].split("/")',
+        'parts = path.partition("?")[0].split("/")\n'
+        '    if path == "/8": raise ZeroDivisionError("no eights")',
+    )
+    script.write_text(broken)
+
+    done = pipeline(
+        folder,
+        *("run", "some.log", "--workload", f"{name}:ACCESS_LOGS"),
+        *("--output", "out", "--batch-size", "5", "--engine", engine),
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    *traceback, last = done.stderr.splitlines()
+    assert last == (
+        "pipeline: stage routes: batch 1, from record 6: ZeroDivisionError: no eights"
+        + note
+    )
+    frames = [line for line in traceback if line.startswith("  File ")]
+    assert [frame.split(" in ")[1] for frame in frames] == ["routes", "route_of"]
+    assert all(str(folder) in frame for frame in frames)
+    assert any('if path == "/8": raise' in line for line in traceback)
+    assert not (folder / "out").exists()
