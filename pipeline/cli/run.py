@@ -79,6 +79,11 @@ if TYPE_CHECKING:
     "repeat it for more replicas.",
 )
 @click.option(
+    "--tls-root",
+    type=click.Path(path_type=Path),
+    help="Reach the servers at HOST:PORT of --stage under TLS, trusting this PEM file.",
+)
+@click.option(
     "--transport",
     type=click.Choice(["unix", "tcp"]),
     default="unix",
@@ -96,6 +101,7 @@ def run(
     rejects: Path | None,
     replicas: str,
     stages: tuple[str, ...],
+    tls_root: Path | None,
     transport: Literal["unix", "tcp"],
     **source_values: object,
 ) -> None:
@@ -116,7 +122,7 @@ def run(
         raise UsageError(f"max records {max_records}: must be 0 or more")
     workload = workload_named(workload_name)
     addresses, counts = _addresses(stages), _replicas(replicas)
-    runner = _engine(engine, addresses, counts, transport)
+    runner = _engine(engine, addresses, counts, transport, tls_root)
     _check_distinct(
         {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
         | {"--output": output, "--rejects": rejects, "--report": report}
@@ -156,18 +162,25 @@ def _engine(
     addresses: dict[str, list[str]],
     replicas: dict[str, int],
     transport: Literal["unix", "tcp"],
+    tls_root: Path | None,
 ) -> Engine:
     if name == "monolith":
         from pipeline.engines.monolith import MonolithEngine
 
-        if addresses:
-            raise UsageError("--stage: the monolith has no servers to reach")
-        if replicas:
-            raise UsageError("--replicas: the monolith has no servers")
+        servers = {"--stage": addresses, "--replicas": replicas, "--tls-root": tls_root}
+        for option, given in servers.items():
+            if given:
+                raise UsageError(f"{option}: the monolith has no servers")
         return MonolithEngine()
     from pipeline.engines.split import SplitEngine
+    from pipeline.transport.credentials import channel_credentials
 
-    return SplitEngine(addresses, replicas=replicas, transport=transport)
+    return SplitEngine(
+        addresses,
+        replicas=replicas,
+        transport=transport,
+        credentials=channel_credentials(tls_root) if tls_root else None,
+    )
 
 
 def _addresses(stages: tuple[str, ...]) -> dict[str, list[str]]:

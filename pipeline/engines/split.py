@@ -51,7 +51,8 @@ class SplitEngine:
     ``replicas`` is how many servers a transform stage has, one where it is not named.
     ``addresses`` are those of servers that run already; the others are started, and
     stopped however the run ends. `run` drives an event loop of its own, so it can't be
-    called from inside one.
+    called from inside one. With ``credentials``, those addresses that are HOST:PORT are
+    reached under TLS.
     """
 
     name = "split"
@@ -64,7 +65,9 @@ class SplitEngine:
         transport: Transport = "unix",
         window: WindowLimits | None = None,
         start_timeout_s: float = 30.0,
+        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
+        self._credentials = credentials
         self._addresses = {
             name: [given] if isinstance(given, str) else list(given)
             for name, given in (addresses or {}).items()
@@ -106,6 +109,7 @@ class SplitEngine:
                     for name in settings.workload.stage_names
                 },
                 obituary=servers.obituary,
+                channel_to=self._channel,
                 window=self._window,
                 rejects=rejects,
             )
@@ -119,6 +123,14 @@ class SplitEngine:
             cpu_s=run.cpu_s,
             one_process=False,
         )
+
+    def _channel(self, stage: str, address: str) -> grpc.aio.Channel:
+        remote = address in self._addresses.get(stage, ())
+        if self._credentials and remote and not address.startswith("unix:"):
+            return grpc.aio.secure_channel(
+                address, self._credentials, options=wire.OPTIONS
+            )
+        return grpc.aio.insecure_channel(address, options=wire.OPTIONS)
 
     def _missing(self, workload: Workload) -> list[str]:
         """Return the stages to start a server for, once for each replica.
@@ -152,6 +164,11 @@ class SplitEngine:
                     f"can have them"
                 )
             missing += [name] * (count - given)
+        if missing and not workload.name:
+            raise UsageError(
+                "the workload has no name for its servers to find it by; get it from "
+                "workload_named, or name it package.module:name"
+            )
         return missing
 
 
@@ -165,6 +182,7 @@ class _Run:
         target: str,
         addresses: Mapping[str, Sequence[str]],
         obituary: Callable[[str], str],
+        channel_to: Callable[[str, str], grpc.aio.Channel],
         window: WindowLimits,
         rejects: RejectsFile | None,
     ) -> None:
@@ -177,6 +195,7 @@ class _Run:
         self._target = target
         self._addresses = addresses
         self._obituary = obituary
+        self._channel_to = channel_to
         self._window = window
         self._rejects = rejects
 
@@ -218,7 +237,7 @@ class _Run:
             self.ended, self.cpu_s = time.perf_counter(), cpu.lap() / 1e9
 
     async def _peer(self, stage: str, address: str, stack: AsyncExitStack) -> Peer:
-        channel = grpc.aio.insecure_channel(address, options=wire.OPTIONS)
+        channel = self._channel_to(stage, address)
         await stack.enter_async_context(channel)
         return Peer(
             stage,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
+from pipeline.stage import INGEST
 from pipeline.transport.tuning import tune
 
 Transport = Literal["unix", "tcp"]
@@ -31,32 +32,41 @@ _MAX_FOLDER_BYTES = 75
 class ServerProcess:
     """A stage server that this process has started and will stop."""
 
-    def __init__(self, stage: str, command: Sequence[str], log: Path) -> None:
+    def __init__(
+        self,
+        stage: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        lifeline: bool = True,
+        standard_input: bool = False,
+    ) -> None:
         """Start ``command``; its standard error goes to the file ``log``.
 
-        Raises StageError where it can't be started.
+        With ``lifeline`` the command is given the option ``--lifeline`` of
+        `pipeline serve`. Raises StageError where it can't be started.
         """
         self.stage = stage
         #: Where it listens, once it is ready.
         self.address = ""
         self._log = log
         # The server stops when the write end closes, however this process ends.
-        lifeline, self._lifeline = os.pipe()
+        read_end, self._lifeline = os.pipe()
         environment = dict(os.environ)
         tune(environment)
-        reads_terminal = "--stdin" in command and os.isatty(0)
+        # Ctrl-C in the terminal is for the orchestrator, not its servers; but only the
+        # group in the foreground may read the terminal.
+        self._has_group = not (standard_input and os.isatty(0))
         try:
-            with log.open("wb") as stderr:
-                self._process = subprocess.Popen(  # noqa: S603 - our own command
-                    [*command, "--lifeline", str(lifeline)],
-                    stdin=None if "--stdin" in command else subprocess.DEVNULL,
+            with log.open("ab") as stderr:
+                self._process = subprocess.Popen(  # noqa: S603 - what the user asked for
+                    [*command, *(["--lifeline", str(read_end)] if lifeline else [])],
+                    stdin=None if standard_input else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=stderr,
-                    pass_fds=(lifeline,),
+                    pass_fds=(read_end,) if lifeline else (),
                     env=environment,
-                    # Ctrl-C in the terminal is for the orchestrator, not its servers;
-                    # but only the group in the foreground may read the terminal.
-                    process_group=None if reads_terminal else 0,
+                    process_group=0 if self._has_group else None,
                 )
         except OSError as error:
             os.close(self._lifeline)
@@ -64,7 +74,7 @@ class ServerProcess:
                 f"stage {stage} can't be started: {one_line(error)}"
             ) from error
         finally:
-            os.close(lifeline)
+            os.close(read_end)
 
     @property
     def pid(self) -> int:
@@ -112,26 +122,39 @@ class ServerProcess:
     def _pipe(self) -> IO[bytes]:
         return cast("IO[bytes]", self._process.stdout)  # started with stdout=PIPE
 
+    @property
+    def ending(self) -> str:
+        """How the process ended; empty while it runs."""
+        status = self._process.poll()
+        if status is None:
+            return ""
+        if status < 0:
+            return f"ended by {signal.Signals(-status).name}"
+        return f"ended with exit code {status}"
+
     def obituary(self) -> str:
         """Say in one line how the process ended and what it logged last."""
-        try:
-            # A connection breaks a moment before the process can be waited for.
-            status = self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
+        # A connection breaks a moment before the process can be waited for.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
+        how = self.ending
+        if not how:
             return "its process still runs"
-        how = (
-            f"ended by {signal.Signals(-status).name}"
-            if status < 0
-            else f"ended with exit code {status}"
-        )
         lines = self._log.read_text(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"{how}; it last said: {last}" if last else how
 
     def stop(self) -> None:
         """Ask the process to stop."""
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process and to those that it has started."""
         with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+            if self._has_group:
+                os.killpg(self.pid, number)
+            else:
+                self._process.send_signal(number)
 
     def reap(self, deadline: float) -> None:
         """Wait until the process is gone; from ``deadline`` on, by force."""
@@ -140,6 +163,8 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._has_group:
+            self.signal(signal.SIGKILL)  # what it has started and left behind
         self._pipe.close()
         os.close(self._lifeline)
 
@@ -175,10 +200,16 @@ class StageServers:
                 ]
                 for folder in (folders or {}).get(stage, ()):
                     command += ["--folder", str(folder)]
-                if standard_input and stage == "ingest":
+                reads = standard_input and stage == INGEST
+                if reads:
                     command.append("--stdin")
                 self.processes.append(
-                    ServerProcess(stage, command, self._home / f"{number}.log")
+                    ServerProcess(
+                        stage,
+                        command,
+                        self._home / f"{number}.log",
+                        standard_input=reads,
+                    )
                 )
             deadline = time.monotonic() + start_timeout_s
             for process in self.processes:

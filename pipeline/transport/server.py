@@ -9,10 +9,10 @@ import signal
 import socket
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -38,44 +38,52 @@ _UNIX = "unix:"
 _HOST_PORT = re.compile(r"(?:\[[^\]]+\]|[^:\[\]]+):(\d{1,5})")
 
 
-class StageServer:
-    """One stage, bound to an address and serving, with health and reflection."""
+class RpcServer:
+    """A thread-based gRPC server, bound to an address, with the health service."""
 
     def __init__(
-        self, workload: Workload, stage: str, bind: str, folders: ServedFolders
+        self,
+        name: str,
+        add_services: Callable[[grpc.Server], Sequence[str]],
+        bind: str,
+        credentials: grpc.ServerCredentials | None = None,
+        interceptors: Sequence[grpc.ServerInterceptor] = (),
     ) -> None:
-        """Bind and start.
+        """Bind and start; with ``credentials``, under TLS.
 
-        ``bind`` is ``HOST:PORT``, where port 0 takes a free one, or ``unix:PATH``.
-        Raises UsageError for a ``bind`` or ``stage`` that is not one, StageError where
-        the address can't be had.
+        ``name`` is what errors and threads are called by. ``add_services`` adds to the
+        server what it is to serve, and returns the names under which the health service
+        shall know it. ``bind`` is ``HOST:PORT``, port 0 taking a free one, or
+        ``unix:PATH``.
+
+        Raises UsageError for a ``bind`` that is neither, StageError where the address
+        can't be had.
         """
         _check_bind(bind)
-        service, handlers = _handlers(workload, stage, folders)
         self._server = grpc.server(
-            ThreadPoolExecutor(_MAX_STREAMS, thread_name_prefix=stage),
+            ThreadPoolExecutor(_MAX_STREAMS, thread_name_prefix=name),
+            interceptors=list(interceptors),
             options=wire.OPTIONS,
         )
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service, handlers),)
-        )
+        services = add_services(self._server)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            (service, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
-        )
         try:
-            port = self._server.add_insecure_port(bind)
+            port = (
+                self._server.add_secure_port(bind, credentials)
+                if credentials
+                else self._server.add_insecure_port(bind)
+            )
         except RuntimeError:
             raise StageError(
-                f"stage {stage} can't bind {bind}: it is taken, or not an address of "
+                f"stage {name} can't bind {bind}: it is taken, or not an address of "
                 f"this machine"
             ) from None
         #: The address that is really bound.
         self.address = bind if bind.startswith(_UNIX) else f"{_host(bind)}:{port}"
         self._server.start()
-        for name in ("", service):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        for service in ("", *services):
+            self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     def drain(self, grace_s: float = DRAIN_S) -> None:
         """Refuse new streams, let the open ones finish, stop after ``grace_s``."""
@@ -87,8 +95,48 @@ class StageServer:
         self._server.stop(None)
 
 
+class StageServer(RpcServer):
+    """One stage, serving, with health and reflection."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        stage: str,
+        bind: str,
+        folders: ServedFolders,
+        credentials: grpc.ServerCredentials | None = None,
+        interceptors: Sequence[grpc.ServerInterceptor] = (),
+    ) -> None:
+        """Bind and start; see `RpcServer`.
+
+        Raises UsageError for a ``stage`` that the workload does not have.
+        """
+        service, handlers = _handlers(workload, stage, folders)
+
+        def add_services(server: grpc.Server) -> Sequence[str]:
+            server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(service, handlers),)
+            )
+            reflection.enable_server_reflection(
+                (service, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+            )
+            return [service]
+
+        super().__init__(stage, add_services, bind, credentials, interceptors)
+
+
+class Stoppable(Protocol):
+    """A server that is up."""
+
+    def drain(self) -> None:
+        """Refuse new streams, let the open ones finish."""
+
+    def stop_now(self) -> None:
+        """Cut the streams that are still open."""
+
+
 def serve_until_stopped(
-    server: StageServer, announce: Callable[[], None], lifeline: int | None = None
+    server: Stoppable, announce: Callable[[], None], lifeline: int | None = None
 ) -> None:
     """Announce the server, then serve until SIGTERM or SIGINT and drain.
 
