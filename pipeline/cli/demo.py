@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,35 +14,76 @@ from pipeline.errors import ConservationError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipeline.engines.base import Engine, RunSettings
+    from pipeline.report import RunReport
+
 BATCH_SIZES = (1, 10, 50, 100, 1000)
+#: Batch size and replicas of parse, in the runs of work items.
+WORK_RUNS = ((1, 1), (10, 1), (50, 1), (1, 2), (10, 2))
+
+_CALIBRATION_ITEMS = 50
 
 
 @click.command(short_help="See what the split costs and what batching wins back.")
 @click.option(
     "--events", default=50_000, show_default=True, help="Events to run each time."
 )
-def demo(events: int) -> None:
-    """Run the monolith and the split at batch sizes 1, 10, 50, 100 and 1000.
+@click.option(
+    "--items", default=500, show_default=True, help="Work items to run each time."
+)
+def demo(events: int, items: int) -> None:
+    """Run the split on light work and on CPU-bound work, and compare.
 
-    Checks that all results are the same, byte for byte, and prints the table. Takes
-    about a minute at its defaults.
+    Light work: events, under the monolith and the split at batch sizes 1, 10, 50, 100
+    and 1000. CPU-bound work: work items, at batch sizes 1, 10 and 50 and with one parse
+    server and two. Checks that all results are the same, byte for byte, and prints two
+    tables. Takes about two minutes at its defaults.
     """
     # Here and not above, so that --help need not wait for gRPC.
     from rich.console import Console
 
-    if events < 1:
-        raise UsageError(f"--events {events}: must be 1 or more")
-    with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as folder:
-        _compare(events, Path(folder).resolve(), Console(highlight=False))
+    for option, count in (("--events", events), ("--items", items)):
+        if count < 1:
+            raise UsageError(f"{option} {count}: must be 1 or more")
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as name:
+        folder = Path(name).resolve()
+        _light_work(events, folder, console)
+        console.print()
+        _cpu_bound_work(items, folder, console)
 
 
-def _compare(events: int, folder: Path, console: Console) -> None:
-    from pipeline.batching import BatchLimits
-    from pipeline.cli.tables import DemoRow, print_demo, working
-    from pipeline.engines.base import Engine, RunSettings
+@dataclass
+class _Runs:
+    """Runs of one workload, whose results must all be the same."""
+
+    settings: RunSettings
+    result: bytes | None = None
+
+    def run(self, engine: Engine, batch_size: int, what: str) -> RunReport:
+        """Run at a batch size; raise ConservationError for another result."""
+        from pipeline.batching import BatchLimits
+        from pipeline.cli.tables import working
+
+        with working(f"{what}, batch size {batch_size}"):
+            report = engine.run(
+                replace(self.settings, limits=BatchLimits(records=batch_size))
+            )
+        result = self.settings.output.read_bytes()
+        if self.result not in (None, result):
+            raise ConservationError(
+                f"{what} at batch size {batch_size} gave another result than the "
+                f"runs before"
+            )
+        self.result = result
+        return report
+
+
+def _light_work(events: int, folder: Path, console: Console) -> None:
+    from pipeline.cli.tables import BatchingRow, print_batching
+    from pipeline.engines.base import RunSettings
     from pipeline.engines.monolith import MonolithEngine
     from pipeline.engines.split import SplitEngine
-    from pipeline.report import RunReport
     from pipeline.transport.processes import StageServers
     from pipeline.workloads.events import EVENTS
     from pipeline.workloads.events.generate import generate_events
@@ -50,33 +92,69 @@ def _compare(events: int, folder: Path, console: Console) -> None:
     path = folder / "events.ndjson"
     with path.open("wb") as file:
         file.writelines(generate_events(events, seed=1, users=1000))
-    console.print(f"{events:,} events, {path.stat().st_size / 1e6:.1f} MB")
-
-    results: set[bytes] = set()
-
-    def run(engine: Engine, batch_size: int) -> RunReport:
-        output = folder / f"{engine.name}.ndjson"
-        settings = RunSettings(
+    console.print(f"Light work: {events:,} events, {path.stat().st_size / 1e6:.1f} MB")
+    runs = _Runs(
+        RunSettings(
             workload=EVENTS,
             source=line_source(path),
             input=str(path),
-            output=output,
-            limits=BatchLimits(records=batch_size),
+            output=folder / "totals.ndjson",
         )
-        with working(f"{engine.name}, batch size {batch_size}"):
-            report = engine.run(settings)
-        results.add(output.read_bytes())
-        return report
-
+    )
     folders = {"ingest": [folder], "sink": [folder]}
     with StageServers(EVENTS.name, EVENTS.stage_names, folders=folders) as servers:
         split, monolith = SplitEngine(servers.addresses), MonolithEngine()
         rows = [
-            DemoRow(split=run(split, batch_size), monolith=run(monolith, batch_size))
+            BatchingRow(
+                split=runs.run(split, batch_size, "split"),
+                monolith=runs.run(monolith, batch_size, "monolith"),
+            )
             for batch_size in BATCH_SIZES
         ]
-    print_demo(rows, console)
-    if len(results) != 1:
-        raise ConservationError(f"the runs gave {len(results)} different results")
+    print_batching(rows, console)
     console.print("All results are the same, byte for byte:")
-    console.print(results.pop().decode().rstrip())
+    console.print((runs.result or b"").decode().rstrip())
+
+
+def _cpu_bound_work(items: int, folder: Path, console: Console) -> None:
+    from pipeline.calibration import calibrated_iterations
+    from pipeline.cli.tables import print_replicas
+    from pipeline.engines.base import RunSettings
+    from pipeline.engines.split import SplitEngine
+    from pipeline.transport.processes import StageServers
+    from pipeline.workloads.work_items import WORK_ITEMS, work_item_source
+
+    settings = RunSettings(
+        workload=WORK_ITEMS,
+        source=work_item_source(records=items),
+        input="",
+        output=folder / "items.ndjson",
+    )
+    most = max(replicas for _, replicas in WORK_RUNS)
+    stages = [*WORK_ITEMS.stage_names, *["parse"] * (most - 1)]
+    with StageServers(WORK_ITEMS.name, stages, folders={"sink": [folder]}) as servers:
+        engines = {
+            replicas: SplitEngine(
+                {**servers.addresses, "parse": servers.addresses["parse"][:replicas]}
+            )
+            for _, replicas in WORK_RUNS
+        }
+
+        def ipc_share(iterations: int) -> float:
+            source = work_item_source(records=_CALIBRATION_ITEMS, iterations=iterations)
+            probe = _Runs(replace(settings, source=source))
+            return probe.run(engines[1], 1, "calibration").ipc_share
+
+        iterations = calibrated_iterations(ipc_share)
+        console.print(
+            f"CPU-bound work: {items:,} work items of {iterations:,} iterations"
+        )
+        source = work_item_source(records=items, iterations=iterations)
+        runs = _Runs(replace(settings, source=source))
+        rows = [
+            runs.run(engines[replicas], batch_size, f"{replicas} of parse")
+            for batch_size, replicas in WORK_RUNS
+        ]
+    print_replicas(rows, console)
+    console.print("All results are the same, byte for byte. Their last line:")
+    console.print((runs.result or b"").decode().splitlines()[-1], soft_wrap=True)

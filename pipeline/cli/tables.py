@@ -127,20 +127,19 @@ def _stage_table(report: RunReport) -> Table:
 
 
 @dataclass(frozen=True, slots=True)
-class DemoRow:
+class BatchingRow:
     """The two engines at one batch size."""
 
     split: RunReport
     monolith: RunReport
 
 
-def print_demo(rows: Sequence[DemoRow], console: Console) -> None:
+def print_batching(rows: Sequence[BatchingRow], console: Console) -> None:
     """Print what batching does to the split, against itself and against the monolith.
 
     The first row is batch size 1, where the monolith goes event by event.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in (
+    table = _table(
         "batch size",
         "split/s",
         "× size 1",
@@ -149,8 +148,7 @@ def print_demo(rows: Sequence[DemoRow], console: Console) -> None:
         "× by event",
         "writes",
         "IPC",
-    ):
-        table.add_column(name, justify="right")
+    )
     first = rows[0]
     for row in rows:
         split, monolith = row.split, row.monolith
@@ -170,3 +168,24 @@ def print_demo(rows: Sequence[DemoRow], console: Console) -> None:
         "monolith at the same batch size, and event by event. Writes: batches that\n"
         "went to parse, rules and aggregate. IPC: its share of all CPU."
     )
+
+
+def print_replicas(rows: Sequence[RunReport], console: Console) -> None:
+    """Print what batching and replicas of parse do, against the first row."""
+    table = _table("batch size", "parse servers", "split/s", "× first", "IPC")
+    for row in rows:
+        table.add_row(
+            f"{row.batch_size:,}",
+            f"{row.stages['parse'].replicas}",
+            f"{row.throughput_per_s:,.1f}",
+            f"{row.throughput_per_s / rows[0].throughput_per_s:.2f}",
+            f"{row.ipc_share:.0%}",
+        )
+    console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="right")
+    return table

@@ -14,6 +14,8 @@ from pipeline.stage import Workload
 #: Where each of our own is, as ``module:attribute``.
 BUILT_IN = {
     "events": "pipeline.workloads.events:EVENTS",
+    "work-items": "pipeline.workloads.work_items:WORK_ITEMS",
+    "mixed": "pipeline.workloads.mixed:MIXED",
 }
 
 

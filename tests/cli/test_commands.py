@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trustme
 
 SUCCESS, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -144,6 +145,39 @@ def test_a_stage_given_by_address_is_used_and_left_running(
     assert server.returncode == SUCCESS
 
 
+def test_a_stage_under_tls_is_reached_and_verified(
+    events: Path, tmp_path: Path
+) -> None:
+    """With its root the run goes through, without it the run fails."""
+    authority = trustme.CA()
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    root = tmp_path / "root.pem"
+    authority.cert_pem.write_to_path(root)
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    with subprocess.Popen(
+        [
+            *(*COMMAND, "serve", "rules"),
+            *("--tls-certificate", str(certificate), "--tls-key", str(key)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as server:
+        assert server.stdout is not None
+        address = json.loads(server.stdout.readline())["address"]
+        command: list[str | Path] = ["run", events, "--output", tmp_path / "out"]
+        command += ["--stage", f"rules={address}"]
+        trusting = pipeline(*command, "--tls-root", root)
+        plain = pipeline(*command)
+        server.terminate()
+        server.communicate(timeout=30)
+
+    assert (trusting.returncode, trusting.stderr) == (SUCCESS, b"")
+    assert plain.returncode == FAILED
+    assert plain.stderr.startswith(b"pipeline: stage rules: nobody answers at")
+
+
 def test_replicas_are_started_and_reported(events: Path, tmp_path: Path) -> None:
     """Also beside a server that is given by address; the result stays the same."""
     report = tmp_path / "report"
@@ -243,6 +277,18 @@ def failing() -> Iterator[tuple[str, list[str], int, str]]:
         ["run", "in", "--engine", "monolith", "--replicas", "parse=2"],
         USAGE,
         "the monolith has no servers",
+    )
+    yield (
+        "half of TLS",
+        ["serve", "parse", "--tls-key", "in"],
+        USAGE,
+        "--tls-certificate and --tls-key: give both or neither",
+    )
+    yield (
+        "no root",
+        ["run", "in", "--tls-root", "missing"],
+        USAGE,
+        "can't read missing: no such file",
     )
     yield "no count", ["run", "in", "--replicas", "parse"], USAGE, "must be NAME=N"
     yield "bad count", ["run", "in", "--replicas", "parse=x"], USAGE, "must be NAME=N"

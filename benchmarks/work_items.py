@@ -1,0 +1,108 @@
+"""What does CPU-bound work gain from batching, and what from a second parse server?
+
+Two questions, each in interleaved rounds on servers that stay up. First, how fast
+are items of 500 iterations at batch size 100. Then, with iterations calibrated so that
+processing has 87 % or more of the CPU at batch size 1: batch size 100 against 1, and
+two parse servers against one, as medians of the ratios within each round.
+
+    python benchmarks/work_items.py [--items 10000] [--bound-items 1000] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+from pipeline.transport.tuning import tune
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--bound-items", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+
+    tune(os.environ)  # before gRPC and numpy are imported
+    from pipeline.batching import BatchLimits
+    from pipeline.calibration import calibrated_iterations
+    from pipeline.engines.base import RunSettings
+    from pipeline.engines.split import SplitEngine
+    from pipeline.report import RunReport
+    from pipeline.transport.processes import StageServers
+    from pipeline.workloads.work_items import WORK_ITEMS, work_item_source
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        output = folder / "items.ndjson"
+        stages = [*WORK_ITEMS.stage_names, "parse"]
+        with StageServers(
+            WORK_ITEMS.name, stages, folders={"sink": [folder]}
+        ) as servers:
+            two = SplitEngine(servers.addresses)
+            one = SplitEngine(
+                {**servers.addresses, "parse": servers.addresses["parse"][:1]}
+            )
+
+            def run(
+                engine: SplitEngine, batch_size: int, records: int, iterations: int
+            ) -> RunReport:
+                report = engine.run(
+                    RunSettings(
+                        workload=WORK_ITEMS,
+                        source=work_item_source(records, iterations=iterations),
+                        input="",
+                        output=output,
+                        limits=BatchLimits(records=batch_size),
+                    )
+                )
+                lines = output.read_bytes().count(b"\n")
+                if lines != records + 1:
+                    raise SystemExit(f"{records} items gave {lines} lines")
+                return report
+
+            run(one, 100, arguments.items // 10, 500)  # warm up, not counted
+            speeds = [
+                run(one, 100, arguments.items, 500).throughput_per_s
+                for _ in range(arguments.rounds)
+            ]
+            print(
+                f"{arguments.items:,} items of 500 iterations at batch size 100: "
+                f"{statistics.median(speeds):,.0f}/s, of "
+                + ", ".join(f"{speed:,.0f}" for speed in speeds)
+            )
+
+            iterations = calibrated_iterations(
+                lambda iterations: run(one, 1, 100, iterations).ipc_share
+            )
+            print(f"calibrated: {iterations:,} iterations")
+            rounds = []
+            for number in range(arguments.rounds):
+                by_name = {
+                    "batch size 1": run(one, 1, arguments.bound_items, iterations),
+                    "batch size 100": run(one, 100, arguments.bound_items, iterations),
+                    "2 parse servers": run(two, 1, arguments.bound_items, iterations),
+                }
+                rounds.append(by_name)
+                print(
+                    f"round {number + 1}: "
+                    + ", ".join(
+                        f"{name} {report.throughput_per_s:,.1f}/s "
+                        f"(processing {1 - report.ipc_share:.0%})"
+                        for name, report in by_name.items()
+                    )
+                )
+    for name in ("batch size 100", "2 parse servers"):
+        ratio = statistics.median(
+            by_name[name].throughput_per_s / by_name["batch size 1"].throughput_per_s
+            for by_name in rounds
+        )
+        print(f"{name}: {ratio:.2f} × batch size 1 with one")
+
+
+if __name__ == "__main__":
+    main()

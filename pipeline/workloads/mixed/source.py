@@ -1,0 +1,136 @@
+"""The source of events and work items in one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+from random import Random
+
+from pipeline.batching import BatchLimits
+from pipeline.errors import UsageError
+from pipeline.stage import Opener, Output, Source
+from pipeline.v1.lines_pb2 import Lines
+from pipeline.v1.mixed_pb2 import MixedRecords, MixedSource
+from pipeline.workloads.events.generate import generate_events
+from pipeline.workloads.work_items.items import ItemMaker, bytes_of_an_item
+from pipeline.workloads.work_items.source import check_size, work_item_source
+
+# The most that a record number takes, and the tags and lengths of all columns.
+_NUMBER_BYTES = 10
+_MESSAGE_BYTES = 100
+
+
+def mixed_source(
+    records: int,
+    seed: int = 1,
+    work_ratio: float = 0.5,
+    payload_size: str = "medium",
+    iterations: int = 500,
+) -> MixedSource:
+    """Describe ``records`` events and work items of a seed.
+
+    The fraction ``work_ratio`` of them, rounded to a whole number and from half to
+    even, is work items, which have that payload size and so many iterations. Raises
+    UsageError for a number out of its range, or another payload size.
+    """
+    if not 0 <= work_ratio <= 1:
+        raise UsageError(f"work ratio {work_ratio}: must be a fraction from 0 to 1")
+    items = work_item_source(records, seed, payload_size, iterations)
+    items.records = round(Fraction(work_ratio) * records)
+    return MixedSource(items=items, events=records - items.records)
+
+
+def read_mixed(
+    spec: MixedSource,
+    limits: BatchLimits,
+    max_records: int,
+    inputs: Opener,  # noqa: ARG001 - there is nothing to read
+) -> Iterator[Output[MixedRecords]]:
+    """Yield the records of ``spec`` as batches.
+
+    The items and the event lines are, in order, those of the two pure sources. Raises
+    UsageError for a size of items out of its range.
+    """
+    check_size(spec.items)
+    lines = generate_events(spec.events, spec.items.seed)
+    batch = _Batch(ItemMaker(spec.items), limits)
+    item_bytes = bytes_of_an_item(spec.items)
+    for record, is_item in enumerate(
+        islice(is_item_each(spec), max_records or None), 1
+    ):
+        line = b"" if is_item else next(lines)
+        size = item_bytes if is_item else len(line) + _NUMBER_BYTES
+        if not batch.has_room(size):
+            yield batch.cut()
+        batch.add(record, line, size)
+    if batch.records:
+        yield batch.cut()
+
+
+def is_item_each(spec: MixedSource) -> Iterator[bool]:
+    """Say of each record in turn whether it is a work item.
+
+    Every order of the two kinds is as likely as every other.
+    """
+    # Not the generator of the events, which starts from the number.
+    random = Random(f"mixed {spec.items.seed}")  # noqa: S311 - made up, not secret
+    items = spec.items.records
+    for left in range(items + spec.events, 0, -1):
+        is_item = random.randrange(left) < items
+        items -= is_item
+        yield is_item
+
+
+class _Batch:
+    """The batch under way."""
+
+    def __init__(self, maker: ItemMaker, limits: BatchLimits) -> None:
+        self._maker = maker
+        self._limits = limits
+        self._first_line = 1
+        self._start()
+
+    def _start(self) -> None:
+        self._items: list[int] = []
+        self._lines: list[bytes] = []
+        self._line_records: list[int] = []
+        self._bytes = _MESSAGE_BYTES
+
+    @property
+    def records(self) -> int:
+        return len(self._items) + len(self._lines)
+
+    def has_room(self, size: int) -> bool:
+        """Say whether a record of that size fits; in an empty batch any does."""
+        return not self.records or (
+            self.records < self._limits.records
+            and self._bytes + size <= self._limits.bytes
+        )
+
+    def add(self, record: int, line: bytes, size: int) -> None:
+        """Add an event's line, or the next work item where there is none."""
+        if line:
+            self._lines.append(line)
+            self._line_records.append(record)
+        else:
+            self._items.append(record)
+        self._bytes += size
+
+    def cut(self) -> Output[MixedRecords]:
+        """Return what there is, and start another."""
+        lines = Lines(first_record=self._first_line, text=b"".join(self._lines))
+        message = MixedRecords(
+            lines=lines,
+            line_record=self._line_records,
+            items=self._maker.next_items(self._items),
+        )
+        output = Output(message, self.records)
+        self._first_line += len(self._lines)
+        self._start()
+        return output
+
+
+MIXED_RECORDS = Source(
+    MixedSource, MixedRecords, describe=mixed_source, read=read_mixed
+)

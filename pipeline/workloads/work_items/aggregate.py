@@ -1,0 +1,156 @@
+"""Final scores, and their count, exact total and extremes: a commutative monoid.
+
+The zero is ``ScoreTotals()``, ``aggregate`` is the update of zero by one message,
+``ItemScores`` merges and finishes.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+from pipeline.stage import Output, Refused
+from pipeline.v1.pipeline_pb2 import Rejection
+from pipeline.v1.work_items_pb2 import ScoredItems, Scores, ScoreTotals
+from pipeline.workloads.events.aggregate import to_bytes
+from pipeline.workloads.work_items.arithmetic import left_to_right, no_warnings, work
+from pipeline.workloads.work_items.columns import check_columns
+from pipeline.workloads.work_items.rules import FEATURES
+
+ITERATIONS = 50
+#: The largest magnitude of a final score: 2^63 of them have a total that is a double.
+MAX_SCORE = 2.0**960
+
+
+@no_warnings
+def aggregate(items: ScoredItems) -> Output[Scores]:
+    """Finish the scores and total them; refuse those that are too large.
+
+    Raises ValueError for columns that contradict each other.
+    """
+    _check(items)
+    scores = Scores()
+    rejections: list[Rejection] = []
+    for position, (record, id_, score) in enumerate(
+        zip(items.record, items.id, items.score, strict=True)
+    ):
+        at = FEATURES * position
+        final = final_score(score, items.features[at : at + FEATURES])
+        if not abs(final) <= MAX_SCORE:  # NaN too
+            refused = Refused("out_of_range", "final_score")
+            rejections.append(refused.rejection(record))
+            continue
+        scores.record.append(record)
+        scores.id.append(id_)
+        scores.final_score.append(final)
+    scores.totals.CopyFrom(totals_of(list(scores.final_score)))
+    return Output(scores, records=len(scores.id), rejections=rejections)
+
+
+def final_score(score: float, features: list[float]) -> float:
+    """Return the final score of an item with that score and five features."""
+    neighbours = left_to_right(abs(one * next_) for one, next_ in pairwise(features))
+    worked = work(score + left_to_right(features), ITERATIONS)
+    return worked + 0.1 * neighbours
+
+
+def _check(items: ScoredItems) -> None:
+    count = len(items.id)
+    check_columns(
+        items,
+        record=count,
+        mean=count,
+        deviation=count,
+        features=FEATURES * count,
+        matrix_total=count,
+        score=count,
+    )
+
+
+def totals_of(final_scores: list[float]) -> ScoreTotals:
+    """Return the state of some final scores, which are finite."""
+    if not final_scores:
+        return ScoreTotals()
+    ratios = [score.as_integer_ratio() for score in final_scores]
+    # Denominators are powers of two, so the largest is a multiple of each.
+    common = max(denominator for _, denominator in ratios)
+    numerator = sum(part * (common // denominator) for part, denominator in ratios)
+    return _state(
+        len(final_scores),
+        Fraction(numerator, common),
+        min(final_scores),
+        max(final_scores),
+    )
+
+
+def merge(one: ScoreTotals, other: ScoreTotals) -> ScoreTotals:
+    """Return the state of the final scores of both."""
+    if not one.count:
+        return other
+    if not other.count:
+        return one
+    return _state(
+        one.count + other.count,
+        exact_total(one) + exact_total(other),
+        min(one.minimum, other.minimum),
+        max(one.maximum, other.maximum),
+    )
+
+
+def exact_total(totals: ScoreTotals) -> Fraction:
+    """Return the sum that a state stands for."""
+    numerator = int.from_bytes(totals.numerator, "big", signed=True)
+    return Fraction(numerator, 1 << totals.scale)
+
+
+def _state(count: int, total: Fraction, minimum: float, maximum: float) -> ScoreTotals:
+    # A fraction is in its lowest terms, which makes the encoding canonical.
+    return ScoreTotals(
+        count=count,
+        numerator=to_bytes(total.numerator),
+        scale=total.denominator.bit_length() - 1,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+class ItemScores:
+    """Writes one JSON line an item as it comes, and then one of the totals.
+
+    Where there are no items, there is no line of totals either.
+    """
+
+    def __init__(self) -> None:
+        self._totals = ScoreTotals()
+
+    @property
+    def records(self) -> int:
+        """Items so far."""
+        return self._totals.count
+
+    def add(self, scores: Scores, /) -> bytes:
+        """Merge the totals in; return the lines of the items.
+
+        Raises ValueError for columns that contradict each other or the totals.
+        """
+        count = scores.totals.count
+        check_columns(scores, record=count, id=count, final_score=count)
+        self._totals = merge(self._totals, scores.totals)
+        # The repr of a double is the shortest number that reads as it.
+        return b"".join(
+            b'{"id":%d,"score":%a}\n' % row
+            for row in zip(scores.id, scores.final_score, strict=True)
+        )
+
+    def finish(self) -> bytes:
+        """Return the line of totals; the total is the exact sum, rounded once."""
+        totals = self._totals
+        if not totals.count:
+            return b""
+        total = exact_total(totals)
+        return b'{"count":%d,"total":%a,"min":%a,"max":%a}\n' % (
+            totals.count,
+            total.numerator / total.denominator,
+            totals.minimum,
+            totals.maximum,
+        )

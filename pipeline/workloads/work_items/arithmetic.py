@@ -1,0 +1,67 @@
+"""The sums of the contract, in its order of operations.
+
+What the contract says is in ``work_items.proto``. The builtin ``sum`` makes up for
+rounding errors, and numpy's has an order of its own, so neither is used. numpy does
+the iterated work of one item at a time, so that an item is as much work in a batch of
+any size; the rest is too little for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: For stage functions that refuse what overflows.
+no_warnings = np.errstate(over="ignore", invalid="ignore")
+
+# Terms computed at once: few enough to stay in a core's own cache.
+_CHUNK = 1024
+
+
+def left_to_right(values: Iterable[float]) -> float:
+    """Return the sum from +0.0 on, one value after the other."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def work(value: float, iterations: int) -> float:
+    """Return the sum of ``value · c_i`` for i from 1 to ``iterations``.
+
+    Where it overflows it is infinite or NaN, and numpy warns.
+    """
+    total = 0.0
+    for start in range(0, iterations, _CHUNK):
+        terms = _factors(start)[: iterations - start] * value
+        terms[0] += total
+        total = float(np.add.accumulate(terms)[-1])
+    return total
+
+
+def work_on_each(values: Sequence[float], iterations: int) -> list[float]:
+    """Return `work` of each of two or more values, all at once.
+
+    Adding up rows, numpy adds one after the other; a single column it would add up in
+    pairs, so there have to be two.
+    """
+    lanes = np.array(values)
+    totals = np.zeros(len(lanes))
+    for start in range(0, iterations, _CHUNK):
+        rows = _factors(start)[: iterations - start, np.newaxis] * lanes
+        rows[0] += totals
+        totals = np.add.reduce(rows, axis=0)
+    each: list[float] = totals.tolist()
+    return each
+
+
+@lru_cache(maxsize=256)
+def _factors(start: int) -> NDArray[np.float64]:
+    """Return the factors after the first ``start``: i · 0.001."""
+    factors = np.arange(start + 1, start + 1 + _CHUNK, dtype=np.float64)
+    factors *= 0.001
+    factors.setflags(write=False)
+    return factors

@@ -1,0 +1,65 @@
+"""Makes work items from a seed: the same ones on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
+
+
+class ItemMaker:
+    """Makes the items of a source one after the other; ids count from 1."""
+
+    def __init__(self, source: WorkItemSource) -> None:
+        self._source = source
+        # numpy keeps the stream of a bit generator as it is, from version to version;
+        # of the distributions it does not.
+        self._bits = np.random.PCG64(source.seed)
+        self._made = 0
+
+    def next_items(self, records: Sequence[int]) -> WorkItems:
+        """Make the next items and number them ``records``.
+
+        The numbers change nothing else about the items.
+        """
+        count, size = len(records), self._source.size
+        ids = range(self._made + 1, self._made + 1 + count)
+        self._made += count
+        columns = 2 * size + size * size
+        values = self._values(count * columns).reshape(count, columns)
+        return WorkItems(
+            record=records,
+            id=ids,
+            size=[size] * count,
+            first=values[:, :size].ravel().tolist(),
+            second=values[:, size : 2 * size].ravel().tolist(),
+            matrix=values[:, 2 * size :].ravel().tolist(),
+            text=[_text(id_, self._source) for id_ in ids],
+            iterations=[self._source.iterations] * count,
+        )
+
+    def _values(self, count: int) -> NDArray[np.float64]:
+        """Return the next values, from -10 to below 10.
+
+        Of each 64 random bits the upper 53 are an integer k; the value is
+        (k − 2^52) · (20 / 2^53), which rounds once.
+        """
+        upper = self._bits.random_raw(count) >> np.uint64(11)
+        centred = (upper.astype(np.int64) - 2**52).astype(np.float64)
+        centred *= 20 / 2**53
+        return centred
+
+
+def bytes_of_an_item(source: WorkItemSource) -> int:
+    """Return how many bytes the largest item of a source has in a message."""
+    numbers = 2 * source.size + source.size * source.size
+    text = len(_text(source.records, source))
+    # Record, id, size, iterations and the length of the text are varints.
+    return 8 * numbers + text + 10 + 10 + 5 + 5 + 2
+
+
+def _text(id_: int, source: WorkItemSource) -> str:
+    return f"item {id_:08d} of seed {source.seed:08d}"

@@ -1,0 +1,80 @@
+"""Normalises the vectors, transposes the matrix and takes the checksum."""
+
+from __future__ import annotations
+
+from itertools import chain
+from math import isfinite, sqrt
+
+from pipeline.stage import Output, Refused
+from pipeline.v1.pipeline_pb2 import Rejection
+from pipeline.v1.work_items_pb2 import ParsedItems, WorkItems
+from pipeline.workloads.work_items.arithmetic import left_to_right, work_on_each
+from pipeline.workloads.work_items.columns import check_columns
+
+
+def parse(items: WorkItems) -> Output[ParsedItems]:
+    """Parse every item or refuse it.
+
+    Raises ValueError for columns that contradict each other.
+    """
+    _check(items)
+    parsed = ParsedItems()
+    rejections: list[Rejection] = []
+    vector = matrix = 0
+    for record, id_, size, iterations in zip(
+        items.record, items.id, items.size, items.iterations, strict=True
+    ):
+        vectors = slice(vector, vector + size)
+        rows = slice(matrix, matrix + size * size)
+        vector, matrix = vectors.stop, rows.stop
+        first, second = items.first[vectors], items.second[vectors]
+        values = items.matrix[rows]
+        try:
+            _check_values(first, second, values)
+            normalised = normalise(first, "first") + normalise(second, "second")
+        except Refused as refused:
+            rejections.append(refused.rejection(record))
+            continue
+        parsed.record.append(record)
+        parsed.id.append(id_)
+        parsed.size.append(size)
+        parsed.iterations.append(iterations)
+        parsed.normalised.extend(normalised)
+        parsed.matrix.extend(
+            chain.from_iterable(values[column::size] for column in range(size))
+        )
+        parsed.checksum.append(left_to_right(work_on_each(normalised, iterations)))
+    return Output(parsed, records=len(parsed.id), rejections=rejections)
+
+
+def normalise(vector: list[float], field: str) -> list[float]:
+    """Divide by the norm; a vector whose norm is 0 stays as it is.
+
+    Raises Refused, about ``field``, where the norm is too large for a double.
+    """
+    norm = sqrt(left_to_right([value * value for value in vector]))
+    if not isfinite(norm):
+        raise Refused("out_of_range", field)
+    return [value / norm for value in vector] if norm else vector
+
+
+def _check(items: WorkItems) -> None:
+    count, values = len(items.size), sum(items.size)
+    check_columns(
+        items,
+        record=count,
+        id=count,
+        first=values,
+        second=values,
+        matrix=sum(size * size for size in items.size),
+        text=count,
+        iterations=count,
+    )
+
+
+def _check_values(first: list[float], second: list[float], matrix: list[float]) -> None:
+    if not first:
+        raise Refused("empty_vector")
+    for field, values in (("first", first), ("second", second), ("matrix", matrix)):
+        if not all(map(isfinite, values)):
+            raise Refused("not_finite", field)

@@ -1,0 +1,86 @@
+"""Takes the features of an item and its score."""
+
+from __future__ import annotations
+
+from math import isfinite, sqrt
+
+from pipeline.stage import Output, Refused
+from pipeline.v1.pipeline_pb2 import Rejection
+from pipeline.v1.work_items_pb2 import ParsedItems, ScoredItems
+from pipeline.workloads.work_items.arithmetic import left_to_right, no_warnings, work
+from pipeline.workloads.work_items.columns import check_columns
+
+FEATURES = 5
+
+
+@no_warnings
+def rules(items: ParsedItems) -> Output[ScoredItems]:
+    """Score every item; refuse those that get too large for a double.
+
+    Raises ValueError for columns that contradict each other.
+    """
+    _check(items)
+    scored = ScoredItems()
+    rejections: list[Rejection] = []
+    value = matrix = 0
+    for record, id_, size, iterations, checksum in zip(
+        items.record,
+        items.id,
+        items.size,
+        items.iterations,
+        items.checksum,
+        strict=True,
+    ):
+        values = items.normalised[value : value + 2 * size]
+        matrix_total = left_to_right(items.matrix[matrix : matrix + size * size])
+        value, matrix = value + 2 * size, matrix + size * size
+        mean, deviation = mean_and_deviation(values)
+        score = work((checksum + matrix_total) + mean, iterations)
+        try:
+            _check_range(matrix_total=matrix_total, score=score)
+        except Refused as refused:
+            rejections.append(refused.rejection(record))
+            continue
+        scored.record.append(record)
+        scored.id.append(id_)
+        scored.mean.append(mean)
+        scored.deviation.append(deviation)
+        scored.features.extend(features_of(values))
+        scored.matrix_total.append(matrix_total)
+        scored.score.append(score)
+    return Output(scored, records=len(scored.id), rejections=rejections)
+
+
+def mean_and_deviation(values: list[float]) -> tuple[float, float]:
+    """Return the mean and the population standard deviation of one or more values."""
+    mean = left_to_right(values) / len(values)
+    distances = [value - mean for value in values]
+    squares = [distance * distance for distance in distances]
+    return mean, sqrt(left_to_right(squares) / len(values))
+
+
+def features_of(values: list[float]) -> list[float]:
+    """Return the first values; zeros, which add nothing, where there are too few."""
+    features = values[:FEATURES]
+    return features + [0.0] * (FEATURES - len(features))
+
+
+def _check(items: ParsedItems) -> None:
+    count = len(items.size)
+    if 0 in items.size:
+        raise ValueError("ParsedItems.size has a 0, which parse refuses")
+    check_columns(
+        items,
+        record=count,
+        id=count,
+        iterations=count,
+        normalised=2 * sum(items.size),
+        matrix=sum(size * size for size in items.size),
+        checksum=count,
+    )
+
+
+def _check_range(**results: float) -> None:
+    for field, result in results.items():
+        if not isfinite(result):
+            raise Refused("out_of_range", field)

@@ -1,0 +1,79 @@
+"""The source of work items, which are made and not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.batching import BatchLimits
+from pipeline.errors import UsageError
+from pipeline.stage import Opener, Output, Source
+from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
+from pipeline.workloads.work_items.items import ItemMaker, bytes_of_an_item
+
+#: How long the vectors of a payload are.
+PAYLOAD_SIZES = {"small": 5, "medium": 10, "large": 20}
+
+_MAX_SIZE = 1000
+
+
+def work_item_source(
+    records: int, seed: int = 1, payload_size: str = "medium", iterations: int = 500
+) -> WorkItemSource:
+    """Describe ``records`` items of a seed.
+
+    ``payload_size`` is a key of `PAYLOAD_SIZES`. ``iterations`` is how many terms the
+    iterated sums have; 0 is items that are no work. Raises UsageError for a number out
+    of its range, or another payload size.
+    """
+    check_range("records", records, 64)
+    check_range("seed", seed, 64)
+    check_range("iterations", iterations, 32)
+    if payload_size not in PAYLOAD_SIZES:
+        raise UsageError(
+            f"payload size {payload_size!r}: must be one of {', '.join(PAYLOAD_SIZES)}"
+        )
+    return WorkItemSource(
+        records=records,
+        seed=seed,
+        size=PAYLOAD_SIZES[payload_size],
+        iterations=iterations,
+    )
+
+
+def read_items(
+    spec: WorkItemSource,
+    limits: BatchLimits,
+    max_records: int,
+    inputs: Opener,  # noqa: ARG001 - there is nothing to read
+) -> Iterator[Output[WorkItems]]:
+    """Yield the items of ``spec`` as batches.
+
+    Raises UsageError for a size out of its range.
+    """
+    check_size(spec)
+    total = min(spec.records, max_records or spec.records)
+    batch = records_in_batch(spec, limits)
+    maker = ItemMaker(spec)
+    for first in range(1, total + 1, batch):
+        records = range(first, min(first + batch, total + 1))
+        yield Output(maker.next_items(records), len(records))
+
+
+def records_in_batch(spec: WorkItemSource, limits: BatchLimits) -> int:
+    """Return how many items a batch has room for; 1 or more."""
+    return max(1, min(limits.records, limits.bytes // bytes_of_an_item(spec)))
+
+
+def check_range(name: str, number: int, bits: int) -> None:
+    """Raise UsageError for a number that so many bits do not hold."""
+    if not 0 <= number < 2**bits:
+        raise UsageError(f"{name} {number}: must be 0 to 2^{bits} − 1")
+
+
+def check_size(spec: WorkItemSource) -> None:
+    """Raise UsageError for items that are too large to make, or have no values."""
+    if not 1 <= spec.size <= _MAX_SIZE:
+        raise UsageError(f"size {spec.size}: must be 1 to {_MAX_SIZE}")
+
+
+ITEMS = Source(WorkItemSource, WorkItems, describe=work_item_source, read=read_items)
