@@ -217,6 +217,48 @@ def test_no_more_events_are_taken_than_asked_for(events: Path, tmp_path: Path) -
     assert json.loads(report.read_text())["records"]["ingested"] == 333
 
 
+def test_work_items_are_made_from_the_options(tmp_path: Path) -> None:
+    """One line an item in order, then the summary; the same from either engine."""
+    made = ("run", "--workload", "work-items", "--records", "30", "--seed", "3")
+    options = ("--payload-size", "small", "--iterations", "10", "--batch-size", "7")
+    files = [tmp_path / "split", tmp_path / "monolith"]
+
+    for path in files:
+        done = pipeline(*made, *options, "--output", path, "--engine", path.name)
+        assert (done.returncode, done.stderr) == (SUCCESS, b"")
+
+    split, monolith = (path.read_bytes() for path in files)
+    assert split == monolith
+    *items, summary = map(json.loads, split.splitlines())
+    assert [item["id"] for item in items] == list(range(1, 31))
+    assert summary["count"] == 30
+
+
+@pytest.mark.parametrize(
+    ("ratio", "events", "items"), [("0", 50, 0), ("0.3", 35, 15), ("1", 0, 50)]
+)
+def test_a_mixed_run_has_the_ratio_that_was_asked_for(
+    tmp_path: Path, ratio: str, events: int, items: int
+) -> None:
+    """So many records are work, and the others are events."""
+    made = ("--records", "50", "--work-ratio", ratio, "--payload-size", "small")
+    report = tmp_path / "report"
+    done = pipeline(
+        *("run", "--workload", "mixed", *made, "--iterations", "10"),
+        *("--output", tmp_path / "out", "--report", report),
+    )
+    file = tmp_path / "records.ndjson"
+    pipeline("generate", file, "--workload", "mixed", *made)
+
+    assert (done.returncode, done.stderr) == (SUCCESS, b"")
+    counts = json.loads(report.read_text())["records"]
+    assert counts["ingested"] == 50
+    assert (tmp_path / "out").read_text().count('"id":') == items
+    generated = file.read_text()
+    assert generated.count('"user":') == events
+    assert generated.count('"matrix":') == items
+
+
 def failing() -> Iterator[tuple[str, list[str], int, str]]:
     """Yield what must fail: name, arguments, exit code, and a part of the line."""
     yield "missing file", ["run", "missing"], FAILED, "missing: no such file"
@@ -333,6 +375,20 @@ def failing() -> Iterator[tuple[str, list[str], int, str]]:
     yield "address", ["serve", "parse", "--bind", "x"], USAGE, "HOST:PORT or unix:PATH"
     yield "users", ["generate", "out", "--users", "0"], USAGE, "users 0"
     yield "events", ["demo", "--events", "0"], USAGE, "--events 0"
+    yield "items", ["demo", "--items", "0"], USAGE, "--items 0"
+    yield "ratio", ["generate", "out", "--work-ratio", "1"], USAGE, "--work-ratio"
+    yield (
+        "option of another workload",
+        ["run", "in", "--seed", "1"],
+        USAGE,
+        "--seed",
+    )
+    yield (
+        "no number of records",
+        ["run", "--workload", "work-items"],
+        USAGE,
+        "--records",
+    )
 
 
 @pytest.mark.parametrize(
@@ -395,7 +451,7 @@ def test_progress_is_shown_on_a_terminal_only(
 
 def test_the_demo_compares_the_engines_and_shows_the_result() -> None:
     """Every batch size has a row, with the exact number of stream writes."""
-    done = pipeline("demo", "--events", "200")
+    done = pipeline("demo", "--events", "200", "--items", "20")
     shown = done.stdout.decode()
 
     assert (done.returncode, done.stderr) == (SUCCESS, b"")
@@ -407,7 +463,9 @@ def test_the_demo_compares_the_engines_and_shows_the_result() -> None:
     for batch_size, writes in [("1", 600), ("10", 60), ("50", 12), ("100", 6)]:
         assert rows[batch_size][6] == str(writes)
     assert rows["1,000"][6] == "3"
-    assert "All results are the same" in shown
+    work = [line.split()[:2] for line in shown.split("CPU-bound work")[1].splitlines()]
+    assert work[2:7] == [["1", "1"], ["10", "1"], ["50", "1"], ["1", "2"], ["10", "2"]]
+    assert shown.count("All results are the same") == 2
 
 
 @pytest.fixture
