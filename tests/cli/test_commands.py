@@ -469,6 +469,17 @@ def test_the_demo_compares_the_engines_and_shows_the_result() -> None:
 
 
 @pytest.fixture
+def heeding_interrupts() -> Iterator[None]:
+    """Let programs be interrupted, though the tests run in the background of a shell.
+
+    Which has them ignore Ctrl-C, and so all that they start.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def stalled(tmp_path: Path) -> Iterator[Stalled]:
     """A run that waits for more of its standard input."""
     (tmp_path / "out").write_text("earlier")
@@ -497,6 +508,7 @@ def stalled(tmp_path: Path) -> Iterator[Stalled]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize(
     ("number", "exit_code", "message"),
     [
