@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import grpc
 
@@ -21,7 +21,7 @@ from pipeline.errors import (
 from pipeline.report import StageAccount
 from pipeline.stage import INGEST, SINK
 from pipeline.transport import wire
-from pipeline.v1.pipeline_pb2 import Timing
+from pipeline.v1.pipeline_pb2 import Batch, Timing
 
 T = TypeVar("T")
 
@@ -34,6 +34,11 @@ _STATUS_S = 2.0
 _ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
 
+#: Called for each batch that crosses a leg: with the stage, whether it went to the
+#: stage or came from it, the batch as it stands, and the bytes of its message.
+OnMessage = Callable[[str, Literal["to", "from"], Batch, int], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """The stage at the other end of a leg."""
@@ -44,6 +49,18 @@ class Peer:
     account: StageAccount
     #: Says what became of the server process, or nothing if it is not ours.
     obituary: Callable[[], str]
+    on_message: OnMessage
+
+    def sent(self, batch: Batch, size: int) -> None:
+        """Take note of a batch that went to the stage, in ``size`` bytes."""
+        self.account.message_in(size)
+        self.on_message(self.stage, "to", batch, size)
+
+    def received(self, batch: Batch, size: int) -> None:
+        """Take note of a batch that came from the stage, and the time it tells."""
+        self.account.message_out(size)
+        self.account.spend(batch.timing)
+        self.on_message(self.stage, "from", batch, size)
 
 
 @dataclass(frozen=True, slots=True)

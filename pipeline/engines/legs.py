@@ -82,8 +82,7 @@ class IngestLeg:
             )
         transit = Transit(batch, first_record=self._account.ingested + 1)
         self._account.ingest(batch.records + batch.filtered + len(batch.rejections))
-        self._peer.account.message_out(len(raw))
-        self._peer.account.spend(batch.timing)
+        self._peer.received(batch, len(raw))
         transit.arrive(self._peer.stage, batch)
         return transit
 
@@ -110,7 +109,7 @@ class TransformLeg:
     async def send(self, transit: Transit, raw: bytes) -> None:
         """Send a batch, whose bytes are ``raw``."""
         self._in_flight.append(transit)
-        self._peer.account.message_in(len(raw))
+        self._peer.sent(transit.batch, len(raw))
         await self._ending.of_write(self._call.write(raw))
 
     async def close(self) -> None:
@@ -128,8 +127,7 @@ class TransformLeg:
             return None
         reply = Batch.FromString(raw)
         transit = self._answered(reply)
-        self._peer.account.message_out(len(raw))
-        self._peer.account.spend(reply.timing)
+        self._peer.received(reply, len(raw))
         transit.arrive(self._peer.stage, reply)
         return transit
 
@@ -182,7 +180,7 @@ class SinkLeg:
     async def send(self, transit: Transit) -> None:
         """Send a batch that has passed all stages."""
         size = await self._write(WriteRequest(batch=transit.batch))
-        self._peer.account.message_in(size)
+        self._peer.sent(transit.batch, size)
         self._settle(transit)
 
     async def close(self) -> None:

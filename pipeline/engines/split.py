@@ -14,7 +14,7 @@ import grpc
 
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_not_empty
-from pipeline.engines.calls import Peer
+from pipeline.engines.calls import OnMessage, Peer
 from pipeline.engines.legs import IngestLeg, SinkLeg, TransformLeg, Transit
 from pipeline.engines.replicas import Replicas
 from pipeline.engines.window import WindowLimits
@@ -52,7 +52,7 @@ class SplitEngine:
     ``addresses`` are those of servers that run already; the others are started, and
     stopped however the run ends. `run` drives an event loop of its own, so it can't be
     called from inside one. With ``credentials``, those addresses that are HOST:PORT are
-    reached under TLS.
+    reached under TLS. ``on_message`` watches the legs.
     """
 
     name = "split"
@@ -66,8 +66,10 @@ class SplitEngine:
         window: WindowLimits | None = None,
         start_timeout_s: float = 30.0,
         credentials: grpc.ChannelCredentials | None = None,
+        on_message: OnMessage = lambda *_: None,
     ) -> None:
         self._credentials = credentials
+        self._on_message = on_message
         self._addresses = {
             name: [given] if isinstance(given, str) else list(given)
             for name, given in (addresses or {}).items()
@@ -110,6 +112,7 @@ class SplitEngine:
                 },
                 obituary=servers.obituary,
                 channel_to=self._channel,
+                on_message=self._on_message,
                 window=self._window,
                 rejects=rejects,
             )
@@ -183,6 +186,7 @@ class _Run:
         addresses: Mapping[str, Sequence[str]],
         obituary: Callable[[str], str],
         channel_to: Callable[[str, str], grpc.aio.Channel],
+        on_message: OnMessage,
         window: WindowLimits,
         rejects: RejectsFile | None,
     ) -> None:
@@ -196,6 +200,7 @@ class _Run:
         self._addresses = addresses
         self._obituary = obituary
         self._channel_to = channel_to
+        self._on_message = on_message
         self._window = window
         self._rejects = rejects
 
@@ -245,6 +250,7 @@ class _Run:
             channel,
             self.account.stages[stage],
             lambda: self._obituary(address),
+            self._on_message,
         )
 
     def _read_request(self) -> ReadRequest:

@@ -188,18 +188,18 @@ class StageServers:
         those that ingest and sink may touch. Raises StageError, with nothing left
         running, where one does not start.
         """
-        self._home = Path(tempfile.mkdtemp(prefix="pipeline-", dir=_short_folder()))
+        self._home = new_folder()
         self.processes: list[ServerProcess] = []
         try:
             for number, stage in enumerate(stages):
-                command = _command(workload, stage)
-                socket_path = self._home / f"{number}.sock"
-                command += [
-                    "--bind",
-                    f"unix:{socket_path}" if transport == "unix" else "127.0.0.1:0",
-                ]
-                for folder in (folders or {}).get(stage, ()):
-                    command += ["--folder", str(folder)]
+                command = serve_command(
+                    workload,
+                    stage,
+                    bind=f"unix:{self._home / f'{number}.sock'}"
+                    if transport == "unix"
+                    else "127.0.0.1:0",
+                    folders=(folders or {}).get(stage, ()),
+                )
                 reads = standard_input and stage == INGEST
                 if reads:
                     command.append("--stdin")
@@ -250,21 +250,21 @@ class StageServers:
         self.stop()
 
 
-def _short_folder() -> str:
-    """Return where temporary folders go, unless a socket's path would be too long."""
+def new_folder() -> Path:
+    """Make a temporary folder with a path short enough for the sockets in it."""
     folder = tempfile.gettempdir()
-    return folder if len(os.fsencode(folder)) <= _MAX_FOLDER_BYTES else "/tmp"  # noqa: S108
+    if len(os.fsencode(folder)) > _MAX_FOLDER_BYTES:
+        folder = "/tmp"  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="pipeline-", dir=folder))
 
 
-def _command(workload: str, stage: str) -> list[str]:
+def serve_command(
+    workload: str, stage: str, *, bind: str, folders: Sequence[Path] = ()
+) -> list[str]:
+    """Return the command that serves a stage with this Python and this package."""
     # -P: a folder or file named pipeline where the user stands is not this package.
-    return [
-        sys.executable,
-        "-P",
-        "-m",
-        "pipeline",
-        "serve",
-        stage,
-        "--workload",
-        workload,
-    ]
+    command = [sys.executable, "-P", "-m", "pipeline", "serve", stage]
+    command += ["--workload", workload, "--bind", bind]
+    for folder in folders:
+        command += ["--folder", str(folder)]
+    return command
