@@ -163,12 +163,15 @@ class SinkLeg:
         self, peer: Peer, target: str, settle: Callable[[Transit], None]
     ) -> None:
         self._peer = peer
-        write: grpc.aio.StreamUnaryMultiCallable[bytes, WriteSummary] = (
-            peer.channel.stream_unary(
+        # As a call with a stream of answers, of which there is one, because grpc.aio
+        # may lose the status of a call that ends while a single answer is awaited.
+        write: grpc.aio.StreamStreamMultiCallable[bytes, WriteSummary] = (
+            peer.channel.stream_stream(
                 wire.WRITE, response_deserializer=WriteSummary.FromString
             )
         )
         self._call = write()
+        self._answers = aiter(self._call)
         self._ending = Ending(peer, self._call)
         self._target = target
         self._settle = settle
@@ -191,7 +194,7 @@ class SinkLeg:
         try:
             async with asyncio.timeout(_ABANDON_S):
                 await self._ending.of(self._call.done_writing())
-                await self._ending.of(self._call)
+                await self._ending.of(anext(self._answers, None))
         except (PipelineError, TimeoutError):
             pass
         except asyncio.CancelledError:
@@ -203,7 +206,9 @@ class SinkLeg:
         """Have the result published; raise ConservationError if it is not whole."""
         await self._write(WriteRequest(commit=Commit(batches=batches, records=records)))
         await self._ending.of(self._call.done_writing())
-        summary = await self._ending.of(self._call)
+        summary = await self._ending.of(anext(self._answers, None))
+        if summary is None:
+            raise await self._ending.error()
         self._peer.account.spend(summary.timing)
         return summary
 
