@@ -210,6 +210,8 @@ class SinkLeg:
         if summary is None:
             raise await self._ending.error()
         self._peer.account.spend(summary.timing)
+        # What comes after the event loop is closed makes gRPC complain.
+        await self._ending.spend_last_timing()
         return summary
 
     async def _write(self, request: WriteRequest) -> int:
