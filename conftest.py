@@ -8,6 +8,8 @@ from hypothesis import settings
 
 from pipeline.transport.tuning import tune
 
+pytest_plugins = ["pytester"]
+
 # Before anything imports gRPC, as the command line does it.
 tune(os.environ)
 

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class Lap(NamedTuple):
@@ -14,6 +14,13 @@ class Lap(NamedTuple):
 
     wall: int
     cpu: int
+
+
+class LapTimer(Protocol):
+    """Whatever cuts time into laps as `Stopwatch` does, by a clock of its own."""
+
+    def lap(self) -> Lap:
+        """Return the time since the last call, or since the start."""
 
 
 class Stopwatch:

@@ -40,11 +40,13 @@ class ServerProcess:
         *,
         lifeline: bool = True,
         standard_input: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start ``command``; its standard error goes to the file ``log``.
 
         With ``lifeline`` the command is given the option ``--lifeline`` of
-        `pipeline serve`. Raises StageError where it can't be started.
+        `pipeline serve`. ``environment`` is added to that of this process. Raises
+        StageError where it can't be started.
         """
         self.stage = stage
         #: Where it listens, once it is ready.
@@ -52,8 +54,8 @@ class ServerProcess:
         self._log = log
         # The server stops when the write end closes, however this process ends.
         read_end, self._lifeline = os.pipe()
-        environment = dict(os.environ)
-        tune(environment)
+        inherited = {**os.environ, **(environment or {})}
+        tune(inherited)
         # Ctrl-C in the terminal is for the orchestrator, not its servers; but only the
         # group in the foreground may read the terminal.
         self._has_group = not (standard_input and os.isatty(0))
@@ -65,7 +67,7 @@ class ServerProcess:
                     stdout=subprocess.PIPE,
                     stderr=stderr,
                     pass_fds=(read_end,) if lifeline else (),
-                    env=environment,
+                    env=inherited,
                     process_group=0 if self._has_group else None,
                 )
         except OSError as error:
@@ -132,11 +134,15 @@ class ServerProcess:
             return f"ended by {signal.Signals(-status).name}"
         return f"ended with exit code {status}"
 
+    def wait_ended(self, timeout_s: float) -> None:
+        """Wait for the process to end by itself, but no longer than that."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=timeout_s)
+
     def obituary(self) -> str:
         """Say in one line how the process ended and what it logged last."""
         # A connection breaks a moment before the process can be waited for.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=1)
+        self.wait_ended(1.0)
         how = self.ending
         if not how:
             return "its process still runs"

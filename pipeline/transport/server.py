@@ -106,8 +106,9 @@ class StageServer(RpcServer):
         folders: ServedFolders,
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
+        label: str = "",
     ) -> None:
-        """Bind and start; see `RpcServer`.
+        """Bind and start; see `RpcServer`, whose name is ``label`` or the stage.
 
         Raises UsageError for a ``stage`` that the workload does not have.
         """
@@ -122,7 +123,7 @@ class StageServer(RpcServer):
             )
             return [service]
 
-        super().__init__(stage, add_services, bind, credentials, interceptors)
+        super().__init__(label or stage, add_services, bind, credentials, interceptors)
 
 
 class Stoppable(Protocol):

@@ -8,14 +8,14 @@ ends the call with a status and one line of details; what else happened is logge
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import Message
 
 from pipeline.batching import BatchLimits
-from pipeline.clock import Lap, ProcessClock, Stopwatch, peak_rss_bytes
+from pipeline.clock import Lap, LapTimer, ProcessClock, Stopwatch, peak_rss_bytes
 from pipeline.errors import (
     ConservationError,
     PipelineError,
@@ -51,10 +51,18 @@ _MAX_TRACEBACK_BYTES = 16 * 1024
 
 
 class StageServicer:
-    """Serves a transform stage: `Stage.Process` of the contract."""
+    """Serves a transform stage: `Stage.Process` of the contract.
 
-    def __init__(self, stage: Stage[Any, Any]) -> None:
+    Each call tells its times by a stopwatch of its own from ``new_stopwatch``.
+    """
+
+    def __init__(
+        self,
+        stage: Stage[Any, Any],
+        new_stopwatch: Callable[[], LapTimer] = Stopwatch,
+    ) -> None:
         self._stage = stage
+        self._new_stopwatch = new_stopwatch
 
     def Process(  # noqa: N802 - named by the contract
         self, requests: Iterator[Batch], context: grpc.ServicerContext
@@ -62,7 +70,7 @@ class StageServicer:
         """Answer each batch with one batch of the same number."""
         __tracebackhide__ = True
         stage = self._stage
-        cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
+        cpu, watch, send = ProcessClock(), self._new_stopwatch(), _NO_TIME
         for request in requests:
             wait = watch.lap()
             try:

@@ -1,0 +1,92 @@
+"""How quickly are stage servers ready, and do 200 starts and stops leave nothing?
+
+Starts and stops all five stages, in this process and as processes, through what the
+fixtures of the plugin use. Prints the median time until a stage in this process is
+ready and until five processes are, and how many processes, threads and file
+descriptors there are at the end that were not there after the first round.
+
+    python benchmarks/start_stop.py [--rounds 200]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from pipeline.transport.tuning import tune
+from pytest_pipeline.options import Hosting, PipelineSettings
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=200)
+    arguments = parser.parse_args()
+
+    tune(os.environ)  # before gRPC is imported
+    from pipeline.workloads import workload_named
+    from pytest_pipeline.servers.pool import ServerPool
+
+    events = workload_named("events")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+
+        def seconds(servers: Hosting) -> tuple[float, float]:
+            """Start and stop all stages; return seconds for one, and for all."""
+            settings = replace(PipelineSettings(), servers=servers)
+            pool = ServerPool(folder)
+            began = time.perf_counter()
+            pool.stages(settings, events, ["ingest"])
+            one = time.perf_counter() - began
+            pool.stages(settings, events, events.stage_names)
+            pool.close()
+            pool = ServerPool(folder)
+            began = time.perf_counter()
+            pool.stages(settings, events, events.stage_names)
+            five = time.perf_counter() - began
+            pool.close()
+            return one, five
+
+        hostings: tuple[Hosting, ...] = ("inprocess", "subprocess")
+        for servers in hostings:
+            seconds(servers)
+            before = _counts()
+            taken = [seconds(servers) for _ in range(arguments.rounds // 2)]
+            _settle(before)
+            after = _counts()
+            one, five = (
+                statistics.median(column) for column in zip(*taken, strict=True)
+            )
+            more = {name: after[name] - count for name, count in before.items()}
+            print(
+                f"{servers}: one stage ready in {1000 * one:.1f} ms, five in "
+                f"{1000 * five:.0f} ms; more than before: {more}"
+            )
+
+
+def _counts() -> dict[str, int]:
+    process = psutil.Process()
+    return {
+        "processes": len(process.children(recursive=True)),
+        "threads": threading.active_count(),
+        "descriptors": process.num_fds(),
+    }
+
+
+def _settle(before: dict[str, int]) -> None:
+    """Give gRPC two seconds to close what it closes in its own time."""
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline and _counts() != before:
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    main()

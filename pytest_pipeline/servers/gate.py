@@ -1,0 +1,147 @@
+"""A gate in a server of this process: closed, the server stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, TypeAlias
+
+import grpc
+
+# In quotes, since only the stubs of gRPC know it as generic.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class Gate:
+    """Lets messages pass, or holds all of them.
+
+    What SIGSTOP is to a process: health is not answered either.
+    """
+
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._open.set()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether messages are held."""
+        return not self._open.is_set()
+
+    def close(self) -> None:
+        """Hold messages."""
+        self._open.clear()
+
+    def open(self) -> None:
+        """Let messages pass, first of all those that were held."""
+        self._open.set()
+
+    def pass_through(self) -> None:
+        """Wait until the gate is open."""
+        self._open.wait()
+
+    async def pass_through_async(self) -> None:
+        """Wait until the gate is open, without holding up the event loop."""
+        if self.is_closed:
+            await asyncio.to_thread(self._open.wait)
+
+
+class GateInterceptor(grpc.ServerInterceptor):
+    """Takes every message of a thread-based server through a gate."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler of a call."""
+        handler = continuation(handler_call_details)
+        return handler and _gated(handler, self._gate)
+
+
+class AsyncGateInterceptor(grpc.aio.ServerInterceptor):
+    """Takes every message of a grpc.aio server through a gate."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler of a call."""
+        handler = await continuation(handler_call_details)
+        return handler and _gated(handler, self._gate)
+
+
+def _gated(handler: Handler, gate: Gate) -> Handler:
+    """Return the handler with its messages taken through the gate."""
+    streams = (handler.request_streaming, handler.response_streaming)
+    kind = _KINDS[streams]
+    behaviour = getattr(handler, kind)
+    if inspect.isasyncgenfunction(behaviour) or inspect.iscoroutinefunction(behaviour):
+        wrapped = _gated_async(behaviour, gate, *streams)
+    else:
+        wrapped = _gated_threads(behaviour, gate, *streams)
+    make = getattr(grpc, f"{kind}_rpc_method_handler")
+    made: Handler = make(
+        wrapped, handler.request_deserializer, handler.response_serializer
+    )
+    return made
+
+
+_KINDS = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
+}
+
+
+def _gated_threads(
+    behaviour: Callable[..., Any], gate: Gate, streams_in: bool, streams_out: bool
+) -> Callable[..., Any]:
+    def each(messages: Iterator[Any]) -> Iterator[Any]:
+        for message in messages:
+            gate.pass_through()
+            yield message
+
+    def one(request: Any, context: Any) -> Any:
+        __tracebackhide__ = True
+        gate.pass_through()
+        response = behaviour(each(request) if streams_in else request, context)
+        gate.pass_through()
+        return each(response) if streams_out else response
+
+    return one
+
+
+def _gated_async(
+    behaviour: Callable[..., Any], gate: Gate, streams_in: bool, streams_out: bool
+) -> Callable[..., Any]:
+    async def each(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for message in messages:
+            await gate.pass_through_async()
+            yield message
+
+    async def one(request: Any, context: Any) -> Any:
+        await gate.pass_through_async()
+        response = await behaviour(each(request) if streams_in else request, context)
+        await gate.pass_through_async()
+        return response
+
+    async def many(request: Any, context: Any) -> AsyncIterator[Any]:
+        await gate.pass_through_async()
+        async for response in behaviour(
+            each(request) if streams_in else request, context
+        ):
+            await gate.pass_through_async()
+            yield response
+
+    # A coroutine that streams writes to its context, which the gate does not see.
+    return many if streams_out and inspect.isasyncgenfunction(behaviour) else one

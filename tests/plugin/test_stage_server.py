@@ -1,0 +1,304 @@
+"""Servers of anything that speaks gRPC, with one handle for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import StageError, UsageError
+from pipeline.stage import Output, stage
+from pipeline.transport.wire import pack, unpack
+from pipeline.v1.events_pb2 import Events
+from pipeline.v1.lines_pb2 import Lines
+from pipeline.v1.pipeline_pb2 import Batch
+from pytest_pipeline import StageServerFactory, stage_fixture
+from pytest_pipeline.options import Hosting, Transport
+from pytest_pipeline.servers.handle import Server
+from tests.plugin.greeter import (
+    AioGreeter,
+    Greeter,
+    GreeterStub,
+    add_GreeterServicer_to_server,
+)
+
+GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":11}\n'
+
+greeter = stage_fixture(Greeter(), add_to_server=add_GreeterServicer_to_server)
+
+
+def names(*words: str) -> list[StringValue]:
+    """Return requests."""
+    return [StringValue(value=word) for word in words]
+
+
+def lines_batch() -> Batch:
+    """Return a batch of one event."""
+    batch = Batch(number=0, records=1)
+    pack(Lines(first_record=1, text=GOOD), into=batch.payload)
+    return batch
+
+
+def serve_greeter(factory: StageServerFactory, **settings: Any) -> Server:
+    """Start a greeter in threads."""
+    return factory(Greeter(), add_to_server=add_GreeterServicer_to_server, **settings)
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])
+@pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
+@pytest.mark.parametrize("servicer", [Greeter(), AioGreeter()], ids=["threads", "aio"])
+def test_all_four_kinds_of_call_are_served(
+    stage_server: StageServerFactory,
+    servicer: object,
+    servers: Hosting,
+    transport: Transport,
+) -> None:
+    """By a servicer in threads or asyncio, wherever it lives and however reached."""
+    server = stage_server(
+        servicer,
+        add_to_server=add_GreeterServicer_to_server,
+        servers=servers,
+        transport=transport,
+    )
+    stub = server.stub
+
+    assert stub.Greet(StringValue(value="you")).value == "hello you"
+    assert [each.value for each in stub.GreetEach(StringValue(value="a b"))] == [
+        "hello a",
+        "hello b",
+    ]
+    assert stub.GreetAll(iter(names("a", "b"))).value == "hello a and b"
+    assert [each.value for each in stub.Chat(iter(names("a", "b")))] == [
+        "hello a",
+        "hello b",
+    ]
+    assert server.health == "SERVING"
+    assert "greeting you" in server.logs
+    assert (server.pid == os.getpid()) is (servers == "inprocess")
+    assert (server.memory or 0) > 1024 * 1024
+
+
+@pytest.mark.parametrize("servicer", [Greeter(), AioGreeter()], ids=["threads", "aio"])
+def test_asyncio_gets_channels_of_its_own(
+    stage_server: StageServerFactory, servicer: object
+) -> None:
+    """Made in the loop that uses them."""
+    server = stage_server(servicer, add_to_server=add_GreeterServicer_to_server)
+
+    async def greet() -> str:
+        async with server.aio_channel() as channel:
+            stub: Any = GreeterStub(channel)
+            reply = await stub.Greet(StringValue(value="you"))
+            return str(reply.value)
+
+    assert asyncio.run(greet()) == "hello you"
+
+
+@pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
+@pytest.mark.parametrize("servicer", [Greeter(), AioGreeter()], ids=["threads", "aio"])
+def test_a_paused_server_answers_when_it_is_resumed(
+    stage_server: StageServerFactory, servicer: object, servers: Hosting
+) -> None:
+    """It answers nothing before, and then what it was asked in the meantime."""
+    server = stage_server(
+        servicer, add_to_server=add_GreeterServicer_to_server, servers=servers
+    )
+    server.pause()
+    answer = server.stub.Greet.future(StringValue(value="you"))
+    with pytest.raises(grpc.RpcError) as refused:
+        server.stub.Greet(StringValue(value="me"), timeout=0.1)
+    assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert not answer.done()
+
+    server.resume()
+
+    assert answer.result().value == "hello you"
+
+
+@pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_server_that_was_ended_can_be_restarted(
+    stage_server: StageServerFactory, servers: Hosting, how: str
+) -> None:
+    """It is gone until then, and has its address again."""
+    server = serve_greeter(stage_server, servers=servers)
+    address = server.address
+
+    getattr(server, how)()
+    assert server.ending
+    with pytest.raises(grpc.RpcError):
+        server.stub.Greet(StringValue(value="you"))
+    server.restart()
+
+    assert server.address == address
+    assert server.stub.Greet(StringValue(value="you")).value == "hello you"
+
+
+@pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
+def test_a_call_that_is_open_may_finish_while_the_server_stops(
+    stage_server: StageServerFactory, servers: Hosting
+) -> None:
+    """And then the server is gone, long before it would be ended by force."""
+    server = serve_greeter(stage_server, servers=servers)
+    requests: queue.SimpleQueue[StringValue] = queue.SimpleQueue()
+    requests.put(StringValue(value="a"))
+    answers = server.stub.Chat(iter(requests.get, StringValue()))
+    assert next(answers).value == "hello a"
+
+    with ThreadPoolExecutor() as threads:
+        stopping = threads.submit(server.stop)
+        requests.put(StringValue(value="b"))
+        assert next(answers).value == "hello b"
+        requests.put(StringValue())
+        assert list(answers) == []
+        stopping.result()
+
+    assert server.ending in {"stopped", "ended with exit code 0"}
+
+
+def test_a_stage_is_started_by_its_name(stage_server: StageServerFactory) -> None:
+    """Of the workload in force, and with the stub of its service."""
+    (reply,) = stage_server("parse").stub.Process(iter([lines_batch()]))
+
+    assert list(unpack(reply.payload, Events).value) == [11]
+
+
+def test_a_stage_function_of_ones_own_is_served(
+    stage_server: StageServerFactory,
+) -> None:
+    """Made a stage, it needs no servicer."""
+
+    @stage
+    def shout(lines: Lines) -> Output[Lines]:
+        return Output(Lines(text=lines.text.upper()), records=1)
+
+    (reply,) = stage_server(shout).stub.Process(iter([lines_batch()]))
+
+    assert unpack(reply.payload, Lines).text == GOOD.upper()
+
+
+def test_a_command_is_started_and_asked_where_it_listens(
+    stage_server: StageServerFactory,
+) -> None:
+    """As text or as words; it prints one line of JSON with its address."""
+    words = [sys.executable, "-m", "pipeline", "serve", "rules"]
+
+    assert stage_server(words, name="mine").health == "SERVING"
+    assert stage_server(" ".join(words)).health == "SERVING"
+
+
+def test_a_server_that_runs_already_is_used_and_left_running(
+    stage_server: StageServerFactory,
+) -> None:
+    """It can be talked to, but neither killed nor paused."""
+    running = serve_greeter(stage_server, transport="tcp")
+    server = stage_server(running.address, stub=GreeterStub)
+
+    assert server.stub.Greet(StringValue(value="you")).value == "hello you"
+    assert server.pid is None
+    for forbidden in (server.kill, server.pause):
+        with pytest.raises(UsageError, match="somebody else has started"):
+            forbidden()
+    server.stop()
+    assert running.health == "SERVING"
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "message"),
+    [
+        ("pares", UsageError, "stage 'pares': workload events has ingest, parse"),
+        ("no/such/program x", StageError, "program can't be started: no such file"),
+        (["true"], StageError, "true did not start: ended with exit code 0"),
+        (["echo", "hi"], StageError, "echo did not start: it printed b'hi"),
+        (Greeter(), UsageError, "add_to_server=add_GreeterServicer_to_server"),
+        (Greeter, UsageError, "is a class; give an instance of it"),
+    ],
+)
+def test_what_can_not_be_served_is_told(
+    stage_server: StageServerFactory, what: object, error: type[Exception], message: str
+) -> None:
+    """In one line that names it and says what to do."""
+    with pytest.raises(error, match=message):
+        stage_server(what)
+
+
+def test_a_local_class_can_not_go_to_a_process(
+    stage_server: StageServerFactory,
+) -> None:
+    """The error says where it must be defined."""
+
+    class Local(Greeter):
+        pass
+
+    with pytest.raises(UsageError, match="define it at the top of a module"):
+        stage_server(
+            Local(), add_to_server=add_GreeterServicer_to_server, servers="subprocess"
+        )
+
+
+def test_nobody_at_the_address_is_told_in_time(
+    stage_server: StageServerFactory, tmp_path: Path
+) -> None:
+    """After the time that a server has to become ready."""
+    with pytest.raises(StageError, match=r"not ready within 0\.2 s.*start-timeout"):
+        stage_server(f"unix:{tmp_path}/nobody", start_timeout=0.2)
+
+
+def test_two_servers_do_not_get_one_address(stage_server: StageServerFactory) -> None:
+    """Over unix sockets and over TCP."""
+    servers = [
+        serve_greeter(stage_server, transport=transport)
+        for transport in ("unix", "tcp")
+        for _ in range(3)
+    ]
+
+    assert len({server.address for server in servers}) == 6
+
+
+def test_a_fixture_of_ones_own_is_one_line(greeter: Server) -> None:
+    """It can be used like those of the stages; here it is killed, and see below."""
+    assert greeter.stub.Greet(StringValue(value="you")).value == "hello you"
+    greeter.kill()
+
+
+def test_the_next_test_finds_its_server_up_again(greeter: Server) -> None:
+    """Though the test before has killed it; and its log starts anew."""
+    assert greeter.health == "SERVING"
+    assert "greeting" not in greeter.logs
+
+
+@given(st.booleans())
+@settings(max_examples=6)
+def test_each_example_of_a_property_finds_its_server_up(
+    greeter: Server, kill: bool
+) -> None:
+    """Whatever the example before has done to it."""
+    assert greeter.stub.Greet(StringValue(value="you")).value == "hello you"
+    if kill:
+        greeter.kill()
+    else:
+        greeter.pause()
+
+
+def test_the_end_of_a_process_is_known(stage_server: StageServerFactory) -> None:
+    """Also where it was not asked to end."""
+    server = stage_server("parse", servers="subprocess")
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+
+    assert server.died
+    assert server.ending == "ended by SIGKILL"
+    server.restart()
+    assert server.health == "SERVING"
