@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pytest
@@ -86,6 +87,7 @@ def pipeline_servers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerPool]:
     """All servers of this session; the other fixtures start theirs here."""
+    _need("psutil", "stage servers")
     from pytest_pipeline.servers.pool import ServerPool
 
     pool = ServerPool(tmp_path_factory.getbasetemp())
@@ -206,6 +208,7 @@ def stage_server(
 @pytest.fixture
 def stage_driver() -> Iterator[Callable[..., StageDriver]]:
     """Drive a stage without a socket, message by message, under a fake clock."""
+    _need("grpc_testing", "stage_driver")
     from contextlib import ExitStack
 
     from pytest_pipeline.driver import FakeClock, StageDriver
@@ -248,6 +251,14 @@ def stage_fixture(what: Any, *, scope: Scope = "session", **settings: Any) -> An
             yield factory(what, **settings)
 
     return stage
+
+
+def _need(module: str, what: str) -> None:
+    """Raise pytest.UsageError where a module of the ``test`` extra is not installed."""
+    if find_spec(module) is None:
+        raise pytest.UsageError(
+            f"{what}: needs {module}; pip install 'pytest-grpc-pipeline[test]'"
+        )
 
 
 class _Factory:

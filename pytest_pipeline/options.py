@@ -285,11 +285,10 @@ def _once_each(
 
 
 def _texts(setting: _Setting, value: Any) -> list[str]:
-    """Return what was written; a list may stand for a text with commas."""
-    if isinstance(value, str):
-        return [value]
-    words = [str(word) for word in value]
-    return words if setting.repeats else [",".join(words)]
+    """Return what was written; what is no text can't be read, and is then refused."""
+    if setting.repeats and not isinstance(value, str):
+        return [str(word) for word in value]
+    return [str(value)]
 
 
 def with_marks(

@@ -58,6 +58,7 @@ def test_without_autoload_it_is_loaded_by_name(
 ) -> None:
     """With -p pytest_pipeline.plugin."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_PLUGINS", raising=False)
     pytester.makepyfile("def test_it(parse_stage): assert parse_stage.address")
 
     without = pytester.runpytest_subprocess()
@@ -65,3 +66,37 @@ def test_without_autoload_it_is_loaded_by_name(
 
     without.assert_outcomes(errors=1)
     by_name.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "module"),
+    [("stage_server", "psutil"), ("stage_driver", "grpc_testing")],
+)
+def test_what_is_not_installed_is_named(
+    pytester: pytest.Pytester, fixture: str, module: str
+) -> None:
+    """With what to install, as soon as a test needs it."""
+    pytester.makeconftest(
+        f"""
+        import importlib.util
+        import pytest
+
+        @pytest.fixture(autouse=True, scope="session")
+        def without_it():
+            found = importlib.util.find_spec
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(
+                    "pytest_pipeline.fixtures.find_spec",
+                    lambda name: None if name == "{module}" else found(name),
+                )
+                yield
+        """
+    )
+    pytester.makepyfile(f"def test_it({fixture}): pass")
+
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [f"*needs {module}; pip install 'pytest-grpc-pipeline?test?'*"]
+    )

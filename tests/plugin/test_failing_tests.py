@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+GREETER = Path(__file__).parent / "greeter.py"
 
 BATCH = """
     from pipeline.transport.wire import pack
@@ -50,6 +54,34 @@ def test_a_stage_that_was_killed_is_named_as_the_cause(
     assert "stage parse (subprocess at unix:" in shown
     assert "→ batch 4: 1 records" in shown
     assert "← batch 4: 0 records, 1 rejected" in shown
+
+
+def test_the_last_words_of_a_process_that_was_killed_are_shown(
+    pytester: pytest.Pytester,
+) -> None:
+    """They were written before it died, and are there after."""
+    pytester.makepyfile(greeter=GREETER.read_text())
+    shown = failed_report(
+        pytester,
+        """
+        import os, signal
+        from greeter import Greeter, add_GreeterServicer_to_server, name
+
+        def test_it(stage_server):
+            server = stage_server(
+                Greeter(),
+                add_to_server=add_GreeterServicer_to_server,
+                servers="subprocess",
+            )
+            server.stub.Greet(name("you"))
+            os.kill(server.pid, signal.SIGKILL)
+            server.stub.Greet(name("me"))
+        """,
+    )
+
+    assert "stage Greeter died: ended by SIGKILL" in shown
+    log = shown.split("last lines of its log")[1]
+    assert "Greeter WARNING greeting you" in log
 
 
 def test_the_end_of_the_log_of_each_stage_is_shown(pytester: pytest.Pytester) -> None:

@@ -305,19 +305,6 @@ def test_pyproject_gives_settings(pytester: pytest.Pytester, table: str) -> None
     )
 
 
-def test_a_list_in_an_ini_file_stands_for_a_text_with_commas(
-    pytester: pytest.Pytester,
-) -> None:
-    """As pyproject.toml lets one write it."""
-    pytester.makepyprojecttoml(
-        "[tool.pytest.ini_options]\npipeline_batch_sizes = [2, 3]"
-    )
-
-    settings = seen_by(pytester, ASKS)["test_x"]["pipeline_settings"]
-
-    assert settings.batch_sizes == (2, 3)
-
-
 def test_a_stage_that_is_given_twice_is_a_usage_error(
     pytester: pytest.Pytester,
 ) -> None:
