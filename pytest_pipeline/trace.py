@@ -64,7 +64,8 @@ class OpenCalls:
             self._count -= 1
             then = self._then if self._count == 0 else None
         if then is not None:
-            then()
+            # Not in the thread of the call, which the closing of a channel waits for.
+            threading.Thread(target=then, name="when_idle").start()
 
     def when_idle(self, then: Callable[[], None]) -> None:
         """Do something once no call is open, perhaps at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -48,6 +49,7 @@ class Server:
         self._plain: grpc.Channel | None = None
         self._stub: Any = None
         self._calls = OpenCalls()
+        self._closing = threading.Lock()
         self._paused = False
         self._asked_to_end = False
         self._log_start = 0
@@ -310,7 +312,9 @@ class Server:
 
     def close_channel(self) -> None:
         """Close the channel; the next use opens another."""
-        if self._plain is not None:
-            self._plain.close()
-        self._channel = self._plain = self._stub = None
-        self._calls = OpenCalls()
+        with self._closing:
+            plain, self._plain = self._plain, None
+            self._channel = self._stub = None
+            self._calls = OpenCalls()
+        if plain is not None:
+            plain.close()
