@@ -5,7 +5,9 @@ fixtures of the plugin use. Prints the median time until a stage in this process
 ready and until five processes are, and how many processes, threads and file
 descriptors there are at the end that were not there after the first round.
 
-    python benchmarks/start_stop.py [--rounds 200]
+    python benchmarks/start_stop.py [--rounds 200] [--transport unix]
+
+Two of them at once over TCP show that no port is taken twice.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--transport", choices=["unix", "tcp", "tls"], default="unix")
     arguments = parser.parse_args()
 
     tune(os.environ)  # before gRPC is imported
@@ -41,7 +44,9 @@ def main() -> None:
 
         def seconds(servers: Hosting) -> tuple[float, float]:
             """Start and stop all stages; return seconds for one, and for all."""
-            settings = replace(PipelineSettings(), servers=servers)
+            settings = replace(
+                PipelineSettings(), servers=servers, transport=arguments.transport
+            )
             pool = ServerPool(folder)
             began = time.perf_counter()
             pool.stages(settings, events, ["ingest"])
