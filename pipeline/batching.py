@@ -1,12 +1,15 @@
 """Cutting a stream of lines into batches, without doing any I/O.
 
 Bytes go in as they were read, in blocks of any size; batches come out. How the
-stream was cut into blocks makes no difference to the batches.
+stream was cut into blocks makes no difference to the batches, but where a linger is
+set: then it matters when a line came, by a clock that the batcher is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
@@ -22,17 +25,25 @@ class BatchLimits:
     """When a batch is full: at so many records or so many payload bytes.
 
     A single record over the byte limit is a batch of its own. Raises UsageError for
-    a limit below 1.
+    a limit below 1, or a linger that is no time.
     """
 
     records: int = DEFAULT_BATCH_RECORDS
     bytes: int = DEFAULT_BATCH_BYTES
+    #: Seconds from its first record after which a batch is cut though it is not full;
+    #: None is never. Only a source that waits for its records, such as standard input,
+    #: has a use for it: one that makes them, or reads a file, fills every batch.
+    linger_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.records < 1:
             raise UsageError(f"batch size {self.records}: must be 1 or more")
         if self.bytes < 1:
             raise UsageError(f"batch bytes {self.bytes}: must be 1 or more")
+        if self.linger_s is not None and not 0 < self.linger_s < math.inf:
+            raise UsageError(
+                f"linger {self.linger_s}: must be a finite number of seconds above 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +65,30 @@ class LineBatcher:
     ``max_line_bytes`` (its end not counted) the content is dropped as it arrives, so
     the memory held is bounded by one batch, one line and one block. ``max_records`` 0
     means all.
+
+    The linger of the limits is for the caller to keep, who alone can wait: it asks
+    `due_in_s`, and then for `cut_due`. A batch lingers from when its first whole line
+    was taken, in seconds of ``clock``.
     """
 
     def __init__(
-        self, limits: BatchLimits, max_line_bytes: int, max_records: int = 0
+        self,
+        limits: BatchLimits,
+        max_line_bytes: int,
+        max_records: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
         self._max_line_bytes = max_line_bytes
         self._max_records = max_records
+        self._clock = clock
         self._taken = 0
         # The batch under way: its lines, without LF, and their bytes, with it.
         self._lines: list[bytes] = []
         self._bytes = 0
         self._too_long: list[int] = []
+        # When it has lingered long enough.
+        self._due = math.inf
         # The line under way: what is there of it, or that it is being dropped.
         self._partial = b""
         self._dropping = False
@@ -80,6 +102,10 @@ class LineBatcher:
     def held_bytes(self) -> int:
         """Bytes held for the batch and the line under way."""
         return self._bytes + len(self._partial)
+
+    def due_in_s(self) -> float:
+        """Return the seconds until the batch under way is due; inf if it never is."""
+        return max(0.0, self._due - self._clock())
 
     def feed(self, block: bytes) -> Iterator[LineBatch]:
         """Take the next bytes of the stream; yield the batches that they fill."""
@@ -103,6 +129,11 @@ class LineBatcher:
         if self._max_records:
             del lines[self._max_records - self._taken :]
         yield from self._take(lines, too_long)
+
+    def cut_due(self) -> Iterator[LineBatch]:
+        """Yield the batch under way if it is due; a line without its end stays."""
+        if self._due <= self._clock():
+            yield self._cut()
 
     def finish(self) -> Iterator[LineBatch]:
         """Take the end of the stream; yield what is left."""
@@ -129,6 +160,10 @@ class LineBatcher:
                     for position in too_long
                     if start <= position < start + len(taken)
                 ]
+            # From now, not from when the block came: that handing on a batch before
+            # this one took its time is no reason to cut this one short.
+            if not self._lines and self._limits.linger_s is not None:
+                self._due = self._clock() + self._limits.linger_s
             self._lines += taken
             self._bytes += size
             self._taken += len(taken)
@@ -170,6 +205,7 @@ class LineBatcher:
             too_long=self._too_long,
         )
         self._lines, self._bytes, self._too_long = [], 0, []
+        self._due = math.inf
         return batch
 
 

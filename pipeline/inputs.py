@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import sys
@@ -41,7 +42,7 @@ class Inputs:
         """Open ``path``; "-" is standard input. Raises SourceError."""
         target = self._resolve(path)
         if path == STANDARD_INPUT:
-            return _StandardInput(self._wait)
+            return _StandardInput(self._wait, self._is_wanted)
         try:
             return FileIO(target)
         except OSError as error:
@@ -52,27 +53,34 @@ class Inputs:
         waited, self._waited_ns = self._waited_ns, 0
         return waited
 
-    def _wait(self, descriptor: int) -> bool:
-        """Wait until there is something to read; False if nobody wants it any more."""
+    def _wait(self, descriptor: int, timeout_s: float) -> bool:
+        """Wait until there is something to read; False if there is not in time."""
         start = time.perf_counter_ns()
         try:
-            while not select.select([descriptor], [], [], _POLL_S)[0]:
-                if not self._is_wanted():
-                    return False
+            return bool(select.select([descriptor], [], [], timeout_s)[0])
         finally:
             self._waited_ns += time.perf_counter_ns() - start
-        return True
 
 
 class _StandardInput:
-    def __init__(self, wait: Callable[[int], bool]) -> None:
+    def __init__(
+        self, wait: Callable[[int, float], bool], is_wanted: Callable[[], bool]
+    ) -> None:
         if sys.stdin is None or sys.stdin.closed:
             raise SourceError("can't read standard input: it is closed")
         self._descriptor = sys.stdin.fileno()
         self._wait = wait
+        self._is_wanted = is_wanted
 
     def read(self, size: int, /) -> bytes:
-        return os.read(self._descriptor, size) if self._wait(self._descriptor) else b""
+        while (block := self.read_within(size, math.inf)) is None:
+            pass
+        return block
+
+    def read_within(self, size: int, timeout_s: float, /) -> bytes | None:
+        if self._wait(self._descriptor, min(timeout_s, _POLL_S)):
+            return os.read(self._descriptor, size)
+        return None if self._is_wanted() else b""
 
     def __enter__(self) -> Self:
         return self

@@ -22,6 +22,7 @@ from typing import (
     get_args,
     get_origin,
     get_type_hints,
+    runtime_checkable,
 )
 
 from google.protobuf.message import Message
@@ -156,11 +157,22 @@ class ByteReader(Protocol):
     ) -> None: ...
 
 
+@runtime_checkable
+class WaitingReader(ByteReader, Protocol):
+    """A reader whose bytes may be long in coming, so that one can stop waiting."""
+
+    def read_within(self, size: int, timeout_s: float, /) -> bytes | None:
+        """Return up to ``size`` bytes; none at the end.
+
+        None stands for nothing yet: after ``timeout_s``, which may be inf, or sooner.
+        """
+
+
 class Opener(Protocol):
     """Where a source may read from."""
 
     def open(self, path: str) -> ByteReader:
-        """Open ``path`` for reading bytes; "-" is standard input.
+        """Open ``path`` for reading bytes; "-" is standard input, a WaitingReader.
 
         Raises SourceError where there is nothing to read, or no leave to read it.
         """
@@ -174,7 +186,9 @@ class Read(Protocol[Spec_contra, Payload_co]):
     ) -> Iterator[Output[Payload_co]]:
         """Yield the records that ``spec`` names, in order, as full batches.
 
-        ``max_records`` 0 means all. Raises SourceError where they can't be read.
+        A source that waits for its records also yields a batch that has lingered as
+        long as ``limits`` lets it. ``max_records`` 0 means all. Raises SourceError
+        where they can't be read.
         """
 
 
@@ -193,7 +207,12 @@ class Source(Generic[In, Out]):
 
 
 class ResultFold(Protocol[Payload_contra]):
-    """Folds the payloads of a run, in order, into the bytes of its result."""
+    """Folds the payloads of a run, in order, into the bytes of its result.
+
+    What it has gathered is a commutative monoid: a new fold is the zero, ``add`` the
+    update, ``merge`` the operation. Its state is a message, so that it can be kept,
+    sent, and gone on from.
+    """
 
     @property
     def records(self) -> int:
@@ -201,6 +220,12 @@ class ResultFold(Protocol[Payload_contra]):
 
     def add(self, message: Payload_contra, /) -> bytes:
         """Fold one payload in; return the bytes that can be written already."""
+
+    def state(self) -> Message:
+        """Return what `finish` needs to know; equal states are equal bytes."""
+
+    def merge(self, state: Any, /) -> None:
+        """Gather what another fold of this workload had when it gave its ``state``."""
 
     def finish(self) -> bytes:
         """Return the rest of the result."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from itertools import accumulate, pairwise
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
 from pipeline.errors import UsageError
+from tests.clock import StandingClock
 
 NO_LIMIT = 1 << 40
 
@@ -21,6 +24,8 @@ streams = st.lists(
     max_size=30,
 ).map(b"".join)
 tails = st.sampled_from([b"", b"tail", b"tail\r", b"\r"])
+#: How a slow stream comes: so many bytes, and then so many seconds of nothing.
+drips = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), max_size=40)
 
 
 def cut(
@@ -39,6 +44,30 @@ def cut(
     for start, end in pairwise(edges):
         batches += batcher.feed(stream[start:end] if start < end else b"")
     return batches + list(batcher.finish())
+
+
+def drip(
+    stream: bytes,
+    drips: list[tuple[int, int]],
+    limits: BatchLimits,
+) -> Iterator[tuple[float, LineBatch | None, float]]:
+    """Feed ``stream`` drop by drop, and the rest at once; ask after each pause.
+
+    Yields the time, a batch and the seconds until the next is due, for each batch; and
+    after each time of asking, without a batch.
+    """
+    clock = StandingClock()
+    batcher = LineBatcher(limits, 1 << 20, clock=clock)
+    for size, pause in drips:
+        for batch in batcher.feed(stream[:size]):
+            yield clock.now, batch, batcher.due_in_s()
+        stream = stream[size:]
+        clock.now += pause
+        for batch in batcher.cut_due():
+            yield clock.now, batch, batcher.due_in_s()
+        yield clock.now, None, batcher.due_in_s()
+    for batch in (*batcher.feed(stream), *batcher.finish()):
+        yield clock.now, batch, batcher.due_in_s()
 
 
 def lines_of(stream: bytes) -> list[bytes]:
@@ -204,3 +233,126 @@ def test_limits_below_one_are_refused(limits: tuple[int, int]) -> None:
     """A batch can't be limited to nothing."""
     with pytest.raises(UsageError, match="must be 1 or more"):
         BatchLimits(*limits)
+
+
+@given(streams, tails, drips, st.integers(1, 7), st.integers(1, 20), st.integers(1, 9))
+def test_batches_that_linger_put_together_are_the_stream(
+    stream: bytes,
+    tail: bytes,
+    drips: list[tuple[int, int]],
+    records: int,
+    size: int,
+    linger: int,
+) -> None:
+    """Whether cut by records, bytes or time, no line is lost, and no batch is empty."""
+    stream += tail
+    batches = [
+        batch
+        for _, batch, _ in drip(stream, drips, BatchLimits(records, size, linger))
+        if batch
+    ]
+
+    text = b"".join(batch.text for batch in batches)
+    assert text == b"".join(line + b"\n" for line in lines_of(stream))
+    next_record = 1
+    for batch in batches:
+        assert batch.first_record == next_record
+        assert 1 <= batch.records == batch.text.count(b"\n") <= records
+        assert len(batch.text) <= size or batch.records == 1
+        next_record += batch.records
+
+
+@given(streams, drips, st.integers(1, 7), st.integers(1, 9))
+def test_a_batch_is_held_as_long_as_its_first_line_may_linger(
+    stream: bytes, drips: list[tuple[int, int]], records: int, linger: int
+) -> None:
+    """No shorter, unless it is full or the last, and no longer once that is asked."""
+    whole_at = times_of_lines(stream, drips)
+    steps = list(drip(stream, drips, BatchLimits(records, NO_LIMIT, linger)))
+
+    sent = 0
+    for now, batch, due_in in steps:
+        if batch:
+            has_lingered = now >= whole_at[sent] + linger
+            sent += batch.records
+            assert has_lingered or batch.records == records or sent == len(whole_at)
+        elif sent < len(whole_at) and whole_at[sent] < now:
+            assert due_in == whole_at[sent] + linger - now > 0
+        else:
+            assert due_in == math.inf
+
+
+def times_of_lines(stream: bytes, drips: list[tuple[int, int]]) -> list[float]:
+    """Return when each line is whole; inf for those that come after the last pause."""
+    times: list[float] = []
+    now = 0
+    for size, pause in drips:
+        times += [now] * stream[:size].count(b"\n")
+        stream = stream[size:]
+        now += pause
+    return times + [math.inf] * stream.count(b"\n")
+
+
+@given(streams, tails, drips, st.integers(1, 7), st.sampled_from([None, 1000.0]))
+def test_time_makes_no_difference_where_no_batch_lingers_so_long(
+    stream: bytes,
+    tail: bytes,
+    drips: list[tuple[int, int]],
+    records: int,
+    linger: float | None,
+) -> None:
+    """Without a linger, or with a long one, every batch but the last is full."""
+    limits = BatchLimits(records, NO_LIMIT, linger)
+    steps = list(drip(stream + tail, drips, limits))
+
+    batches = [batch for _, batch, _ in steps if batch]
+    assert batches == cut(stream + tail, records=records)
+    assert linger or {due_in for *_, due_in in steps} <= {math.inf}
+
+
+def test_a_batch_that_lingered_out_is_cut_once() -> None:
+    """After it nothing is due until another line has come, nor is there at the end."""
+    clock = StandingClock()
+    batcher = LineBatcher(BatchLimits(linger_s=2), 100, clock=clock)
+    list(batcher.feed(b"a\n"))
+    clock.now += 2
+
+    (batch,) = batcher.cut_due()
+    assert batch.text == b"a\n"
+    clock.now += 100
+    assert list(batcher.cut_due()) == []
+    assert batcher.due_in_s() == math.inf
+    assert list(batcher.finish()) == []
+
+
+def test_a_line_lingers_only_once_it_is_whole() -> None:
+    """However long its end is in coming, what is there of it is no record."""
+    clock = StandingClock()
+    batcher = LineBatcher(BatchLimits(linger_s=2), 100, clock=clock)
+
+    list(batcher.feed(b"a"))
+    clock.now += 100
+    assert (batcher.due_in_s(), list(batcher.cut_due())) == (math.inf, [])
+    list(batcher.feed(b"\nb"))
+    assert (batcher.due_in_s(), list(batcher.cut_due())) == (2, [])
+    clock.now += 2
+    assert [batch.text for batch in batcher.cut_due()] == [b"a\n"]
+    assert [batch.text for batch in batcher.finish()] == [b"b\n"]
+
+
+def test_handing_on_a_batch_is_no_lingering_of_the_next() -> None:
+    """A slow taker does not have the batches after it cut short."""
+    clock = StandingClock()
+    batcher = LineBatcher(BatchLimits(records=2, linger_s=3), 100, clock=clock)
+    for batch in batcher.feed(b"a\nb\nc\n"):
+        assert batch.records == 2
+        clock.now += 100
+
+    assert (batcher.due_in_s(), list(batcher.cut_due())) == (3, [])
+
+
+@pytest.mark.parametrize("linger", [0, -1, math.inf, math.nan])
+def test_a_linger_that_is_no_time_is_refused(linger: float) -> None:
+    """It is a finite number of seconds; not to linger for ever is to have none."""
+    with pytest.raises(UsageError, match=rf"linger {linger}: must be a finite number"):
+        BatchLimits(linger_s=linger)

@@ -96,12 +96,30 @@ class TotalsByRoute:
 
     def add(self, totals: RouteTotals, /) -> bytes:
         """Merge the totals of one batch in."""
+        self.merge(totals)
+        return b""
+
+    def state(self) -> RouteTotals:
+        """Return the totals so far."""
+        return RouteTotals(
+            totals=[
+                RouteTotal(
+                    route=name,
+                    requests=route.requests,
+                    failed=route.failed,
+                    bytes=route.bytes,
+                )
+                for name, route in sorted(self._routes.items())
+            ]
+        )
+
+    def merge(self, totals: RouteTotals, /) -> None:
+        """Add totals to those so far."""
         for total in totals.totals:
             route = self._routes[total.route]
             route.requests += total.requests
             route.failed += total.failed
             route.bytes += total.bytes
-        return b""
 
     def finish(self) -> bytes:
         """Return the lines."""

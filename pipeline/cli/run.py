@@ -47,6 +47,14 @@ if TYPE_CHECKING:
     help="Records in a batch.",
 )
 @click.option(
+    "--linger",
+    "linger_s",
+    type=float,
+    metavar="SECONDS",
+    help="From standard input, send a batch that is not full once its first record has "
+    "waited so long [until it is full].",
+)
+@click.option(
     "--max-records",
     "--max-events",
     default=0,
@@ -96,6 +104,7 @@ def run(
     output: Path,
     engine: Literal["split", "monolith"],
     batch_size: int,
+    linger_s: float | None,
     max_records: int,
     report: Path | None,
     rejects: Path | None,
@@ -146,7 +155,7 @@ def run(
                 input=path or "",
                 output=output,
                 rejects=rejects,
-                limits=BatchLimits(records=batch_size),
+                limits=BatchLimits(records=batch_size, linger_s=linger_s),
                 max_records=max_records,
                 on_progress=on_progress,
             )

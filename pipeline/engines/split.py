@@ -259,6 +259,7 @@ class _Run:
             batch_records=settings.limits.records,
             batch_bytes=settings.limits.bytes,
             max_records=settings.max_records,
+            linger_ns=_linger_ns(settings.limits.linger_s),
         )
         wire.pack(settings.source, into=request.source)
         return request
@@ -266,6 +267,14 @@ class _Run:
     def _settle(self, transit: Transit) -> None:
         self.account.settle(transit.batch.records, transit.filtered, transit.rejections)
         self._settings.on_progress(self.account.settled)
+
+
+def _linger_ns(linger_s: float | None) -> int:
+    """Return a linger as the contract has it; however short, it is not 0, for none."""
+    if linger_s is None:
+        return 0
+    # The most is 292 years.
+    return round(min(max(linger_s * 1e9, 1), 2**63))
 
 
 async def _relay_all(

@@ -105,7 +105,11 @@ class IngestServicer:
         inputs = self._folders.inputs(context.is_active)
         try:
             spec = unpack(request.source, self._workload.source.spec)
-            limits = BatchLimits(request.batch_records, request.batch_bytes)
+            limits = BatchLimits(
+                request.batch_records,
+                request.batch_bytes,
+                request.linger_ns / 1e9 or None,
+            )
             outputs = self._workload.source.read(
                 spec, limits, request.max_records, inputs
             )

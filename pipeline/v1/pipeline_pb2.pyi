@@ -64,16 +64,18 @@ class Timing(_message.Message):
     def __init__(self, wait_ns: _Optional[int] = ..., wait_cpu_ns: _Optional[int] = ..., decode_ns: _Optional[int] = ..., decode_cpu_ns: _Optional[int] = ..., process_ns: _Optional[int] = ..., process_cpu_ns: _Optional[int] = ..., encode_ns: _Optional[int] = ..., encode_cpu_ns: _Optional[int] = ..., send_ns: _Optional[int] = ..., send_cpu_ns: _Optional[int] = ..., process_total_cpu_ns: _Optional[int] = ..., peak_rss_bytes: _Optional[int] = ...) -> None: ...
 
 class ReadRequest(_message.Message):
-    __slots__ = ("source", "batch_records", "batch_bytes", "max_records")
+    __slots__ = ("source", "batch_records", "batch_bytes", "max_records", "linger_ns")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     BATCH_RECORDS_FIELD_NUMBER: _ClassVar[int]
     BATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    LINGER_NS_FIELD_NUMBER: _ClassVar[int]
     source: _any_pb2.Any
     batch_records: int
     batch_bytes: int
     max_records: int
-    def __init__(self, source: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., batch_records: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., max_records: _Optional[int] = ...) -> None: ...
+    linger_ns: int
+    def __init__(self, source: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., batch_records: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., max_records: _Optional[int] = ..., linger_ns: _Optional[int] = ...) -> None: ...
 
 class WriteRequest(_message.Message):
     __slots__ = ("target", "batch", "commit")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
 from pipeline.errors import SourceError, UsageError, one_line
-from pipeline.stage import Opener, Output, Refused, Source
+from pipeline.stage import (
+    ByteReader,
+    Opener,
+    Output,
+    Refused,
+    Source,
+    WaitingReader,
+)
 from pipeline.v1.lines_pb2 import Lines, LineSource
 
 DEFAULT_MAX_LINE_BYTES = 1024 * 1024
@@ -27,26 +36,35 @@ def line_source(
 
 
 def read_lines(
-    spec: LineSource, limits: BatchLimits, max_records: int, inputs: Opener
+    spec: LineSource,
+    limits: BatchLimits,
+    max_records: int,
+    inputs: Opener,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Output[Lines]]:
     """Yield the lines of ``spec.path`` as batches.
 
-    Raises SourceError where the file can't be read, UsageError for a line limit
-    below 1.
+    A linger, in seconds of ``clock``, is kept where the reader can stop waiting; a file
+    has nothing to wait for. Raises SourceError where the file can't be read, UsageError
+    for a line limit below 1.
     """
     _check_limit(spec.max_line_bytes)
-    batcher = LineBatcher(limits, spec.max_line_bytes, max_records)
     with inputs.open(spec.path) as file:
+        if not isinstance(file, WaitingReader):
+            limits = replace(limits, linger_s=None)
+        batcher = LineBatcher(limits, spec.max_line_bytes, max_records, clock)
         while not batcher.done:
             try:
-                block = file.read(_BLOCK_BYTES)
+                block = _read(file, batcher.due_in_s())
             except OSError as error:
                 raise SourceError(
                     f"can't read {spec.path}: {one_line(error)}"
                 ) from error
-            if not block:
+            if block:
+                yield from map(_output, batcher.feed(block))
+            elif block is not None:
                 break
-            yield from map(_output, batcher.feed(block))
+            yield from map(_output, batcher.cut_due())
     yield from map(_output, batcher.finish())
 
 
@@ -80,6 +98,13 @@ def decoded(line: bytes | None) -> str:
 def _check_limit(max_line_bytes: int) -> None:
     if max_line_bytes < 1:
         raise UsageError(f"line limit {max_line_bytes}: must be 1 byte or more")
+
+
+def _read(file: ByteReader, timeout_s: float) -> bytes | None:
+    """Return the next block, none at the end; None if there is nothing yet."""
+    if isinstance(file, WaitingReader):
+        return file.read_within(_BLOCK_BYTES, timeout_s)
+    return file.read(_BLOCK_BYTES)
 
 
 def _output(batch: LineBatch) -> Output[Lines]:

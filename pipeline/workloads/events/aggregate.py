@@ -39,13 +39,26 @@ class TotalsByType:
 
     def add(self, totals: Totals, /) -> bytes:
         """Merge ``totals`` in; nothing can be written before the end."""
+        self.merge(totals)
+        return b""
+
+    def state(self) -> Totals:
+        """Return the totals so far."""
+        return Totals(
+            totals=[
+                Total(type=type_, count=count, sum=to_bytes(sum_))
+                for type_, (count, sum_) in sorted(self._totals.items())
+            ]
+        )
+
+    def merge(self, totals: Totals, /) -> None:
+        """Add ``totals`` to those so far."""
         for total in totals.totals:
             count, sum_ = self._totals.get(total.type, (0, 0))
             self._totals[total.type] = (
                 count + total.count,
                 sum_ + int.from_bytes(total.sum, "big", signed=True),
             )
-        return b""
 
     def finish(self) -> bytes:
         """Return the lines, sorted by key; the average is the exact quotient."""

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from pipeline.stage import Output
 from pipeline.v1.mixed_pb2 import MixedParsed, MixedRecords, MixedScored, MixedTotals
 from pipeline.v1.pipeline_pb2 import Rejection
+from pipeline.v1.work_items_pb2 import Scores
 from pipeline.workloads import events, work_items
 from pipeline.workloads.events.aggregate import TotalsByType
 from pipeline.workloads.work_items.aggregate import ItemScores
@@ -89,6 +90,17 @@ class MixedResult:
     def add(self, totals: MixedTotals, /) -> bytes:
         """Merge the totals in; return the lines of the items."""
         return self._items.add(totals.scores) + self._events.add(totals.totals)
+
+    def state(self) -> MixedTotals:
+        """Return both totals so far."""
+        return MixedTotals(
+            totals=self._events.state(), scores=Scores(totals=self._items.state())
+        )
+
+    def merge(self, state: MixedTotals, /) -> None:
+        """Add both totals to those so far."""
+        self._events.merge(state.totals)
+        self._items.merge(state.scores.totals)
 
     def finish(self) -> bytes:
         """Return the totals of the items, then a line for each type of event."""

@@ -135,12 +135,20 @@ class ItemScores:
         """
         count = scores.totals.count
         check_columns(scores, record=count, id=count, final_score=count)
-        self._totals = merge(self._totals, scores.totals)
+        self.merge(scores.totals)
         # The repr of a double is the shortest number that reads as it.
         return b"".join(
             b'{"id":%d,"score":%a}\n' % row
             for row in zip(scores.id, scores.final_score, strict=True)
         )
+
+    def state(self) -> ScoreTotals:
+        """Return the totals so far; the lines of the items are written."""
+        return self._totals
+
+    def merge(self, totals: ScoreTotals, /) -> None:
+        """Add ``totals`` to those so far."""
+        self._totals = merge(self._totals, totals)
 
     def finish(self) -> bytes:
         """Return the line of totals; the total is the exact sum, rounded once."""

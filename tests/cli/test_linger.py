@@ -1,0 +1,98 @@
+"""`pipeline run --linger`, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.stage import Output, Stage
+from pipeline.transport.folders import ServedFolders
+from pipeline.transport.server import StageServer
+from pipeline.v1.events_pb2 import Events
+from pipeline.v1.lines_pb2 import Lines
+from pipeline.workloads.events import EVENTS
+
+COMMAND = (sys.executable, "-m", "pipeline", "run")
+GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n'
+
+
+def test_lines_are_parsed_while_standard_input_is_open(tmp_path: Path) -> None:
+    """Each line that comes alone is a batch of its own."""
+    seen: queue.Queue[bytes] = queue.Queue()
+    parse = EVENTS.transform("parse")
+
+    def look(lines: Lines) -> Output[Events]:
+        seen.put(lines.text)
+        return parse.function(lines)
+
+    watched = Stage("parse", Lines, Events, look)
+    workload = replace(EVENTS, transforms=(watched, *EVENTS.transforms[1:]))
+    report = tmp_path / "report"
+    server = StageServer(workload, "parse", f"unix:{tmp_path}/s", ServedFolders([]))
+    with subprocess.Popen(
+        [
+            *(*COMMAND, "-", "--output", str(tmp_path / "out"), "--linger", "0.001"),
+            *("--report", str(report), "--stage", f"parse={server.address}"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        try:
+            for _ in range(3):
+                process.stdin.write(GOOD)
+                process.stdin.flush()
+                assert seen.get(timeout=60) == GOOD
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    server.stop_now()
+
+    assert (process.returncode, errors) == (0, b"")
+    told = json.loads(report.read_text())
+    assert (told["batches"], told["records"]["ingested"]) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("0", "linger 0.0: must be a finite number of seconds above 0"),
+        ("-1", "linger -1.0: must be a finite number of seconds above 0"),
+        ("inf", "linger inf: must be a finite number of seconds above 0"),
+        ("nan", "linger nan: must be a finite number of seconds above 0"),
+        ("soon", "Invalid value for '--linger': 'soon' is not a valid float"),
+    ],
+)
+def test_a_linger_that_is_no_time_is_wrong_usage(
+    tmp_path: Path, value: str, message: str
+) -> None:
+    """One line says what it must be, and nothing is written."""
+    done = subprocess.run(
+        [*COMMAND, "-", "--output", str(tmp_path / "out"), "--linger", value],
+        input=GOOD,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(f"pipeline: {message}")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_says_what_linger_does() -> None:
+    """It is for standard input, and in seconds."""
+    done = subprocess.run(
+        [*COMMAND, "--help"], capture_output=True, check=True, timeout=60
+    )
+
+    shown = " ".join(done.stdout.decode().split())
+    assert "--linger SECONDS From standard input, send a batch" in shown
