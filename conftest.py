@@ -16,4 +16,9 @@ tune(os.environ)
 # What a run of the tests finds must not depend on the day: the same examples each
 # time, and no deadline on a shared machine.
 settings.register_profile("default", deadline=None, derandomize=True)
-settings.load_profile("default")
+settings.register_profile("ci", settings.get_profile("default"), max_examples=2_000)
+# By night other examples each time; a failure prints what repeats it.
+settings.register_profile(
+    "nightly", deadline=None, max_examples=50_000, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

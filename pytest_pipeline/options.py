@@ -43,6 +43,16 @@ class PipelineSettings:
     start_timeout: float = 30.0
     #: PEM file of what certifies servers that run already.
     tls_root: Path | None = None
+    #: Input that the suites take records from, for a workload that reads one.
+    data: Path | None = None
+    #: Streams that the suites try for each property.
+    examples: int = 100
+    #: Seconds that a stage which is checked has to answer.
+    reply_timeout: float = 10.0
+    #: TOML file of what the stages that are checked are declared to do.
+    declarations: Path | None = None
+    #: Where the verdicts on stages are written, as .json and as .md.
+    conformance_report: Path | None = None
 
     @property
     def stages(self) -> Mapping[str, str]:
@@ -223,8 +233,47 @@ _SETTINGS = (
         "PATH",
         "PEM file to trust, for servers that run already under TLS.",
     ),
+    _Setting(
+        "data",
+        _path,
+        _path,
+        "FILE",
+        "Input that the shipped suites take records from, for a workload of your own "
+        "that reads one.",
+    ),
+    _Setting(
+        "examples",
+        lambda text: _count(int(text) if text.strip().isdecimal() else 0),
+        _count,
+        "N",
+        "Streams that the suite of invariance tries for each property [100].",
+    ),
+    _Setting(
+        "reply_timeout",
+        _parse_seconds,
+        _seconds,
+        "SECONDS",
+        "How long a stage may take to answer in the suite of conformance [10].",
+    ),
+    _Setting(
+        "declarations",
+        _path,
+        _path,
+        "FILE",
+        "TOML file of what the stages are declared to do, and their known failures.",
+    ),
+    _Setting(
+        "conformance_report",
+        _path,
+        _path,
+        "PATH",
+        "Write the verdicts on stages to PATH.json and PATH.md.",
+    ),
 )
 _BY_NAME = {setting.name: setting for setting in _SETTINGS}
+
+#: The names of all settings.
+SETTING_NAMES = tuple(_BY_NAME)
 
 
 def add_options(parser: pytest.Parser) -> None:

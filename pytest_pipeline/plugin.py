@@ -30,12 +30,14 @@ from pytest_pipeline.fixtures import (
 )
 from pytest_pipeline.options import (
     MARKER,
+    SETTING_NAMES,
     PipelineSettings,
     add_options,
     settings_of,
     with_marks,
 )
 from pytest_pipeline.state import KEY, PluginState, state_of
+from pytest_pipeline.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from pytest_pipeline.leaks import Owned, Snapshot
@@ -72,11 +74,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options and declare the marker."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(batch_sizes, workload, transport, servers, stage, events, "
-        f"start_timeout, tls_root): settings of this test, named as the --pipeline "
-        f"options are.",
+        f"{MARKER}({', '.join(SETTING_NAMES)}): settings of this test, named as the "
+        f"--pipeline options are.",
     )
-    config.stash[KEY] = PluginState(settings_of(config))
+    settings = settings_of(config)
+    config.stash[KEY] = PluginState(settings)
+    config.pluginmanager.register(
+        Verdicts(settings.conformance_report, dict(settings.stages)),
+        "pipeline-verdicts",
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str:

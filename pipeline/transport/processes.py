@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal, Self, cast
+from typing import IO, Any, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
 from pipeline.stage import INGEST
@@ -51,6 +51,8 @@ class ServerProcess:
         self.stage = stage
         #: Where it listens, once it is ready.
         self.address = ""
+        #: All that it says of itself when it is.
+        self.handshake: Mapping[str, Any] = {}
         self._log = log
         # The server stops when the write end closes, however this process ends.
         read_end, self._lifeline = os.pipe()
@@ -91,7 +93,9 @@ class ServerProcess:
         """
         line = self._read_line(deadline)
         try:
-            self.address = str(json.loads(line)["address"])
+            said = json.loads(line)
+            self.address = str(said["address"])
+            self.handshake = dict(said)
         except (ValueError, KeyError, TypeError):
             pass
         else:

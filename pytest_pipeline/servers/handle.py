@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -76,6 +76,11 @@ class Server:
         return self.host.pid
 
     @property
+    def handshake(self) -> Mapping[str, Any]:
+        """What it said of itself when it was started; nothing, if not as a process."""
+        return self.host.handshake
+
+    @property
     def memory(self) -> int | None:
         """Bytes that its process has resident; None where ``pid`` is."""
         import psutil
@@ -105,13 +110,17 @@ class Server:
             self._stub = self._stub_type(channel)
         return self._stub
 
-    def aio_channel(self) -> grpc.aio.Channel:
-        """Make a channel for asyncio, to be used in ``async with``, which closes it."""
+    def aio_channel(self, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Channel:
+        """Make a channel for asyncio, to be used in ``async with``, which closes it.
+
+        ``options`` are arguments of gRPC's, beside those that all channels have.
+        """
         self._touch()
+        every = (*wire.OPTIONS, *options)
         if self._credentials is None:
-            return grpc.aio.insecure_channel(self.host.address, options=wire.OPTIONS)
+            return grpc.aio.insecure_channel(self.host.address, options=every)
         return grpc.aio.secure_channel(
-            self.host.address, self._credentials, options=wire.OPTIONS
+            self.host.address, self._credentials, options=every
         )
 
     @property

@@ -15,7 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from pipeline.errors import StageError, UsageError
 from pipeline.transport.processes import ServerProcess
@@ -41,6 +42,10 @@ class Host(Protocol):
     @property
     def ending(self) -> str:
         """How the server ended; empty while it runs."""
+
+    @property
+    def handshake(self) -> Mapping[str, Any]:
+        """What the server said of itself when it was started."""
 
     @property
     def log(self) -> str:
@@ -88,6 +93,7 @@ class InProcessHost:
     """
 
     kind: Hosting = "inprocess"
+    handshake: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self, name: str, start: Callable[[str, Gate], RunningServer], bind: str
@@ -217,6 +223,11 @@ class ProcessHost:
         return self._ending
 
     @property
+    def handshake(self) -> Mapping[str, Any]:
+        """What was in the one line that the process printed."""
+        return self._process.handshake if self._process else {}
+
+    @property
     def log(self) -> str:
         """What the process has written to its standard error."""
         try:
@@ -286,6 +297,7 @@ class ExternalHost:
     """A server that somebody else has started and will stop."""
 
     kind: Hosting = "external"
+    handshake: Mapping[str, Any] = MappingProxyType({})
     pid = None
     ending = ""
     log = ""

@@ -1,14 +1,13 @@
-"""Hypothesis strategies for what pipelines are fed with.
-
-Importing this module needs hypothesis, which the ``test`` extra installs.
-"""
+"""Lines of the events workload, valid and invalid in every way the format allows."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
+
+T = TypeVar("T")
 
 _MAX_VALUE = 2**53
 
@@ -17,6 +16,15 @@ _fraction = st.just("") | st.text("0123456789", min_size=1, max_size=12).map(
     lambda digits: f".{digits}"
 )
 _offset = st.sampled_from(["Z", "z", "+00:00", "-00:00", "+05:30", "-23:59", "+23:59"])
+
+
+def evenly(*strategies: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+    """Each of some strategies as often as each other.
+
+    Alternatives of alternatives are all equal to hypothesis, so that one strategy of
+    many would be nearly the only one.
+    """
+    return st.sampled_from(strategies).flatmap(lambda strategy: strategy)
 
 
 def timestamps() -> st.SearchStrategy[str]:
@@ -115,11 +123,23 @@ def valid_lines() -> st.SearchStrategy[bytes]:
         {
             "ts": timestamps().map(_dump),
             "type": st.sampled_from(["click", "view", "purchase"]).map(_dump),
-            "user": (st.text(max_size=12) | st.just('a\0b"\\/\u2028😀')).flatmap(
+            "user": (st.text(max_size=12) | st.sampled_from(_USERS)).flatmap(
                 lambda user: st.booleans().map(lambda ascii_: _dump(user, ascii_))
             ),
             "value": numbers(),
         }
+    )
+
+
+def ordinary_lines() -> st.SearchStrategy[bytes]:
+    """Lines that are events which the rules keep, as programs write them."""
+    return st.builds(
+        lambda type_, value: (
+            b'{"ts":"2026-01-01T00:00:00Z","type":"%b","user":"u","value":%d}'
+            % (type_, value)
+        ),
+        st.sampled_from([b"click", b"purchase"]),
+        st.integers(10, 2**53),
     )
 
 
@@ -139,14 +159,27 @@ def invalid_lines() -> st.SearchStrategy[bytes]:
 
 def event_lines() -> st.SearchStrategy[bytes]:
     """Lines of either kind, without their line end."""
-    return valid_lines() | invalid_lines()
+    return evenly(valid_lines(), invalid_lines())
 
 
-def event_files() -> st.SearchStrategy[bytes]:
-    """Whole files: lines ended by LF or CR LF, the last one perhaps not at all."""
-    lines = st.lists(
-        st.tuples(event_lines(), st.sampled_from([b"\n", b"\r\n"])), max_size=20
+def overlong_lines(max_line_bytes: int) -> st.SearchStrategy[bytes]:
+    """Lines that are longer than that, by one byte or by many, most of them events."""
+    return st.builds(
+        lambda line, over: line.ljust(max_line_bytes + over),
+        event_lines(),
+        st.integers(1, 64),
     )
+
+
+def event_files(max_line_bytes: int | None = None) -> st.SearchStrategy[bytes]:
+    """Whole files: lines ended by LF or CR LF, the last one perhaps not at all.
+
+    With ``max_line_bytes`` some of the lines are longer than that.
+    """
+    one = event_lines()
+    if max_line_bytes is not None:
+        one = evenly(one, one, overlong_lines(max_line_bytes))
+    lines = st.lists(st.tuples(one, st.sampled_from([b"\n", b"\r\n"])), max_size=20)
     return st.builds(
         lambda rows, has_end: (
             b"".join(line + end for line, end in rows)
@@ -157,6 +190,8 @@ def event_files() -> st.SearchStrategy[bytes]:
         st.booleans(),
     )
 
+
+_USERS = ["", " u ", "\tu\n", "\ufeffu", 'a\0b"\\/\u2028😀', "U", "u\u0301", "ú"]
 
 _MALFORMED = [
     b"",

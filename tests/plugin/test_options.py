@@ -107,6 +107,11 @@ CASES = [
         Path("c.pem"),
         needs=("--pipeline-transport", "tls"),
     ),
+    Case("data", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),
+    Case("examples", "7", 7, "8", 8, "9", 9),
+    Case("reply_timeout", "2.5", 2.5, "3", 3.0, "4", 4.0),
+    Case("declarations", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),
+    Case("conformance_report", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),
 ]
 each_setting = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

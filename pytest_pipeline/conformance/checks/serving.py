@@ -1,0 +1,130 @@
+"""Starting, telling of itself, and stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+import grpc
+from grpc_reflection.v1alpha import reflection_pb2
+
+from pipeline.transport import wire
+from pytest_pipeline.conformance.check import (
+    check,
+    has_reflection,
+    is_ours,
+    tells_time,
+)
+from pytest_pipeline.conformance.peer import Peer, Violation
+
+# After that a server that was asked to stop is ended by force.
+_STOP_S = 5.0
+_POLL_S = 0.01
+_NS = 1e9
+
+
+@check("start.handshake", is_ours)
+def handshake(peer: Peer) -> None:
+    """Whoever has started the stage finds it by the line that it prints, and must be
+    able to trust what the line says.
+    """
+    said = peer.server.handshake
+    for key, wanted in (("stage", peer.stage.name), ("workload", peer.workload.name)):
+        if said.get(key, wanted) != wanted:
+            raise Violation(
+                f"its handshake says {key} {said[key]!r}, but it is checked as {wanted}"
+            )
+
+
+@check("start.health")
+def health(peer: Peer) -> None:
+    """A run starts when every stage says that it serves."""
+    if peer.server.health != "SERVING":
+        raise Violation(
+            f"its health service says {peer.server.health} for the empty service name, "
+            f"not SERVING"
+        )
+
+
+@check("start.reflection", has_reflection)
+async def reflection(peer: Peer) -> None:
+    """Tools find out by reflection what a server speaks."""
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    for version in ("v1", "v1alpha"):
+        async with peer.server.aio_channel() as channel:
+            info = channel.stream_stream(
+                f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+                request_serializer=request.__class__.SerializeToString,
+                response_deserializer=(
+                    reflection_pb2.ServerReflectionResponse.FromString
+                ),
+            )
+            try:
+                async for reply in info(iter([request]), timeout=peer.timeout_s):
+                    services = reply.list_services_response.service
+                    if wire.STAGE_SERVICE in {service.name for service in services}:
+                        return
+            except grpc.aio.AioRpcError:
+                continue
+    raise Violation(f"reflection does not list {wire.STAGE_SERVICE}")
+
+
+@check("stop.drain", is_ours)
+async def drain(peer: Peer) -> None:
+    """A server is replaced in mid-run, so on SIGTERM it answers what is open, and then
+    ends by itself.
+    """
+    given = peer.given((4, 4))
+    async with peer.leg() as leg:
+        await leg.send(given[0].batch)
+        await leg.receive()
+        os.killpg(peer.server.pid or 0, signal.SIGTERM)
+        try:
+            await leg.send(given[1].batch)
+            await leg.half_close()
+            ending = await leg.rest()
+        finally:
+            ended = await _ends(peer)
+            peer.server.kill()
+    if ending.code is not grpc.StatusCode.OK or len(ending.replies) != 2:
+        raise Violation(
+            f"asked to stop with a stream open, it answered {len(ending.replies)} of 2 "
+            f"batches and ended the stream with {ending.how}"
+        )
+    if not ended:
+        raise Violation(f"was asked to stop, and still runs after {_STOP_S:g} s")
+
+
+async def _ends(peer: Peer) -> bool:
+    deadline = time.monotonic() + _STOP_S
+    while not peer.server.ending:
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
+
+
+@check("timing.plausible", tells_time)
+async def plausible(peer: Peer) -> None:
+    """The share of a run that is work is worked out from what its stages tell, so
+    their times must be told, and fit into the time that has passed.
+    """
+    started = time.monotonic()
+    replies = await peer.exchange_well([one.batch for one in peer.given((9, 9, 9))])
+    passed = time.monotonic() - started
+    told = 0
+    for reply in replies:
+        timing = reply.timing
+        if not timing.process_ns:
+            raise Violation(f"the reply to batch {reply.number} tells no time")
+        told += timing.wait_ns + timing.decode_ns + timing.process_ns
+        told += timing.encode_ns + timing.send_ns
+    if told / _NS > passed:
+        raise Violation(
+            f"tells of {told / _NS:.3f} s in a stream that took {passed:.3f} s"
+        )
+
+
+CHECKS = (handshake, health, reflection, drain, plausible)

@@ -1,0 +1,112 @@
+"""What a stage is declared to do, read from a TOML file.
+
+::
+
+    [stage.parse]
+    workloads = ["events"]          # which it serves
+    keeps_state = false             # whether a batch can change the next ones
+    max_message_bytes = 4194304     # the largest message it takes; 0 for no limit
+    reflection = true               # whether it serves grpc.reflection
+    timing = true                   # whether its replies tell their times
+    opt_in = ["timing.plausible"]   # later checks that it promises to pass
+
+    [stage.parse.known_failures]
+    "stream.deadline" = "see issue 12"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError, one_line
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What one stage is declared to do. None stands for what is not declared."""
+
+    #: The workloads it serves; all that it is asked about where none is declared.
+    workloads: tuple[str, ...] | None = None
+    keeps_state: bool = False
+    #: Bytes of the largest message it takes; 0 for no limit.
+    max_message_bytes: int | None = None
+    reflection: bool | None = None
+    timing: bool | None = None
+    #: Ids of checks later than the contract that it promises to pass.
+    opt_in: tuple[str, ...] = ()
+    #: Why a check fails that is known to, by id.
+    known_failures: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_declarations(path: Path, check_ids: set[str]) -> dict[str, Declaration]:
+    """Read the declarations of stages, by name.
+
+    ``check_ids`` are those that ``opt_in`` and ``known_failures`` may name. Raises
+    UsageError where the file can't be read or says something else.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {one_line(error)}") from error
+    stages = content.pop("stage", {})
+    if content or not isinstance(stages, dict):
+        what = ", ".join(content) or "stage"
+        raise UsageError(f"{path}: {what}: there is only [stage.NAME]")
+    return {
+        name: _declaration(f"{path}: stage.{name}", table, check_ids)
+        for name, table in stages.items()
+    }
+
+
+def _declaration(where: str, table: Any, check_ids: set[str]) -> Declaration:
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: must be a table")
+    known = {one.name for one in fields(Declaration)}
+    for key in table:
+        if key not in known:
+            raise UsageError(
+                f"{where}.{key}: not known; there is {', '.join(sorted(known))}"
+            )
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        is_right, must_be = _KINDS[key]
+        if not is_right(value):
+            raise UsageError(f"{where}.{key}: must be {must_be}")
+        values[key] = tuple(value) if isinstance(value, list) else value
+    for key in ("opt_in", "known_failures"):
+        for check_id in values.get(key, ()):
+            if check_id not in check_ids:
+                raise UsageError(f"{where}.{key}: there is no check {check_id!r}")
+    return Declaration(**values)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "workloads": (lambda value: _is_texts(value) and bool(value), "a list of names"),
+    "keeps_state": (_is_flag, "true or false"),
+    "max_message_bytes": (
+        lambda value: type(value) is int and value >= 0,
+        "a number of bytes, 0 for no limit",
+    ),
+    "reflection": (_is_flag, "true or false"),
+    "timing": (_is_flag, "true or false"),
+    "opt_in": (_is_texts, "a list of check ids"),
+    "known_failures": (
+        lambda value: (
+            isinstance(value, dict)
+            and all(isinstance(why, str) and why.strip() for why in value.values())
+        ),
+        "a table of check ids, each with the reason why it fails",
+    ),
+}

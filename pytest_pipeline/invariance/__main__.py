@@ -1,0 +1,86 @@
+"""``python -m pytest_pipeline.invariance WORKLOAD``: the properties, without pytest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.stage import Workload
+from pipeline.workloads import workload_named
+from pytest_pipeline.invariance import Property, properties_of
+from pytest_pipeline.streams import Stream, parse_cutting
+
+
+@click.command()
+@click.argument("workload")
+@click.option("--property", "name", help="One of them only, such as cutting.")
+@click.option("--stage", default="", help="The stage that the property is of.")
+@click.option("--stream", help="One stream only, as an earlier failure has printed it.")
+@click.option("--cutting", default="", help="How that is cut: sizes of batches, N,N,…")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Input to take records from, for a workload of your own that reads one.",
+)
+@click.option(
+    "--examples",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Streams to try for each property.",
+)
+def invariance(
+    workload: str,
+    name: str | None,
+    stage: str,
+    stream: str | None,
+    cutting: str,
+    data: Path | None,
+    examples: int,
+) -> None:
+    """Look for a stream for which WORKLOAD depends on how its work is divided.
+
+    Exit codes: 0 if none was found, 1 if one was, 2 for wrong usage.
+    """
+    try:
+        found = workload_named(workload)
+        if stream is not None:
+            _repeat(found, name, stage, stream, cutting)
+            return
+        _search(found, name, stage, data, examples)
+    except PipelineError as error:
+        click.echo(f"invariance: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _repeat(
+    workload: Workload, name: str | None, stage: str, stream: str, cutting: str
+) -> None:
+    if name is None:
+        raise UsageError("--stream goes with --property")
+    Property(name, stage).check(
+        workload, Stream.decode(stream, workload.source.returns), parse_cutting(cutting)
+    )
+    click.echo(f"{name}: holds for this stream")
+
+
+def _search(
+    workload: Workload,
+    name: str | None,
+    stage: str,
+    data: Path | None,
+    examples: int,
+) -> None:
+    chosen = properties_of(workload) if name is None else [Property(name, stage)]
+    for prop in chosen:
+        prop.search(
+            workload, data=data.read_bytes() if data else None, examples=examples
+        )
+        click.echo(f"{prop}: holds for {examples} streams")
+
+
+if __name__ == "__main__":
+    invariance(prog_name="python -m pytest_pipeline.invariance")

@@ -1,0 +1,1 @@
+"""Shipped tests, to be pointed at stages and workloads with ``pytest --pyargs``."""

@@ -1,0 +1,39 @@
+"""What must not depend on how work is divided: one test for each property."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.stage import Workload
+from pipeline.workloads import workload_named
+from pytest_pipeline.invariance import InvarianceError, Property, properties_of
+from pytest_pipeline.options import PipelineSettings
+from pytest_pipeline.samples import data_of
+from pytest_pipeline.state import state_of
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each property of each workload."""
+    settings = state_of(metafunc.config).settings
+    try:
+        found = [
+            pytest.param(workload, prop, id=f"{name}-{prop}")
+            for name in settings.workload
+            for workload in [workload_named(name)]
+            for prop in properties_of(workload)
+        ]
+    except PipelineError as error:
+        raise pytest.Collector.CollectError(f"usage error: {error}") from error
+    metafunc.parametrize(("workload", "prop"), found)
+
+
+def test_invariance(
+    workload: Workload, prop: Property, pipeline_settings: PipelineSettings
+) -> None:
+    """A workload gives the same however its records are cut, merged and replayed."""
+    data, examples = data_of(pipeline_settings), pipeline_settings.examples
+    try:
+        prop.search(workload, data=data, examples=examples)
+    except InvarianceError as error:
+        pytest.fail(str(error), pytrace=False)

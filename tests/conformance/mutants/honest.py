@@ -1,0 +1,71 @@
+"""An honest stage in small steps, each of which a mutant can break."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import grpc
+from google.protobuf.message import Message
+
+from pipeline.stage import Output
+from pipeline.transport.wire import PayloadError, pack, unpack
+from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workloads import workload_named
+from pytest_pipeline.conformance.declaration import Declaration
+
+
+class Honest:
+    """A stage of a workload that keeps the contract."""
+
+    workload: ClassVar[str] = "events"
+    stage: ClassVar[str] = "parse"
+    #: The checks that must catch it.
+    caught_by: ClassVar[tuple[str, ...]] = ()
+    declaration: ClassVar[Declaration] = Declaration()
+
+    def __init__(self) -> None:
+        self.function = workload_named(self.workload).transform(self.stage)
+        #: Set when the test is over, for those that wait for ever.
+        self.is_over = threading.Event()
+
+    def Process(
+        self, requests: Iterator[Batch], context: grpc.ServicerContext
+    ) -> Iterator[Batch]:
+        """Answer each batch."""
+        for request in requests:
+            yield self.answer(request, context)
+
+    def answer(self, request: Batch, context: grpc.ServicerContext) -> Batch:
+        """Answer a batch, or refuse it."""
+        return self.reply(request, self.apply(self.decode(request, context)))
+
+    def decode(self, request: Batch, context: grpc.ServicerContext) -> Message:
+        """Take the payload out, or refuse it."""
+        try:
+            message: Message = unpack(request.payload, self.function.takes)
+        except PayloadError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return message
+
+    def apply(self, message: Any) -> Output[Any]:
+        """Apply the stage function."""
+        return self.function(message)
+
+    def reply(self, request: Batch, output: Output[Any]) -> Batch:
+        """Make the reply."""
+        batch = Batch(
+            number=request.number,
+            records=output.records,
+            filtered=output.filtered,
+            rejections=output.rejections,
+        )
+        pack(output.message, into=batch.payload)
+        return batch
+
+    def wait_for_the_end_of(self, context: grpc.ServicerContext) -> None:
+        """Wait until the other side gives a call up."""
+        given_up = threading.Event()
+        if context.add_callback(given_up.set):
+            given_up.wait()

@@ -1,0 +1,132 @@
+"""The checks are checked: each stage that is broken in one way is caught."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.workloads import workload_named
+from pytest_pipeline.conformance.catalogue import CHECKS
+from pytest_pipeline.conformance.declaration import Declaration
+from pytest_pipeline.conformance.judging import Verdict, judge
+from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.fixtures import StageServerFactory
+from tests.conformance.mutants import MUTANTS
+from tests.conformance.mutants.honest import Honest
+from tests.conformance.mutants.program import PROGRAMS
+
+#: A mutant that does not answer is waited for so long.
+PATIENCE_S = 1.0
+
+HONEST_STAGES = [
+    (workload, stage)
+    for workload in ("events", "work-items", "mixed")
+    for stage in ("parse", "rules", "aggregate")
+]
+
+PeerOf = Callable[..., Peer]
+
+
+@pytest.fixture
+def peer_of(stage_server: StageServerFactory) -> Iterator[PeerOf]:
+    """Serve a stage and return it as it is checked."""
+    served: list[Honest] = []
+
+    def peer_of(honest: Honest, timeout_s: float = 10.0) -> Peer:
+        served.append(honest)
+        workload = workload_named(honest.workload)
+        return Peer(
+            stage_server(honest, name=honest.stage),
+            workload,
+            workload.transform(honest.stage),
+            declaration=honest.declaration,
+            timeout_s=timeout_s,
+        )
+
+    yield peer_of
+    for honest in served:
+        honest.is_over.set()
+
+
+@pytest.mark.parametrize(
+    ("mutant", "check_id"),
+    [
+        pytest.param(mutant, check_id, id=f"{mutant.__name__}-{check_id}")
+        for mutant in MUTANTS
+        for check_id in mutant.caught_by
+    ],
+)
+def test_a_mutant_is_caught(
+    peer_of: PeerOf, mutant: type[Honest], check_id: str
+) -> None:
+    """By the check that should, and as a failure of the stage."""
+    verdict = judge(CHECKS[check_id], peer_of(mutant(), PATIENCE_S))
+
+    assert verdict.status == "failed"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_mutant_of_the_process_is_caught(
+    stage_server: StageServerFactory, program: str
+) -> None:
+    """What a server does as a process can be wrong too."""
+    workload = workload_named("events")
+    server = stage_server(
+        [sys.executable, "-m", "tests.conformance.mutants.program", program],
+        name="parse",
+    )
+    peer = Peer(server, workload, workload.transform("parse"), timeout_s=PATIENCE_S)
+
+    assert judge(CHECKS[PROGRAMS[program]], peer).status == "failed"
+
+
+@pytest.mark.parametrize(("workload", "stage"), HONEST_STAGES)
+def test_an_honest_stage_passes_everything(
+    peer_of: PeerOf, workload: str, stage: str
+) -> None:
+    """So what catches a mutant catches its mutation; skipped is what is declared."""
+
+    class HonestStage(Honest):
+        """One of them."""
+
+        declaration = Declaration(reflection=False, timing=False, max_message_bytes=0)
+
+    HonestStage.workload, HonestStage.stage = workload, stage
+    peer = peer_of(HonestStage())
+    found = {check_id: judge(check, peer) for check_id, check in CHECKS.items()}
+
+    ours = "it was given by its address, so it is not ours to start and stop"
+    assert {
+        check_id: verdict
+        for check_id, verdict in found.items()
+        if verdict.status != "passed"
+    } == {
+        "start.handshake": Verdict("skipped", ours),
+        "start.reflection": Verdict("skipped", "declared: no reflection"),
+        "stop.drain": Verdict("skipped", ours),
+        "timing.plausible": Verdict("skipped", "declared: no timing"),
+        "limit.over": Verdict("skipped", "declared: it takes messages of any size"),
+    }
+
+
+def test_there_is_a_mutant_for_each_check() -> None:
+    """A check that no mutant fails might never fail."""
+    caught_by = {check_id for mutant in MUTANTS for check_id in mutant.caught_by}
+
+    assert caught_by | set(PROGRAMS.values()) == set(CHECKS)
+
+
+def test_no_mutant_is_left_out() -> None:
+    """Each class of the folder is in the list, and is caught by something."""
+    folder = Path(__file__).parent / "mutants"
+    defined = sum(
+        path.read_text().count("(Honest):")
+        for path in folder.glob("*.py")
+        if path.name != "program.py"
+    )
+
+    assert len(MUTANTS) == defined >= 24
+    assert all(mutant.caught_by for mutant in MUTANTS)
