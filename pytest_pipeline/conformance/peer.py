@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import cycle, islice
+from time import monotonic as now
 from typing import Any, TypeVar
 
 import grpc
@@ -213,7 +213,7 @@ class Leg:
         raw = batch if isinstance(batch, bytes) else batch.SerializeToString()
         if isinstance(batch, Batch):
             self._peer.server.trace.batch("", "to", batch, len(raw))
-        return await self._within(timeout_s, self._write(raw))
+        return await self.within(timeout_s, self._write(raw))
 
     async def half_close(self) -> None:
         """Say that no batch follows."""
@@ -256,7 +256,7 @@ class Leg:
 
     async def _next(self) -> Batch | None:
         task = self._read()
-        if not await self._within(self._peer.timeout_s, task):
+        if not await self.within(self._peer.timeout_s, task):
             raise Violation(
                 f"neither a reply nor the end of the stream has come for "
                 f"{self._peer.timeout_s:g} s after {len(self.replies)} replies"
@@ -304,17 +304,17 @@ class Leg:
         return Ending(self.replies, code, details or "")
 
     @staticmethod
-    async def _within(seconds: float, what: Any) -> bool:
+    async def within(seconds: float, what: Any) -> bool:
         """Wait so long for something; leave it going on where that does not do.
 
         Raises HarnessFaultError where it was the machine that stood still.
         """
-        started = time.monotonic()
+        started = now()
         task = asyncio.ensure_future(what)
         done, _ = await asyncio.wait({task}, timeout=seconds)
         if done:
             return True
-        late = time.monotonic() - started - seconds
+        late = now() - started - seconds
         if late > _LATE_S:
             raise HarnessFaultError(
                 f"this machine stood still: a wait of {seconds:g} s took {late:.1f} s "

@@ -21,6 +21,8 @@ from pytest_pipeline.conformance.peer import Peer, Violation
 
 # After that a server that was asked to stop is ended by force.
 _STOP_S = 5.0
+# A server that hears a signal drains, refuses new calls, or is gone.
+_HEARD_S = 1.0
 _POLL_S = 0.01
 _NS = 1e9
 
@@ -82,6 +84,7 @@ async def drain(peer: Peer) -> None:
         await leg.receive()
         os.killpg(peer.server.pid or 0, signal.SIGTERM)
         try:
+            await _heeds_it(peer)
             await leg.send(given[1].batch)
             await leg.half_close()
             ending = await leg.rest()
@@ -95,6 +98,15 @@ async def drain(peer: Peer) -> None:
         )
     if not ended:
         raise Violation(f"was asked to stop, and still runs after {_STOP_S:g} s")
+
+
+async def _heeds_it(peer: Peer) -> None:
+    """Wait for a sign that a server has heard the signal; it need not give one."""
+    deadline = time.monotonic() + _HEARD_S
+    while not peer.server.ending and time.monotonic() < deadline:
+        if await asyncio.to_thread(lambda: peer.server.health) != "SERVING":
+            return
+        await asyncio.sleep(_POLL_S)
 
 
 async def _ends(peer: Peer) -> bool:

@@ -1,0 +1,293 @@
+"""The suite as its users run it: by one command, outside this project."""
+
+from __future__ import annotations
+
+import json
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_pipeline.conformance.catalogue import CHECKS
+from pytest_pipeline.fixtures import StageServerFactory
+
+ROOT = Path(__file__).parent.parent.parent
+SUITE = ("--pyargs", "pytest_pipeline.suite.conformance")
+
+#: The parse stage of this package, as a user would start it.
+OURS = f"{sys.executable} -P -m pipeline serve parse --bind 127.0.0.1:0"
+
+DECLARED = """
+[stage.parse]
+workloads = ["events"]
+reflection = true
+timing = true
+max_message_bytes = 0
+opt_in = ["timing.plausible"]
+"""
+
+Check = Callable[..., pytest.RunResult]
+
+
+def program(name: str) -> str:
+    """Return the command of a mutant; "honest" is none."""
+    module = "tests.conformance.mutants.program"
+    return f"env PYTHONPATH={ROOT} {sys.executable} -m {module} {name}"
+
+
+@pytest.fixture
+def check(pytester: pytest.Pytester) -> Check:
+    """Run the suite on a stage, in an empty folder."""
+
+    def check(stage: str, *options: str, declared: str = "") -> pytest.RunResult:
+        arguments = [*SUITE, "--pipeline-stage", f"parse={stage}", *options]
+        if declared:
+            (pytester.path / "declared.toml").write_text(declared)
+            arguments += ["--pipeline-declarations", "declared.toml"]
+        return pytester.runpytest_subprocess(*arguments)
+
+    return check
+
+
+def test_our_own_stage_passes_everything(
+    check: Check, pytester: pytest.Pytester
+) -> None:
+    """With no skip but the one that is declared; the verdicts are written."""
+    result = check(
+        OURS,
+        "--pipeline-conformance-report",
+        "verdicts",
+        "--junitxml",
+        "junit.xml",
+        declared=DECLARED,
+    )
+
+    assert result.ret == 0
+    passed = len(CHECKS) - 1
+    result.assert_outcomes(passed=passed, skipped=1)
+    result.stdout.fnmatch_lines([f"stage parse: {passed} passed, 1 skipped"])
+    stage = json.loads((pytester.path / "verdicts.json").read_text())["stages"]["parse"]
+    assert stage["counts"] == {"passed": passed, "skipped": 1}
+    assert [one["check"] for one in stage["checks"]] == list(CHECKS)
+    assert {
+        one["check"]: one["message"]
+        for one in stage["checks"]
+        if one["status"] == "skipped"
+    } == {"limit.over": "declared: it takes messages of any size"}
+    page = (pytester.path / "verdicts.md").read_text()
+    assert all(f"| {check_id} | events | " in page for check_id in CHECKS)
+    suite = ET.parse(pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - ours
+    assert (suite.get("tests"), suite.get("failures")) == (str(len(CHECKS)), "0")
+
+
+def test_a_server_that_runs_already_is_checked(
+    check: Check, stage_server: StageServerFactory
+) -> None:
+    """By its address; what only a command can show is skipped, and says so."""
+    server = stage_server("parse", servers="subprocess", transport="tcp")
+
+    result = check(server.address, "-rs", "-k", "start or stop or events-reply")
+
+    result.assert_outcomes(passed=10, skipped=3, deselected=len(CHECKS) - 13)
+    result.stdout.fnmatch_lines(
+        [
+            "stage parse: 10 passed, 3 skipped",
+            "SKIPPED * it was given by its address, so it is not ours to *",
+            "SKIPPED * reflection is not declared",
+        ]
+    )
+    assert result.ret == 0
+    assert server.health == "SERVING"
+
+
+def test_the_workers_of_xdist_come_to_one_verdict(
+    check: Check, pytester: pytest.Pytester
+) -> None:
+    """Each has a server of its own, and the report has all of them."""
+    result = check(
+        OURS,
+        "-n",
+        "2",
+        "-k",
+        "events-reply",
+        "--pipeline-conformance-report",
+        "verdicts",
+    )
+
+    result.assert_outcomes(passed=9)
+    result.stdout.fnmatch_lines(["stage parse: 9 passed"])
+    verdicts = json.loads((pytester.path / "verdicts.json").read_text())
+    assert verdicts["stages"]["parse"]["counts"] == {"passed": 9}
+
+
+def test_a_failure_says_what_why_and_what_came_before(check: Check) -> None:
+    """It is one of the stage, with its last batches; the run fails."""
+    result = check(program("cuts-what-is-open"), "-k", "stop")
+
+    assert result.ret == 1
+    result.assert_outcomes(failed=1, deselected=len(CHECKS) - 1)
+    result.stdout.fnmatch_lines(
+        [
+            "stage parse of events: asked to stop with a stream open, it answered *",
+            "stop.drain: A server is replaced in mid-run, *",
+            "*→ batch 0: 4 records, * bytes",
+            "stage parse: 1 failed",
+        ]
+    )
+
+
+KNOWN = '[stage.parse.known_failures]\n"{}" = "issue 12"\n'
+
+
+def test_a_known_failure_does_not_fail_the_run(check: Check) -> None:
+    """It is no pass either."""
+    known = KNOWN.format("stop.drain")
+
+    result = check(program("cuts-what-is-open"), "-k", "stop", declared=known)
+
+    assert result.ret == 0
+    result.assert_outcomes(xfailed=1, deselected=len(CHECKS) - 1)
+    result.stdout.fnmatch_lines(["stage parse: 1 failed as known"])
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ("stop.drain", "stale: it passes now, so take it out * (issue 12)"),
+        ("start.reflection", "stale: a known failure, but skipped: *not declared*"),
+    ],
+)
+def test_a_known_failure_that_is_none_is_stale(
+    check: Check, known: str, message: str
+) -> None:
+    """One that passes fails the run, and so does one that is skipped."""
+    declared = KNOWN.format(known)
+
+    result = check(program("honest"), "-k", known, declared=declared)
+
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"*{message}*"])
+
+
+def test_a_later_check_fails_only_who_has_opted_in(check: Check) -> None:
+    """Of others it is reported."""
+    declared = "[stage.parse]\ntiming = true\n"
+    opted_in = declared + 'opt_in = ["timing.plausible"]\n'
+
+    others = check(program("honest"), "-rx", "-k", "timing", declared=declared)
+    those = check(program("honest"), "-k", "timing", declared=opted_in)
+
+    assert (others.ret, those.ret) == (0, 1)
+    others.stdout.fnmatch_lines(
+        [
+            "stage parse: 1 failed, not required",
+            "XFAIL * not required of this stage: the reply to batch 0 tells no time",
+        ]
+    )
+
+
+def test_a_run_that_checks_nothing_fails(check: Check) -> None:
+    """Though all that it has are skips, each with a good reason."""
+    declared = '[stage.parse]\nworkloads = ["work-items"]\n'
+
+    result = check(program("honest"), "-k", "events-reply", "-rs", declared=declared)
+
+    assert result.ret == 1
+    result.assert_outcomes(skipped=9, deselected=len(CHECKS) - 9)
+    result.stdout.fnmatch_lines(
+        [
+            "stage parse: nothing was checked, and a skip is no pass",
+            "SKIPPED * declared: it serves work-items, not events",
+        ]
+    )
+
+
+def test_a_stage_that_does_not_start_has_failed(check: Check) -> None:
+    """Every check says why, and it is tried once."""
+    result = check("sh -c 'echo tried >> tries; exit 3'", "-k", "events-reply")
+
+    assert result.ret == 1
+    result.assert_outcomes(failed=9, deselected=len(CHECKS) - 9)
+    result.stdout.fnmatch_lines(["*stage parse did not start: ended with exit code 3*"])
+    assert Path("tries").read_text() == "tried\n"
+
+
+def test_a_fault_of_the_checking_is_an_error(
+    check: Check, pytester: pytest.Pytester
+) -> None:
+    """And no failure of the stage, neither here nor in JUnit's XML."""
+    pytester.makeconftest(
+        "from pytest_pipeline.conformance.check import Check\n"
+        "def run(self, peer): raise MemoryError('no room')\n"
+        "Check.run = run\n"
+    )
+
+    result = check(program("honest"), "-k", "start.health", "--junitxml", "junit.xml")
+
+    assert result.ret == 1
+    result.assert_outcomes(errors=1, deselected=len(CHECKS) - 1)
+    result.stdout.fnmatch_lines(
+        ["stage parse: 1 not made, by a fault of the checking", "*nothing was checked*"]
+    )
+    suite = ET.parse(pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - ours
+    assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ("[stage.parse", "*declared.toml: Expected*"),
+        ("[parse]", "*declared.toml: parse: there is only [[]stage.NAME]"),
+        ("[stage]\nparse = 1", "*stage.parse: must be a table"),
+        ("[stage.parse]\nkeeps = true", "*stage.parse.keeps: not known; there is *"),
+        (
+            "[stage.parse]\nmax_message_bytes = true",
+            "*max_message_bytes: must be a number of bytes, 0 for no limit",
+        ),
+        ("[stage.parse]\nworkloads = []", "*workloads: must be a list of names"),
+        (KNOWN.format("stop.drian"), "*known_failures: there is no check 'stop.drian'"),
+        (
+            '[stage.parse]\nopt_in = ["later"]',
+            "*stage.parse.opt_in: there is no check 'later'",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_wrong_usage(
+    check: Check, declared: str, message: str
+) -> None:
+    """One line names the file, the key, and what it must be; nothing is started."""
+    result = check("false", declared=declared)
+
+    assert result.ret == 2
+    result.stdout.fnmatch_lines([f"usage error: {message}"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "there is no stage to check; give --pipeline-stage *"),
+        (("--pipeline-stage", "ingest=x:1"), "there is no stage to check; *"),
+        (
+            ("--pipeline-stage", "pares=x:1"),
+            "stage 'pares': workload events has ingest, parse, rules, aggregate, sink",
+        ),
+        (
+            ("--pipeline-stage", "parse=x:1", "--pipeline-declarations", "missing"),
+            "missing: no such file or directory",
+        ),
+        (
+            ("--pipeline-stage", "parse=x:1", "--pipeline-workload", "nothing"),
+            "workload 'nothing': not known; there is *",
+        ),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_starts(
+    pytester: pytest.Pytester, options: tuple[str, ...], message: str
+) -> None:
+    """In one line."""
+    result = pytester.runpytest_subprocess(*SUITE, *options)
+
+    assert result.ret == 2
+    result.stdout.fnmatch_lines([f"usage error: {message}"])

@@ -1,0 +1,103 @@
+"""The split against the monolith: what is compared, and what is then found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.stage import Output, Workload, stage
+from pipeline.v1.events_pb2 import Amounts, Events
+from pipeline.v1.lines_pb2 import Lines
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.events.rules import rules
+from pytest_pipeline.fixtures import StageServerFactory
+from pytest_pipeline.invariance import Case, InvarianceError, SplitStages
+from pytest_pipeline.samples import sample
+
+CASE = Case(EVENTS, sample(EVENTS), (1, 9, 30))
+
+
+def loses_a_record(events: Events) -> Output[Amounts]:
+    """Call one that passes filtered."""
+    output = rules(events)
+    if not output.records:
+        return output
+    kept = Amounts(type=output.message.type[1:], value=output.message.value[1:])
+    return Output(kept, output.records - 1, output.filtered + 1)
+
+
+def doubles_a_value(events: Events) -> Output[Amounts]:
+    """Change what the sum is of, and no count."""
+    output = rules(events)
+    output.message.value[:] = [2 * value for value in output.message.value]
+    return output
+
+
+def raises(events: Events) -> Output[Amounts]:
+    """Fail."""
+    raise ZeroDivisionError(f"no luck with {len(events.type)} events")
+
+
+@pytest.mark.parametrize(
+    ("function", "finding"),
+    [
+        (loses_a_record, "must give what the monolith gives: result"),
+        (doubles_a_value, "must give what the monolith gives: result"),
+        (raises, "must give what the monolith gives: failure"),
+    ],
+)
+def test_a_split_that_is_not_the_monolith_is_found(
+    stage_server: StageServerFactory, function: object, finding: str
+) -> None:
+    """A stage that is served elsewhere is held to the function of the workload."""
+    broken = stage_server(stage(function, "rules"))  # type: ignore[arg-type]
+    addresses = {"rules": broken.address}
+
+    with (
+        SplitStages(EVENTS, addresses=addresses) as stages,
+        pytest.raises(InvarianceError, match=finding),
+    ):
+        stages.check(CASE)
+
+
+def test_both_engines_fail_with_the_same_words() -> None:
+    """A function that raises is named by stage, batch and first record."""
+    workload: Workload = replace(
+        EVENTS,
+        transforms=(
+            EVENTS.transforms[0],
+            stage(raises, "rules"),
+            EVENTS.transforms[2],
+        ),
+    )
+
+    with SplitStages(workload) as stages:
+        outcome = stages.check(Case(workload, CASE.stream, (50,)))
+
+    assert outcome.failure.startswith(
+        "FunctionError: stage rules: batch 0, from record 1: ZeroDivisionError"
+    )
+    assert outcome.result == outcome.rejects == b""
+
+
+def test_every_cutting_has_as_many_batches_as_it_says() -> None:
+    """The batches that cross the legs are those of the case, not of a batch size."""
+    with SplitStages(EVENTS, transport="tcp", replicas=2) as stages:
+        outcome = stages.check(CASE)
+
+    assert outcome.report is not None
+    assert outcome.report.batches == 4
+    assert outcome.report.records.ingested == len(CASE.stream)
+
+
+def test_an_empty_line_is_a_record() -> None:
+    """Streams are made of records, whatever is in them."""
+    lines = (Lines(first_record=1, text=b"\n"), Lines(first_record=2, text=b"\n"))
+    case = replace(CASE, stream=replace(CASE.stream, payloads=lines), cutting=())
+
+    with SplitStages(EVENTS) as stages:
+        outcome = stages.check(case)
+
+    assert outcome.report is not None
+    assert outcome.report.rejections == {"blank_line": 2}
