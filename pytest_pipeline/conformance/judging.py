@@ -7,7 +7,8 @@ from typing import Literal
 
 from pytest_pipeline.conformance.catalogue import REQUIRED
 from pytest_pipeline.conformance.check import Check
-from pytest_pipeline.conformance.peer import Peer, Violation
+from pytest_pipeline.conformance.leg import Violation
+from pytest_pipeline.conformance.peer import Peer
 
 Status = Literal["passed", "failed", "skipped", "known", "reported"]
 

@@ -71,15 +71,7 @@ class Property:
         """
         with self._checking(workload) as check:
 
-            @settings(
-                max_examples=examples,
-                deadline=None,
-                database=None,
-                phases=[Phase.generate, Phase.shrink],
-                suppress_health_check=list(HealthCheck),
-                verbosity=Verbosity.quiet,
-                report_multiple_bugs=False,
-            )
+            @quiet_search(examples)
             @given(streams(workload, data, max_records), cuttings(max_records))
             def holds(stream: Stream, cutting: Cutting) -> None:
                 _check_one(check, Case(workload, stream, cutting), self)
@@ -118,6 +110,23 @@ class Property:
             raise UsageError(
                 f"property {self.name!r}: there is {', '.join(PROPERTIES)}"
             )
+
+
+def quiet_search(examples: int, *, derandomize: bool | None = None) -> settings:
+    """Return how to look for one failure, whose own text says all that there is to say.
+
+    Without ``derandomize`` the profile of hypothesis decides.
+    """
+    return settings(
+        max_examples=examples,
+        derandomize=settings().derandomize if derandomize is None else derandomize,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
+    )
 
 
 def properties_of(workload: Workload) -> list[Property]:

@@ -10,9 +10,9 @@ from itertools import chain, repeat
 
 import pytest
 
-from pytest_pipeline.conformance import peer
+from pytest_pipeline.conformance import leg
 from pytest_pipeline.conformance.catalogue import CHECKS, CONTRACT, REQUIRED
-from pytest_pipeline.conformance.peer import HarnessFaultError, Leg
+from pytest_pipeline.conformance.leg import HarnessFaultError, Leg
 
 
 def test_what_the_contract_requires_is_frozen() -> None:
@@ -42,7 +42,7 @@ def test_a_machine_that_stands_still_is_no_fault_of_the_stage(
 ) -> None:
     """A wait that takes far longer than it was to is told apart from one in vain."""
     times = chain([0.0, 5.0], repeat(5.0))
-    monkeypatch.setattr(peer, "now", lambda: next(times))
+    monkeypatch.setattr(leg, "now", lambda: next(times))
 
     async def wait_in_vain() -> bool:
         nothing = asyncio.get_running_loop().create_future()

@@ -17,9 +17,19 @@ from pytest_pipeline.fixtures import StageServerFactory
 from tests.conformance.mutants import MUTANTS
 from tests.conformance.mutants.honest import Honest
 from tests.conformance.mutants.program import PROGRAMS
+from tests.node import node
 
 #: A mutant that does not answer is waited for so long.
 PATIENCE_S = 1.0
+
+#: Those in Node, and the check that must catch each.
+IN_NODE = {
+    "wraps-at-32-bits": "result.payload",
+    "rounds-large-values": "result.payload",
+    "ignores-the-half-close": "stream.half-close",
+    "answers-at-the-end": "reply.prompt",
+    "swallows-errors": "payload.unknown-type",
+}
 
 HONEST_STAGES = [
     (workload, stage)
@@ -81,6 +91,47 @@ def test_a_mutant_of_the_process_is_caught(
     peer = Peer(server, workload, workload.transform("parse"), timeout_s=PATIENCE_S)
 
     assert judge(CHECKS[PROGRAMS[program]], peer).status == "failed"
+
+
+def in_node(stage_server: StageServerFactory, mutant: str, timeout_s: float) -> Peer:
+    """Start a mutant in Node and return it as it is checked."""
+    program = Path(__file__).parent / "mutants" / "mutants.mjs"
+    workload = workload_named("events")
+    return Peer(
+        stage_server([node(), str(program), mutant], name="rules"),
+        workload,
+        workload.transform("rules"),
+        declaration=Declaration(reflection=False, timing=False, max_message_bytes=0),
+        timeout_s=timeout_s,
+    )
+
+
+@pytest.mark.parametrize("mutant", IN_NODE)
+def test_a_mutant_that_is_not_in_python_is_caught(
+    stage_server: StageServerFactory, mutant: str
+) -> None:
+    """The checks know nothing of the language."""
+    peer = in_node(stage_server, mutant, PATIENCE_S)
+
+    assert judge(CHECKS[IN_NODE[mutant]], peer).status == "failed"
+
+
+def test_the_stage_that_they_are_mutants_of_passes_everything(
+    stage_server: StageServerFactory,
+) -> None:
+    """The example in Node keeps the contract, with no skip but what it declares."""
+    peer = in_node(stage_server, "none", 10.0)
+    found = {check_id: judge(check, peer) for check_id, check in CHECKS.items()}
+
+    assert {
+        check_id: verdict
+        for check_id, verdict in found.items()
+        if verdict.status != "passed"
+    } == {
+        "start.reflection": Verdict("skipped", "declared: no reflection"),
+        "timing.plausible": Verdict("skipped", "declared: no timing"),
+        "limit.over": Verdict("skipped", "declared: it takes messages of any size"),
+    }
 
 
 @pytest.mark.parametrize(("workload", "stage"), HONEST_STAGES)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check
-from pytest_pipeline.conformance.peer import Leg, Peer, Violation
+from pytest_pipeline.conformance.leg import Leg, Violation
+from pytest_pipeline.conformance.peer import Peer
 
 # Long enough for a reply that nobody has asked for to arrive.
 _QUIET_S = 0.05
@@ -23,9 +24,7 @@ async def no_early_reply(peer: Peer) -> None:
     must not have got one before.
     """
     (given,) = peer.given((5,))
-    broken = Batch()
-    broken.CopyFrom(given.batch)
-    broken.number = 1
+    broken = given.renumbered(1)
     broken.payload.value = b"\x0a\x0a\x01"
     async with peer.leg() as leg:
         await leg.send(given.batch)

@@ -7,7 +7,8 @@ import grpc
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check, has_limit
 from pytest_pipeline.conformance.difference import difference_of
-from pytest_pipeline.conformance.peer import Peer, Violation
+from pytest_pipeline.conformance.leg import Violation
+from pytest_pipeline.conformance.peer import Peer
 
 # Field 1,000 of the wire format, as text and as a number: nobody has it yet.
 _UNKNOWN = b"\xc2\x3e\x05later" + b"\xc8\x3e\x07"
@@ -21,7 +22,7 @@ _ENVELOPE = 1024
 async def unknown_fields(peer: Peer) -> None:
     """A contract grows by fields, and an old stage must go on among new ones."""
     (given,) = peer.given((9,))
-    batch = _copy(given.batch)
+    batch = given.copy()
     batch.payload.value += _UNKNOWN
     replies = await peer.exchange_well([batch.SerializeToString() + _UNKNOWN])
     if len(replies) != 1:
@@ -38,7 +39,7 @@ async def type_url(peer: Peer) -> None:
     """
     (given,) = peer.given((5,))
     for prefix in ("", "types.example.com/deeper/"):
-        batch = _copy(given.batch)
+        batch = given.copy()
         batch.payload.type_url = prefix + peer.stage.takes.DESCRIPTOR.full_name
         if prefix == "":
             batch.payload.type_url = f"/{batch.payload.type_url}"
@@ -54,7 +55,7 @@ async def unknown_type(peer: Peer) -> None:
     """Stages that are wired wrongly must not guess: INVALID_ARGUMENT tells whose fault
     it is.
     """
-    batch = _copy(peer.given((5,))[0].batch)
+    batch = peer.given((5,))[0].copy()
     batch.payload.type_url = "type.googleapis.com/nobody.knows.This"
     await _check_refused(peer, batch, "a payload of type nobody.knows.This")
 
@@ -70,7 +71,7 @@ async def undecodable(peer: Peer) -> None:
     """Bytes that are no message are a fault of the sender, and must not end the
     server.
     """
-    batch = _copy(peer.given((5,))[0].batch)
+    batch = peer.given((5,))[0].copy()
     # A field of ten bytes, of which there is one.
     batch.payload.value = b"\x0a\x0a\x01"
     await _check_refused(peer, batch, "bytes that do not decode")
@@ -113,7 +114,7 @@ async def _check_refused(peer: Peer, batch: Batch, what: str) -> None:
 
 def _of_size(peer: Peer, size: int) -> bytes:
     """Return a batch that is a message of exactly so many bytes."""
-    batch = _copy(peer.given((2,))[0].batch)
+    batch = peer.given((2,))[0].copy()
     known = batch.payload.value
     # Room for what an unknown field and longer lengths take.
     padding = size - batch.ByteSize() - 16
@@ -132,12 +133,6 @@ def _varint(number: int) -> bytes:
         digits.append(number & 0x7F | 0x80)
         number >>= 7
     return bytes([*digits, number])
-
-
-def _copy(batch: Batch) -> Batch:
-    copy = Batch()
-    copy.CopyFrom(batch)
-    return copy
 
 
 CHECKS = (

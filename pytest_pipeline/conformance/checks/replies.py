@@ -5,7 +5,8 @@ from __future__ import annotations
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check
-from pytest_pipeline.conformance.peer import Given, Peer, Violation
+from pytest_pipeline.conformance.leg import Violation
+from pytest_pipeline.conformance.peer import Given, Peer
 
 #: Whole batches and ragged ones.
 _CUTTING = (7, 7, 1, 20, 3)
@@ -39,16 +40,11 @@ async def number(peer: Peer) -> None:
     repeats them.
     """
     given = peer.given((5, 5, 5))
-    batches = []
-    for one, sent in zip(given, (3, 700, 2**40 + 1), strict=True):
-        batch = _copy(one.batch)
-        batch.number = sent
-        batches.append(batch)
+    sent = (3, 700, 2**40 + 1)
+    batches = [one.renumbered(to) for one, to in zip(given, sent, strict=True)]
     numbers = {reply.number for reply in await peer.exchange_well(batches)}
-    if numbers != {3, 700, 2**40 + 1}:
-        raise Violation(
-            f"batches 3, 700 and {2**40 + 1} were answered as {sorted(numbers)}"
-        )
+    if numbers != set(sent):
+        raise Violation(f"batches {sent} were answered as {sorted(numbers)}")
 
 
 @check("reply.prompt")
@@ -110,8 +106,7 @@ async def empty_batch(peer: Peer) -> None:
     """A batch of which an earlier stage has left nothing is answered as any other."""
     empty = Batch(number=0)
     wire.pack(peer.stage.takes(), into=empty.payload)
-    after = peer.given((3,))[0].batch
-    after.number = 1
+    after = peer.given((3,))[0].renumbered(1)
     replies = await peer.exchange_well([empty, after])
     if [reply.number for reply in replies] != [0, 1]:
         raise Violation(
@@ -136,12 +131,6 @@ async def singles(peer: Peer) -> None:
 
 def _batches(given: list[Given]) -> list[Batch]:
     return [one.batch for one in given]
-
-
-def _copy(batch: Batch) -> Batch:
-    copy = Batch()
-    copy.CopyFrom(batch)
-    return copy
 
 
 CHECKS = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import given
 from hypothesis.errors import FlakyFailure
 
 from pipeline.stage import Output
@@ -18,9 +18,11 @@ from pytest_pipeline.conformance.difference import (
     payload_difference,
     rejections_difference,
 )
-from pytest_pipeline.conformance.peer import Given, Peer, Violation
+from pytest_pipeline.conformance.leg import Violation
+from pytest_pipeline.conformance.peer import Given, Peer
 from pytest_pipeline.invariance.case import Case, InvarianceError
 from pytest_pipeline.invariance.engines import SplitStages
+from pytest_pipeline.invariance.search import quiet_search
 from pytest_pipeline.strategies import cuttings, streams
 from pytest_pipeline.streams import Cutting, Stream, shown
 
@@ -58,16 +60,8 @@ def any_records(peer: Peer) -> None:
     knows, and for every cutting.
     """
 
-    @settings(
-        max_examples=_EXAMPLES,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-        report_multiple_bugs=False,
-    )
+    # The same ones each time: a verdict must not depend on the day.
+    @quiet_search(_EXAMPLES, derandomize=True)
     @given(streams(peer.workload, peer.data), cuttings())
     def same(stream: Stream, cutting: Cutting) -> None:
         sent = peer.batches_of(stream, cutting)
@@ -89,7 +83,7 @@ def end_to_end(peer: Peer) -> None:
     """A whole run with the stage in its place gives what one process gives, byte for
     byte.
     """
-    case = Case(peer.workload, peer.sample, (1, 9, 30, 2))
+    case = Case(peer.workload, peer.sample, _SIZES)
     with SplitStages(
         peer.workload,
         addresses={peer.stage.name: peer.server.address},

@@ -10,6 +10,7 @@ import time
 import grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from pipeline.errors import StageError
 from pipeline.transport import wire
 from pytest_pipeline.conformance.check import (
     check,
@@ -17,7 +18,8 @@ from pytest_pipeline.conformance.check import (
     is_ours,
     tells_time,
 )
-from pytest_pipeline.conformance.peer import Peer, Violation
+from pytest_pipeline.conformance.leg import Violation
+from pytest_pipeline.conformance.peer import Peer
 
 # After that a server that was asked to stop is ended by force.
 _STOP_S = 5.0
@@ -53,24 +55,29 @@ def health(peer: Peer) -> None:
 @check("start.reflection", has_reflection)
 async def reflection(peer: Peer) -> None:
     """Tools find out by reflection what a server speaks."""
-    request = reflection_pb2.ServerReflectionRequest(list_services="")
     for version in ("v1", "v1alpha"):
-        async with peer.server.aio_channel() as channel:
-            info = channel.stream_stream(
-                f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
-                request_serializer=request.__class__.SerializeToString,
-                response_deserializer=(
-                    reflection_pb2.ServerReflectionResponse.FromString
-                ),
-            )
-            try:
-                async for reply in info(iter([request]), timeout=peer.timeout_s):
-                    services = reply.list_services_response.service
-                    if wire.STAGE_SERVICE in {service.name for service in services}:
-                        return
-            except grpc.aio.AioRpcError:
-                continue
+        if wire.STAGE_SERVICE in await _listed(peer, version):
+            return
     raise Violation(f"reflection does not list {wire.STAGE_SERVICE}")
+
+
+async def _listed(peer: Peer, version: str) -> set[str]:
+    """Return the services that reflection lists; none where it is not there."""
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    async with peer.server.aio_channel() as channel:
+        info = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        try:
+            return {
+                service.name
+                async for reply in info(iter([request]), timeout=peer.timeout_s)
+                for service in reply.list_services_response.service
+            }
+        except grpc.aio.AioRpcError:
+            return set()
 
 
 @check("stop.drain", is_ours)
@@ -79,18 +86,20 @@ async def drain(peer: Peer) -> None:
     ends by itself.
     """
     given = peer.given((4, 4))
-    async with peer.leg() as leg:
-        await leg.send(given[0].batch)
-        await leg.receive()
-        os.killpg(peer.server.pid or 0, signal.SIGTERM)
-        try:
+    try:
+        async with peer.leg() as leg:
+            await leg.send(given[0].batch)
+            await leg.receive()
+            os.killpg(peer.server.pid or 0, signal.SIGTERM)
             await _heeds_it(peer)
             await leg.send(given[1].batch)
             await leg.half_close()
             ending = await leg.rest()
-        finally:
-            ended = await _ends(peer)
-            peer.server.kill()
+        # With no channel left: a server that drains may wait for a sign of an idle one.
+        ended = await _ends(peer)
+    finally:
+        peer.server.kill()
+        await _starts_again(peer)
     if ending.code is not grpc.StatusCode.OK or len(ending.replies) != 2:
         raise Violation(
             f"asked to stop with a stream open, it answered {len(ending.replies)} of 2 "
@@ -100,11 +109,20 @@ async def drain(peer: Peer) -> None:
         raise Violation(f"was asked to stop, and still runs after {_STOP_S:g} s")
 
 
+async def _starts_again(peer: Peer) -> None:
+    try:
+        await asyncio.to_thread(peer.server.restart)
+    except StageError as error:
+        raise Violation(f"it was stopped, and: {error}") from None
+
+
 async def _heeds_it(peer: Peer) -> None:
     """Wait for a sign that a server has heard the signal; it need not give one."""
     deadline = time.monotonic() + _HEARD_S
     while not peer.server.ending and time.monotonic() < deadline:
-        if await asyncio.to_thread(lambda: peer.server.health) != "SERVING":
+        health = await asyncio.to_thread(lambda: peer.server.health)
+        peer.server.close_channel()
+        if health != "SERVING":
             return
         await asyncio.sleep(_POLL_S)
 

@@ -9,7 +9,8 @@ import grpc
 
 from pytest_pipeline.conformance.check import check, keeps_no_state
 from pytest_pipeline.conformance.difference import counts_difference, difference_of
-from pytest_pipeline.conformance.peer import Leg, Peer, Violation
+from pytest_pipeline.conformance.leg import Leg, Violation
+from pytest_pipeline.conformance.peer import Peer
 
 # More than servers have threads, by default or by ours.
 _CANCELLED = 80
@@ -69,7 +70,7 @@ async def cancel(peer: Peer) -> None:
         for _ in range(_CANCELLED):
             leg = peer.open(channel)
             await leg.send(batch)
-            leg.cancel()
+            await leg.give_up()
     await _check_serving_after(peer, f"{_CANCELLED} streams were cancelled")
 
 

@@ -1,0 +1,502 @@
+"""The example of a stage that is not in Python, as the orchestrator would have it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.batching import BatchLimits
+from pipeline.engines.base import RunSettings
+from pipeline.engines.monolith import MonolithEngine
+from pipeline.engines.split import SplitEngine
+from pipeline.report import RunReport
+from pipeline.transport import wire
+from pipeline.transport.wire import TRACEBACK_KEY, pack, unpack
+from pipeline.v1.events_pb2 import EVENT_TYPE_CLICK, Events
+from pipeline.v1.lines_pb2 import Lines
+from pipeline.v1.pipeline_pb2 import Batch, Rejection
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.events.generate import generate_events
+from pipeline.workloads.events.parse import parse
+from pipeline.workloads.events.rules import rules
+from pipeline.workloads.lines import line_source
+from pytest_pipeline import StageServerFactory, stage_fixture, strategies
+from pytest_pipeline.servers.handle import Server
+from tests.node import node
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "rules_in_node"
+COMMAND = [node(), str(EXAMPLE / "rules.mjs")]
+
+HealthStatus = health_pb2.HealthCheckResponse
+
+node_rules = stage_fixture(COMMAND, name="rules")
+
+types = st.sampled_from([1, 2, 3]) | st.integers(-(2**31), 2**31 - 1)
+values = (
+    st.integers(8, 12)
+    | st.integers(-(2**53), 2**53)
+    | st.sampled_from([2**53, -(2**53), 2**49, 2**49 - 1])
+)
+rows: st.SearchStrategy[tuple[str, Any, str, int]] = st.tuples(
+    strategies.timestamps(), types, st.text(max_size=5), values
+)
+events = st.lists(rows, max_size=20).map(
+    lambda drawn: Events(
+        ts=[ts for ts, _, _, _ in drawn],
+        type=[type_ for _, type_, _, _ in drawn],
+        user=[user for _, _, user, _ in drawn],
+        value=[value for _, _, _, value in drawn],
+    )
+)
+
+
+def batch_of(number: int, message: Any, records: int = 0, **fields: Any) -> Batch:
+    """Put a message into a batch."""
+    batch = Batch(number=number, records=records, **fields)
+    pack(message, into=batch.payload)
+    return batch
+
+
+def expected(batch: Batch) -> Batch:
+    """Return the reply of the stage in Python, without its times."""
+    output = rules(unpack(batch.payload, Events))
+    return batch_of(
+        batch.number, output.message, output.records, filtered=output.filtered
+    )
+
+
+ONE = Events(ts=["t"], type=[EVENT_TYPE_CLICK], user=["u"], value=[10])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), events), max_size=5))
+@example([(0, Events()), (1, ONE), (2, Events())])
+@settings(max_examples=150)
+def test_replies_are_those_of_the_stage_in_python(
+    node_rules: Server, batches: list[tuple[int, Events]]
+) -> None:
+    """For any events, empty batches among them, and numbers of 64 bits."""
+    requests = [
+        batch_of(number, message, len(message.type)) for number, message in batches
+    ]
+
+    replies = list(node_rules.stub.Process(iter(requests)))
+
+    assert replies == [expected(request) for request in requests]
+
+
+def test_generated_events_give_what_they_give_in_python(node_rules: Server) -> None:
+    """Thousands of them, in one batch and in ragged ones."""
+    lines = list(generate_events(5000, seed=3, distribution="zipf"))
+    cuts = [0, 1, 8, 1000, 1000, 5000]
+    requests = [
+        batch_of(number, parse(Lines(text=b"".join(lines[start:end]))).message)
+        for number, (start, end) in enumerate([(0, 5000), *pairwise(cuts)])
+    ]
+
+    replies = list(node_rules.stub.Process(iter(requests)))
+
+    assert replies == [expected(request) for request in requests]
+    assert 0 < replies[0].records < 5000
+
+
+# Each writes one type, or one value, or nothing that is known.
+a_type = st.sampled_from(
+    [b"\x12\x01\x01", b"\x10\x03", b"\x10\x81\x00", b"\x12\x00\x10\x02"]
+)
+a_value = st.sampled_from(
+    [
+        b"\x22\x01\x14",
+        b"\x20\x13",
+        b"\x20\x80\x80\x80\x80\x80\x80\x80\x20",
+        b"\x22\x00\x20\x28",
+    ]
+)
+unknown = st.sampled_from(
+    [
+        b"\x28\x01",  # field 5, a varint
+        b"\x31" + bytes(8),  # field 6, eight bytes
+        b"\x35" + bytes(4),  # field 6, four bytes
+        b"\x3a\x02\x22\x01",  # field 7, bytes
+        b"\x43\x10\x01\x20\x02\x44",  # field 8, a group with fields in it
+        b"\x15" + bytes(4),  # field 2, of a wire type that is not its own
+        b"\xf8\xff\xff\xff\x0f\x01",  # the highest field number
+    ]
+)
+
+
+@given(
+    st.lists(st.permutations(["type", "value", "unknown"]), max_size=6),
+    st.data(),
+)
+@settings(max_examples=100)
+def test_any_legal_way_to_write_a_message_is_read(
+    node_rules: Server, order: list[list[str]], data: st.DataObject
+) -> None:
+    """Packed or not, in pieces, with fields of a later version between them."""
+    pieces = {"type": a_type, "value": a_value, "unknown": unknown}
+    payload = b"".join(data.draw(pieces[name]) for names in order for name in names)
+    request = batch_of(1, Events.FromString(payload))
+    odd = Batch(number=1)
+    odd.payload.type_url = "example.org/types/pipeline.v1.Events"
+    odd.payload.value = payload
+
+    (reply,) = node_rules.stub.Process(iter([odd]))
+
+    assert reply == expected(request)
+
+
+def test_a_batch_beyond_the_usual_limit_is_taken(node_rules: Server) -> None:
+    """Messages of gRPC end at 4 MiB unless it is told otherwise."""
+    request = batch_of(
+        0, Events(user=["é" * 2**22], type=[EVENT_TYPE_CLICK], value=[-1])
+    )
+
+    assert list(node_rules.stub.Process(iter([request]))) == [expected(request)]
+
+
+def test_each_batch_is_answered_before_the_next_one_is_sent(
+    node_rules: Server,
+) -> None:
+    """And the end of the requests is the end of the call, with status OK."""
+    requests: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+    call = node_rules.stub.Process(iter(requests.get, None), timeout=30)
+
+    for number in range(5):
+        requests.put(batch_of(number, ONE))
+        assert next(call).number == number
+    requests.put(None)
+
+    assert list(call) == []
+    assert call.code() is grpc.StatusCode.OK
+
+
+def test_streams_do_not_wait_for_each_other(node_rules: Server) -> None:
+    """Though one client sends without end and reads nothing."""
+    request = batch_of(
+        0, Events(type=[EVENT_TYPE_CLICK] * 20_000, value=[2**40] * 20_000)
+    )
+    stuck = node_rules.stub.Process(iter(lambda: request, None))
+
+    replies = list(node_rules.stub.Process(iter([request] * 20), timeout=30))
+
+    assert len(replies) == 20
+    stuck.cancel()
+
+
+def test_a_cancelled_stream_leaves_the_stage_serving(node_rules: Server) -> None:
+    """Whenever it is cancelled, and whatever is under way then."""
+    for replies in (0, 1, 5):
+        call: Any = node_rules.stub.Process(
+            batch_of(number, ONE) for number in range(1000)
+        )
+        for _ in range(replies):
+            next(call)
+        call.cancel()
+        assert call.code() is grpc.StatusCode.CANCELLED
+
+    assert node_rules.health == "SERVING"
+    assert len(list(node_rules.stub.Process(iter([batch_of(0, ONE)])))) == 1
+
+
+def payload(type_name: str, value: bytes = b"") -> Batch:
+    """Return a batch with this in it."""
+    batch = Batch(number=7, first_record=9)
+    batch.payload.type_url = f"type.googleapis.com/{type_name}"
+    batch.payload.value = value
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("batch", "details"),
+    [
+        (
+            payload("pipeline.v1.Amounts"),
+            "takes pipeline.v1.Events, was sent pipeline.v1.Amounts",
+        ),
+        (payload("x.pipeline.v1.Events"), "was sent x.pipeline.v1.Events"),
+        (Batch(number=7, first_record=9), "was sent no payload"),
+        (
+            payload("pipeline.v1.Events", b"\x22\x05\x01"),
+            "was sent bytes that are no pipeline.v1.Events: ends in a field",
+        ),
+        (payload("pipeline.v1.Events", b"\x0f"), "are no pipeline.v1.Events"),
+        (payload("pipeline.v1.Events", b"\x00\x01"), "are no pipeline.v1.Events"),
+        (payload("pipeline.v1.Events", b"\x43\x4c"), "are no pipeline.v1.Events"),
+        (
+            payload("pipeline.v1.Events", b"\x20" + b"\x80" * 10 + b"\0"),
+            "are no pipeline",
+        ),
+    ],
+    ids=["type", "package", "none", "cut", "wire-type", "field", "group", "varint"],
+)
+def test_a_payload_that_is_no_events_is_refused(
+    node_rules: Server, batch: Batch, details: str
+) -> None:
+    """The batch before it is answered, itself and what follows are not."""
+    call = node_rules.stub.Process(iter([batch_of(6, ONE), batch, batch_of(8, ONE)]))
+
+    assert next(call).number == 6
+    with pytest.raises(grpc.RpcError):
+        next(call)
+    assert call.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert call.details().startswith("batch 7, from record 9: ")
+    assert details in call.details()
+    assert node_rules.health == "SERVING"
+
+
+def test_what_is_no_batch_is_refused(node_rules: Server) -> None:
+    """There is no number yet to say which one it was."""
+    process: Any = node_rules.channel.stream_stream(wire.PROCESS)
+    call = process(iter([b"\x0a\xff"]))
+
+    with pytest.raises(grpc.RpcError):
+        next(call)
+
+    assert call.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert call.details().startswith("was sent bytes that are no pipeline.v1.Batch: ")
+
+
+def test_compressed_messages_are_not_taken(node_rules: Server) -> None:
+    """Instead of being misread; a client has to ask for compression to send them."""
+    batch = batch_of(0, Events(user=["u" * 1000]))
+    call = node_rules.stub.Process(iter([batch]), compression=grpc.Compression.Gzip)
+
+    with pytest.raises(grpc.RpcError):
+        next(call)
+
+    assert call.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert call.details() == "takes no compressed messages"
+
+
+def test_what_is_no_method_is_unimplemented(node_rules: Server) -> None:
+    """The status says which one it was, whatever its name has in it."""
+    call: Any = node_rules.channel.unary_unary("/pipeline.v1.Stage/Prozeß%")
+
+    with pytest.raises(grpc.RpcError) as refused:
+        call(b"")
+
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "/pipeline.v1.Stage/Proze" in (refused.value.details() or "")
+
+
+@pytest.mark.parametrize("service", ["", "pipeline.v1.Stage"])
+def test_health_says_serving(node_rules: Server, service: str) -> None:
+    """Of the server as a whole and of its service, asked once or watched."""
+    stub: Any = health_pb2_grpc.HealthStub(node_rules.channel)
+    request = health_pb2.HealthCheckRequest(service=service)
+    watch = stub.Watch(request)
+
+    assert stub.Check(request).status == HealthStatus.SERVING
+    assert next(watch).status == HealthStatus.SERVING
+    watch.cancel()
+
+
+def test_health_does_not_know_other_services(node_rules: Server) -> None:
+    """As the protocol of the health service has it."""
+    stub: Any = health_pb2_grpc.HealthStub(node_rules.channel)
+    request = health_pb2.HealthCheckRequest(service="pipeline.v1.Sink")
+    watch = stub.Watch(request)
+
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.Check(request)
+
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    assert next(watch).status == HealthStatus.SERVICE_UNKNOWN
+    watch.cancel()
+
+
+def test_the_handshake_is_one_line_and_all_that_it_prints() -> None:
+    """It names the stage, the workload and an address at which it listens."""
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        handshake = json.loads(process.stdout.readline())
+        host, _, port = handshake.pop("address").rpartition(":")
+        # A connection that says nothing does not keep it from ending.
+        with socket.create_connection((host, int(port)), timeout=10):
+            process.send_signal(signal.SIGTERM)
+            rest, _ = process.communicate(timeout=10)
+
+    assert handshake == {"stage": "rules", "workload": "events"}
+    assert host == "127.0.0.1"
+    assert (rest, process.returncode) == (b"", 0)
+
+
+def test_sigterm_lets_open_streams_finish_and_refuses_new_ones(
+    stage_server: StageServerFactory,
+) -> None:
+    """Whoever watches its health is told, and it ends with exit code 0."""
+    server = stage_server(COMMAND, name="rules")
+    requests: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+    call = server.stub.Process(iter(requests.get, None), timeout=30)
+    requests.put(batch_of(0, ONE))
+    assert next(call).number == 0
+
+    with (
+        ThreadPoolExecutor() as threads,
+        grpc.insecure_channel(server.address, options=wire.OPTIONS) as channel,
+    ):
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == HealthStatus.SERVING
+        stopping = threads.submit(server.stop)
+        assert [reply.status for reply in watch] == [HealthStatus.NOT_SERVING]
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.Check(health_pb2.HealthCheckRequest())
+        requests.put(batch_of(1, ONE))
+        assert next(call).number == 1
+        requests.put(None)
+        assert list(call) == []
+        stopping.result()
+
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert call.code() is grpc.StatusCode.OK
+    assert server.ending == "ended with exit code 0"
+
+
+@pytest.fixture
+def run_settings(tmp_path: Path) -> RunSettings:
+    """A run over events with large values, odd users and some that are rejected."""
+    line = '{{"ts":"2026-01-01T00:00:00Z","type":"{}","user":"é😀","value":{}}}\n'
+    path = tmp_path / "in.ndjson"
+    path.write_bytes(
+        b"".join(generate_events(1000, seed=1, users=50, malformed=0.05))
+        + line.format("click", 2**53).encode() * 3
+        + line.format("purchase", -(2**53)).encode() * 3
+        + line.format("view", 2**53).encode() * 3
+    )
+    return RunSettings(
+        workload=EVENTS,
+        source=line_source(path),
+        input=str(path),
+        output=tmp_path / "result",
+        rejects=tmp_path / "rejects",
+        limits=BatchLimits(100),
+    )
+
+
+def outcome(report: RunReport, run: RunSettings) -> Any:
+    """Return what must not depend on where the rules are."""
+    assert run.rejects is not None
+    counts = report.batches, report.records, report.rejections
+    return run.output.read_bytes(), run.rejects.read_bytes(), counts
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100, 10_000])
+def test_a_run_with_it_gives_what_the_monolith_gives(
+    node_rules: Server,
+    pipeline_stages: Mapping[str, Server],
+    run_settings: RunSettings,
+    batch_size: int,
+) -> None:
+    """The same bytes, rejects and counts, at every batch size."""
+    run = replace(run_settings, limits=BatchLimits(batch_size))
+    addresses = {name: server.address for name, server in pipeline_stages.items()}
+    expected = outcome(MonolithEngine().run(run), run)
+
+    report = SplitEngine(addresses | {"rules": node_rules.address}).run(run)
+
+    assert outcome(report, run) == expected
+
+
+MADE = """
+import {{ stage }} from "{rules}";
+import {{ serve }} from "{stage}";
+
+await serve({{ ...stage, {changes} }});
+"""
+
+
+class MakeStage(Protocol):
+    """Serves the rules with something replaced."""
+
+    def __call__(self, changes: str) -> Server:
+        """Start a stage; ``changes`` are properties for `serve`, in JavaScript."""
+
+
+@pytest.fixture
+def make_stage(stage_server: StageServerFactory, tmp_path: Path) -> MakeStage:
+    """A program that imports the example and replaces a part of its stage."""
+
+    def make_stage(changes: str) -> Server:
+        script = tmp_path / "made.mjs"
+        script.write_text(
+            MADE.format(
+                stage=EXAMPLE / "stage.mjs",
+                rules=EXAMPLE / "rules.mjs",
+                changes=changes,
+            )
+        )
+        return stage_server([node(), str(script)], name="rules")
+
+    return make_stage
+
+
+def test_a_function_that_throws_fails_the_stream(make_stage: MakeStage) -> None:
+    """The status says where and what; trailing metadata and the log have the stack."""
+    server = make_stage('function: () => { throw new TypeError("Größe 9%25\\n"); }')
+
+    call = server.stub.Process(iter([batch_of(3, ONE, first_record=41)]))
+    with pytest.raises(grpc.RpcError):
+        next(call)
+
+    assert call.code() is grpc.StatusCode.INTERNAL
+    assert call.details() == "batch 3, from record 41: TypeError: Größe 9%25"
+    traceback = dict(call.trailing_metadata())[TRACEBACK_KEY].decode()
+    assert traceback.startswith("TypeError: Größe 9%25\n\n    at ")
+    assert "made.mjs" in traceback
+    assert traceback.splitlines()[2] in server.logs
+    assert server.health == "SERVING"
+
+
+def test_a_function_may_be_async_and_reject_records(make_stage: MakeStage) -> None:
+    """A rejection has a record, a reason and perhaps a field."""
+    server = make_stage(
+        """function: async (events) => ({
+          message: { type: [], value: [] },
+          records: 0,
+          rejections: [
+            { record: 4, reason: "too_odd" },
+            { record: 2n ** 53n, reason: "out_of_range", field: "value" },
+          ],
+        })"""
+    )
+
+    (reply,) = server.stub.Process(iter([batch_of(0, ONE)]))
+
+    assert list(reply.rejections) == [
+        Rejection(record=4, reason="too_odd"),
+        Rejection(record=2**53, reason="out_of_range", field="value"),
+    ]
+
+
+def test_the_order_of_answers_can_be_replaced(make_stage: MakeStage) -> None:
+    """With all that one batch needs left as it is; here the last reply is left out."""
+    server = make_stage(
+        """process: async function* (requests, answer) {
+          let reply;
+          for await (const batch of requests) {
+            if (reply) yield reply;
+            reply = await answer(batch);
+          }
+        }"""
+    )
+    requests = [batch_of(number, ONE) for number in range(3)]
+
+    replies = list(server.stub.Process(iter(requests)))
+
+    assert replies == [expected(request) for request in requests[:2]]
