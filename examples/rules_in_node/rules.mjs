@@ -2,6 +2,8 @@
 //
 // Both messages are columns: the values at one position of all columns make one record.
 
+import { realpathSync } from "node:fs";
+
 import {
   append,
   asEnum,
@@ -52,5 +54,5 @@ export const stage = {
   encode,
 };
 
-// Before 24.2 Node does not say whether a file is the one that it was started with.
-if (import.meta.main ?? true) await serve(stage);
+// Where this is the program, and not a module of another one.
+if (import.meta.filename === realpathSync(process.argv[1])) await serve(stage);

@@ -66,14 +66,15 @@ def keeps_no_state(peer: Peer) -> str:
     return "declared: it keeps state" if peer.declaration.keeps_state else ""
 
 
-def has_reflection(peer: Peer) -> str:
-    """Only where reflection is declared."""
-    return _declared("reflection", peer.declaration.reflection)
+def declares_reflection(peer: Peer) -> str:
+    """Only where it is declared that there is reflection, or that there is none."""
+    undeclared = peer.declaration.reflection is None
+    return "reflection is not declared" if undeclared else ""
 
 
-def tells_time(peer: Peer) -> str:
-    """Only where timing is declared."""
-    return _declared("timing", peer.declaration.timing)
+def declares_timing(peer: Peer) -> str:
+    """Only where it is declared that times are told, or that they are not."""
+    return "timing is not declared" if peer.declaration.timing is None else ""
 
 
 def has_limit(peer: Peer) -> str:
@@ -82,9 +83,3 @@ def has_limit(peer: Peer) -> str:
     if limit is None:
         return "max_message_bytes is not declared"
     return "" if limit else "declared: it takes messages of any size"
-
-
-def _declared(name: str, value: bool | None) -> str:
-    if value is None:
-        return f"{name} is not declared"
-    return "" if value else f"declared: no {name}"

@@ -7,6 +7,7 @@ import hashlib
 import re
 from importlib.resources import files
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,14 @@ def test_each_check_says_why_in_one_sentence(check_id: str) -> None:
     """Its id is two words of letters and dashes, its reason ends where it should."""
     assert re.fullmatch(r"[a-z]+\.[a-z]+(-[a-z]+)*", check_id)
     assert re.fullmatch(r"[A-Z][^.]{20,}\.", CHECKS[check_id].why)
+
+
+@pytest.mark.parametrize("check_id", CHECKS)
+def test_each_check_is_on_the_page(check_id: str) -> None:
+    """With the same reason."""
+    page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+
+    assert f"| `{check_id}` | {CHECKS[check_id].why} |\n" in page
 
 
 def test_a_machine_that_stands_still_is_no_fault_of_the_stage(

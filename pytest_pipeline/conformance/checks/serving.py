@@ -14,9 +14,9 @@ from pipeline.errors import StageError
 from pipeline.transport import wire
 from pytest_pipeline.conformance.check import (
     check,
-    has_reflection,
+    declares_reflection,
+    declares_timing,
     is_ours,
-    tells_time,
 )
 from pytest_pipeline.conformance.leg import Violation
 from pytest_pipeline.conformance.peer import Peer
@@ -52,13 +52,14 @@ def health(peer: Peer) -> None:
         )
 
 
-@check("start.reflection", has_reflection)
+@check("start.reflection", declares_reflection)
 async def reflection(peer: Peer) -> None:
-    """Tools find out by reflection what a server speaks."""
-    for version in ("v1", "v1alpha"):
-        if wire.STAGE_SERVICE in await _listed(peer, version):
-            return
-    raise Violation(f"reflection does not list {wire.STAGE_SERVICE}")
+    """Tools find out by reflection what a server speaks, if it is said to have it."""
+    listed = await _listed(peer, "v1") | await _listed(peer, "v1alpha")
+    if peer.declaration.reflection and wire.STAGE_SERVICE not in listed:
+        raise Violation(f"reflection does not list {wire.STAGE_SERVICE}")
+    if listed and not peer.declaration.reflection:
+        raise Violation("declares that it has no reflection, but answers it")
 
 
 async def _listed(peer: Peer, version: str) -> set[str]:
@@ -136,10 +137,10 @@ async def _ends(peer: Peer) -> bool:
     return True
 
 
-@check("timing.plausible", tells_time)
+@check("timing.plausible", declares_timing)
 async def plausible(peer: Peer) -> None:
     """The share of a run that is work is worked out from what its stages tell, so
-    their times must be told, and fit into the time that has passed.
+    their times must be told where they say so, and fit into the time that has passed.
     """
     started = time.monotonic()
     replies = await peer.exchange_well([one.batch for one in peer.given((9, 9, 9))])
@@ -147,8 +148,13 @@ async def plausible(peer: Peer) -> None:
     told = 0
     for reply in replies:
         timing = reply.timing
-        if not timing.process_ns:
+        if peer.declaration.timing and not timing.process_ns:
             raise Violation(f"the reply to batch {reply.number} tells no time")
+        if not peer.declaration.timing and reply.HasField("timing"):
+            raise Violation(
+                f"declares that it tells no times, but the reply to batch "
+                f"{reply.number} does"
+            )
         told += timing.wait_ns + timing.decode_ns + timing.process_ns
         told += timing.encode_ns + timing.send_ns
     if told / _NS > passed:

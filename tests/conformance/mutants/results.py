@@ -179,6 +179,19 @@ class TellsOfTooMuchTime(Honest):
         return reply
 
 
+class TellsTimeThoughItSaysNot(Honest):
+    """That no times are told is declared, and not so."""
+
+    declaration = Declaration(timing=False, opt_in=("timing.plausible",))
+    caught_by = ("timing.plausible",)
+
+    def reply(self, request: Batch, output: Output[Any]) -> Batch:
+        """Tell one."""
+        reply = super().reply(request, output)
+        reply.timing.process_ns = 1
+        return reply
+
+
 MUTANTS = (
     RoundsASum,
     LosesTheReason,
@@ -193,4 +206,5 @@ MUTANTS = (
     HasNoReflection,
     TellsNoTime,
     TellsOfTooMuchTime,
+    TellsTimeThoughItSaysNot,
 )
