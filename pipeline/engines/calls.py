@@ -29,6 +29,7 @@ T = TypeVar("T")
 _WRITE_FAILED = "Internal error from Core"
 # The status of a call that has ended is there in milliseconds.
 _STATUS_S = 2.0
+_LOOK_AGAIN_S = 0.001
 
 # What a failed operation of a call raises.
 _ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
@@ -76,7 +77,8 @@ class Ending:
     """How a call ended, in the words of its peer.
 
     A write that fails because the call has ended makes gRPC replace the status that
-    the peer sent by one of its own, so the status is noted when it comes.
+    the peer sent by one of its own, so the status is noted when it comes. If the write
+    fails before that, the peer's replaces gRPC's, which nobody is told.
     """
 
     def __init__(self, peer: Peer, call: grpc.aio.Call) -> None:
@@ -109,11 +111,14 @@ class Ending:
         """Return what the end of the call stands for where it should have gone on."""
         try:
             async with asyncio.timeout(_STATUS_S):
-                status = await asyncio.shield(self._status)
+                while not self._status.done():
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                    if self._call.done():
+                        self._note(self._call)
         except TimeoutError:
             peer = self._peer
             return StageError(f"stage {peer.stage} at {peer.address}: the call failed")
-        return _error(self._peer, status)
+        return _error(self._peer, self._status.result())
 
     async def spend_last_timing(self) -> None:
         """Account for what the stage says it spent after its last reply."""
