@@ -21,6 +21,8 @@ from pytest_pipeline.servers.handle import Server
 
 # How much later than asked for a wait may end before the machine is to blame.
 _LATE_S = 1.0
+# So many replies too many, and a stage is taken never to end.
+_TOO_MANY = 100
 
 
 class Violation(PipelineError):  # noqa: N818 - a verdict on a stage, no error of ours
@@ -59,6 +61,7 @@ class Leg:
         #: All that was begun, which must end before the event loop does: what comes
         #: for a loop that is closed makes gRPC stumble over what comes for the next.
         self._begun: set[asyncio.Task[Any]] = set()
+        self._sent = 0
         self.replies: list[Batch] = []
 
     async def send(self, batch: Batch | bytes) -> None:
@@ -74,10 +77,7 @@ class Leg:
 
     async def try_send(self, batch: Batch | bytes, timeout_s: float) -> bool:
         """Send a batch; return whether the stage has taken it in that time."""
-        raw = batch if isinstance(batch, bytes) else batch.SerializeToString()
-        if isinstance(batch, Batch):
-            self._server.trace.batch("", "to", batch, len(raw))
-        return await self.within(timeout_s, self._begin(self._write(raw)))
+        return await self.within(timeout_s, self._begin(self._write(batch)))
 
     async def half_close(self) -> None:
         """Say that no batch follows."""
@@ -89,10 +89,7 @@ class Leg:
 
     async def _send_all(self, batches: Sequence[Batch | bytes]) -> None:
         for batch in batches:
-            raw = batch if isinstance(batch, bytes) else batch.SerializeToString()
-            if isinstance(batch, Batch):
-                self._server.trace.batch("", "to", batch, len(raw))
-            await self._write(raw)
+            await self._write(batch)
         await self.half_close()
 
     async def receive(self) -> Batch:
@@ -143,6 +140,10 @@ class Leg:
             ) from None
         self._server.trace.batch("", "from", reply, len(raw))
         self.replies.append(reply)
+        if len(self.replies) > self._sent + _TOO_MANY:
+            raise Violation(
+                f"{self._sent} batches got {len(self.replies)} replies, and more come"
+            )
         return reply
 
     def _read(self) -> asyncio.Task[Any]:
@@ -162,7 +163,11 @@ class Leg:
         except (grpc.aio.AioRpcError, asyncio.CancelledError):
             return grpc.aio.EOF
 
-    async def _write(self, raw: bytes) -> None:
+    async def _write(self, batch: Batch | bytes) -> None:
+        self._sent += 1
+        raw = batch if isinstance(batch, bytes) else batch.SerializeToString()
+        if isinstance(batch, Batch):
+            self._server.trace.batch("", "to", batch, len(raw))
         await self._quietly(self._call.write(raw))
 
     @staticmethod

@@ -69,6 +69,23 @@ class Doubles(Honest):
                 yield reply
 
 
+class NeverStops(Honest):
+    """The last batch is answered over and over."""
+
+    caught_by = ("reply.one-each",)
+
+    def Process(
+        self, requests: Iterator[Batch], context: grpc.ServicerContext
+    ) -> Iterator[Batch]:
+        """Go on while anybody listens."""
+        reply = Batch()
+        for request in requests:
+            reply = self.answer(request, context)
+            yield reply
+        while context.is_active():
+            yield reply
+
+
 class ForgetsWhatIsEmpty(Honest):
     """A batch without records gets no reply."""
 
@@ -206,6 +223,7 @@ MUTANTS = (
     DropsTheLastOfARaggedBatch,
     Reorders,
     Doubles,
+    NeverStops,
     ForgetsWhatIsEmpty,
     ForgetsWhatItLeavesEmpty,
     Renumbers,
