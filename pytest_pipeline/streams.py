@@ -127,6 +127,21 @@ def joined(payloads: Sequence[M]) -> M:
     return whole
 
 
+def emptied(payload: M) -> M:
+    """Return a payload without its records: no columns, no lines, else as it was."""
+    if isinstance(payload, Lines):
+        return cast("M", Lines(first_record=payload.first_record))
+    empty = type(payload)()
+    for field, value in payload.ListFields():
+        if field.is_repeated:
+            continue
+        if field.message_type is not None:
+            getattr(empty, field.name).CopyFrom(emptied(value))
+        else:
+            setattr(empty, field.name, value)
+    return empty
+
+
 def _joined_lines(parts: Sequence[Lines]) -> Lines:
     whole = Lines(first_record=parts[0].first_record)
     before = 0

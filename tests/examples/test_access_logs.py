@@ -21,6 +21,11 @@ from hypothesis import strategies as st
 
 from pipeline.stage import Workload
 from pipeline.v1.lines_pb2 import Lines
+from pytest_pipeline import StageServerFactory
+from pytest_pipeline.conformance.catalogue import CHECKS
+from pytest_pipeline.conformance.judging import judge
+from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.invariance import check_workload
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "access_logs"
 LOG = (EXAMPLE / "access.log").read_bytes()
@@ -231,3 +236,31 @@ def test_a_function_that_raises_shows_its_own_traceback(
     assert all(str(folder) in frame for frame in frames)
     assert any('if path == "/8": raise' in line for line in traceback)
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("stage", ["parse", "routes", "aggregate"])
+def test_its_stages_keep_the_contract(
+    stage_server: StageServerFactory, name: str, stage: str
+) -> None:
+    """Whether their functions are of batches or of single records."""
+    workload: Workload = module(name).ACCESS_LOGS
+    function = workload.transform(stage)
+    peer = Peer(stage_server(function), workload, function, data=LOG)
+
+    verdicts = {
+        check_id: judge(check, peer)
+        for check_id, check in CHECKS.items()
+        if check_id.startswith(("reply", "payload", "result"))
+    }
+    assert {
+        check_id: verdict
+        for check_id, verdict in verdicts.items()
+        if verdict.status != "passed"
+    } == {}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_does_not_depend_on_how_its_work_is_divided(name: str) -> None:
+    """Every property holds, of both styles."""
+    check_workload(module(name).ACCESS_LOGS, data=LOG, examples=20)

@@ -15,6 +15,7 @@ from pipeline.v1.events_pb2 import Events, EventType, Totals
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords
 from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.v1.rows_pb2 import Rows
 from pipeline.v1.work_items_pb2 import WorkItems
 from pipeline.workloads import BUILT_IN, workload_named
 from pipeline.workloads.events import EVENTS
@@ -23,7 +24,7 @@ from pipeline.workloads.work_items.columns import REASONS as ITEM_REASONS
 from pytest_pipeline import strategies
 from pytest_pipeline.invariance.case import passed
 from pytest_pipeline.samples import sample
-from pytest_pipeline.streams import Stream, joined, numbered
+from pytest_pipeline.streams import Stream, emptied, joined, numbered
 
 WANTED = {
     "events": set(REASONS),
@@ -141,6 +142,15 @@ def test_columns_are_put_end_to_end_and_lines_together() -> None:
 
     assert events == Events(user=["a", "b", "c"])
     assert lines == Lines(first_record=4, text=b"a\n\n\nb\n", too_long=[1, 2])
+
+
+def test_a_payload_without_its_records_keeps_all_else() -> None:
+    """Such as the type of its rows; that is what an earlier stage leaves of a batch."""
+    rows = Rows(type="a.Type", record=[1, 2], row=[b"x", b"y"])
+    mixed = MixedRecords(lines=Lines(first_record=3, text=b"x\n"), line_record=[1])
+
+    assert emptied(rows) == Rows(type="a.Type")
+    assert emptied(mixed) == MixedRecords(lines=Lines(first_record=3))
 
 
 def test_what_is_another_in_each_batch_can_not_be_put_together() -> None:

@@ -7,6 +7,7 @@ from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check
 from pytest_pipeline.conformance.leg import Violation
 from pytest_pipeline.conformance.peer import Given, Peer
+from pytest_pipeline.streams import emptied
 
 #: Whole batches and ragged ones.
 _CUTTING = (7, 7, 1, 20, 3)
@@ -104,9 +105,11 @@ async def rejections_ascending(peer: Peer) -> None:
 @check("reply.empty-batch")
 async def empty_batch(peer: Peer) -> None:
     """A batch of which an earlier stage has left nothing is answered as any other."""
-    empty = Batch(number=0)
-    wire.pack(peer.stage.takes(), into=empty.payload)
-    after = peer.given((3,))[0].renumbered(1)
+    (given,) = peer.given((3,))
+    full = wire.unpack(given.batch.payload, peer.stage.takes)
+    empty = Batch(number=0, first_record=1)
+    wire.pack(emptied(full), into=empty.payload)
+    after = given.renumbered(1)
     replies = await peer.exchange_well([empty, after])
     if [reply.number for reply in replies] != [0, 1]:
         raise Violation(
