@@ -166,6 +166,18 @@ class ServerProcess:
             else:
                 self._process.send_signal(number)
 
+    def pause(self) -> None:
+        """Let the process stand still until SIGCONT; return when it does.
+
+        A process that runs on another core goes on for a moment after the signal was
+        sent; where the platform can't tell, so it may after this.
+        """
+        self.signal(signal.SIGSTOP)
+        if sys.platform == "linux":
+            # What is found is left for others to find, so an end is not missed either.
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
     def reap(self, deadline: float) -> None:
         """Wait until the process is gone; from ``deadline`` on, by force."""
         try:

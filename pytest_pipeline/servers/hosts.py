@@ -281,16 +281,14 @@ class ProcessHost:
         self._ending = process.ending
 
     def pause(self) -> None:
-        """Send SIGSTOP."""
-        self._signal(signal.SIGSTOP)
+        """Send SIGSTOP, and wait until it has come."""
+        if self._process is not None:
+            self._process.pause()
 
     def resume(self) -> None:
         """Send SIGCONT."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
-            self._process.signal(number)
+            self._process.signal(signal.SIGCONT)
 
 
 class ExternalHost:
