@@ -16,14 +16,13 @@ from typing import Any
 from google.protobuf.message import Message
 
 from pipeline.batching import BatchLimits
-from pipeline.errors import UsageError, one_line
+from pipeline.errors import UsageError
 from pipeline.inputs import Inputs
 from pipeline.stage import Workload
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
 from pipeline.workloads.events.generate import generate_events
-from pytest_pipeline.options import PipelineSettings
 from pytest_pipeline.streams import Stream, numbered
 
 #: Most records of a sample.
@@ -54,21 +53,6 @@ _EDGES = (
     _EVENT.replace(b"click", b"view"),
     _EVENT.replace(b"click", b"purchase").replace(b'"u"', '"😀\u00e9"'.encode()),
 )
-
-
-def data_of(settings: PipelineSettings) -> bytes | None:
-    """Return the input that --pipeline-data names; None where it names none.
-
-    Raises UsageError where it can't be read.
-    """
-    if settings.data is None:
-        return None
-    try:
-        return settings.data.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"--pipeline-data {settings.data}: {one_line(error)}"
-        ) from error
 
 
 def sample(workload: Workload, data: bytes | None = None) -> Stream:

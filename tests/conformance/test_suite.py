@@ -281,6 +281,10 @@ def test_a_wrong_declaration_is_wrong_usage(
             ("--pipeline-stage", "parse=x:1", "--pipeline-workload", "nothing"),
             "workload 'nothing': not known; there is *",
         ),
+        (
+            ("--pipeline-stage", "parse=x:1", "--pipeline-data", "missing"),
+            "--pipeline-data missing: no such file or directory",
+        ),
     ],
 )
 def test_wrong_usage_is_told_before_anything_starts(

@@ -17,8 +17,8 @@ from pytest_pipeline.conformance.declaration import Declaration, read_declaratio
 from pytest_pipeline.conformance.judging import Verdict, judge
 from pytest_pipeline.conformance.peer import Peer
 from pytest_pipeline.options import PipelineSettings
-from pytest_pipeline.samples import data_of
 from pytest_pipeline.state import state_of
+from pytest_pipeline.suite.data import check_samples, data_of
 from pytest_pipeline.verdicts import Entry
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each check for each stage that was given, and each workload."""
     settings = state_of(metafunc.config).settings
     try:
+        check_samples(settings)
         targets = _targets(settings)
         _declarations(settings)
     except PipelineError as error:

@@ -9,14 +9,15 @@ from pipeline.stage import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import InvarianceError, Property, properties_of
 from pytest_pipeline.options import PipelineSettings
-from pytest_pipeline.samples import data_of
 from pytest_pipeline.state import state_of
+from pytest_pipeline.suite.data import check_samples, data_of
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each property of each workload."""
     settings = state_of(metafunc.config).settings
     try:
+        check_samples(settings)
         found = [
             pytest.param(workload, prop, id=f"{name}-{prop}")
             for name in settings.workload
@@ -33,7 +34,10 @@ def test_invariance(
 ) -> None:
     """A workload gives the same however its records are cut, merged and replayed."""
     data, examples = data_of(pipeline_settings), pipeline_settings.examples
+    found = ""
     try:
         prop.search(workload, data=data, examples=examples)
     except InvarianceError as error:
-        pytest.fail(str(error), pytrace=False)
+        found = str(error)
+    if found:
+        pytest.fail(found, pytrace=False)

@@ -1,0 +1,89 @@
+"""The suite as its users run it: by one command, outside this project."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.workloads.events import EVENTS
+from pytest_pipeline.invariance import properties_of
+
+SUITE = ("--pyargs", "pytest_pipeline.suite.invariance", "--pipeline-examples", "10")
+
+MINE = """
+from dataclasses import replace
+
+from pipeline.stage import Output, stage
+from pipeline.v1.events_pb2 import Events
+from pipeline.v1.lines_pb2 import Lines
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.events.parse import parse as parse_events
+
+
+def parse(lines: Lines) -> Output[Events]:
+    output = parse_events(lines)
+    if output.records > 1:
+        output.message.user[1] = "somebody"
+    return output
+
+
+MINE = replace(EVENTS, transforms=(stage(parse), *EVENTS.transforms[1:]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _mine(pytester: pytest.Pytester) -> None:
+    """Have a workload of one's own, and an input of it."""
+    pytester.makepyfile(mine=MINE)
+    (pytester.path / "data").write_bytes(
+        b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n' * 3
+    )
+
+
+def test_each_property_of_a_workload_is_a_test(pytester: pytest.Pytester) -> None:
+    """Of ours without any option but the number of examples."""
+    result = pytester.runpytest_subprocess(*SUITE)
+
+    result.assert_outcomes(passed=len(properties_of(EVENTS)))
+    assert result.ret == 0
+
+
+def test_what_does_not_hold_fails_with_a_line_to_paste(
+    pytester: pytest.Pytester,
+) -> None:
+    """It is said once, and all else of a user's own workload passes."""
+    result = pytester.runpytest_subprocess(
+        *SUITE, "--pipeline-workload", "mine:MINE", "--pipeline-data", "data"
+    )
+
+    result.assert_outcomes(failed=1, passed=len(properties_of(EVENTS)) - 1)
+    result.stdout.fnmatch_lines(
+        [
+            "workload mine:MINE, stage parse: columns must be the same",
+            "the smallest stream, of 2 records:",
+            "to see it again:",
+            "  python -m pytest_pipeline.invariance mine:MINE --property cutting *",
+        ]
+    )
+    assert result.stdout.str().count("to see it again:") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--pipeline-workload", "mine:MINE"), "workload mine:MINE reads an input, *"),
+        (("--pipeline-workload", "mine:YOURS"), "workload 'mine:YOURS' can't be *"),
+        (("--pipeline-data", "missing"), "--pipeline-data missing: no such file *"),
+        (
+            ("--pipeline-workload", "work-items", "--pipeline-data", "data"),
+            "workload work-items makes its own records",
+        ),
+    ],
+)
+def test_wrong_usage_is_told_once(
+    pytester: pytest.Pytester, options: tuple[str, ...], message: str
+) -> None:
+    """Before any test, in one line."""
+    result = pytester.runpytest_subprocess(*SUITE, *options)
+
+    assert result.ret == 2
+    result.stdout.fnmatch_lines([f"usage error: {message}"])
