@@ -1,0 +1,77 @@
+"""Sessions of pytest within pytest, and what is seen of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pipeline.workloads import workload_named
+from pytest_pipeline.options import PipelineSettings
+
+# Imported here, since a run of pytest within pytest unloads what it is the first to
+# import, and numpy can't be imported twice.
+EVENTS = workload_named("events")
+MIXED = workload_named("mixed")
+
+ASKS = "def test_x(pipeline_settings): pass"
+
+
+# Compared by identity, for pytest keeps plugins in a set.
+@dataclass(eq=False)
+class Spy:
+    """Notes which tests ran, and what their fixtures gave them."""
+
+    seen: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def pytest_runtest_call(self, item: pytest.Function) -> None:
+        """Note one."""
+        self.seen[item.name] = item.funcargs
+
+
+def seen_by(
+    pytester: pytest.Pytester, source: str, *options: str
+) -> dict[str, dict[str, Any]]:
+    """Run tests, all of which pass; return what the fixtures gave each."""
+    pytester.makepyfile(source)
+    spy = Spy()
+    result = pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", *options, plugins=[spy]
+    )
+    result.assert_outcomes(passed=len(spy.seen))
+    return spy.seen
+
+
+def settings_of(
+    pytester: pytest.Pytester, *options: str, mark: str = ""
+) -> PipelineSettings:
+    """Run one test, with this marker if there is one; return its settings."""
+    marked = f"import pytest\n@pytest.mark.pipeline({mark})\n{ASKS}" if mark else ASKS
+    settings = seen_by(pytester, marked, *options)["test_x"]["pipeline_settings"]
+    assert isinstance(settings, PipelineSettings)
+    return settings
+
+
+def usage_error(pytester: pytest.Pytester, *options: str) -> str:
+    """Run pytest, which is not to start; return its message."""
+    pytester.makepyfile(ASKS)
+    result = pytester.runpytest_inprocess(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    return result.stderr.str()
+
+
+def collection_error(pytester: pytest.Pytester, mark: str, *options: str) -> str:
+    """Run one test with a marker that makes no sense; return what pytest shows."""
+    pytester.makepyfile(f"import pytest\n@pytest.mark.pipeline({mark})\n{ASKS}")
+    result = pytester.runpytest_inprocess(*options)
+    result.assert_outcomes(errors=1)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    return result.stdout.str()
+
+
+def ids(pytester: pytest.Pytester, source: str, *options: str) -> list[str]:
+    """Return the names of the tests that pytest collects."""
+    pytester.makepyfile(source)
+    items, _ = pytester.inline_genitems("-p", "no:cacheprovider", *options)
+    return [item.name for item in items]
