@@ -7,7 +7,7 @@ and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,10 @@ def lines() -> list[str]:
             found += _of_service(service)
         for enum in file.enum_types_by_name.values():
             found += _of_enum(enum)
-        for message in file.message_types_by_name.values():
+        for message in _with_nested(file.message_types_by_name.values()):
             found += _of_message(message)
+            for enum in message.enum_types:
+                found += _of_enum(enum)
     return found
 
 
@@ -91,6 +93,12 @@ def _of_service(service: ServiceDescriptor) -> Iterator[str]:
 def _of_enum(enum: EnumDescriptor) -> Iterator[str]:
     for value in enum.values:
         yield f"enum {enum.full_name} {value.name} = {value.number}"
+
+
+def _with_nested(messages: Iterable[Descriptor]) -> Iterator[Descriptor]:
+    for message in messages:
+        yield message
+        yield from _with_nested(message.nested_types)
 
 
 def _of_message(message: Descriptor) -> Iterator[str]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
+from google.protobuf.any_pb2 import Any
 
+from pipeline.transport.wire import pack, unpack
+from pipeline.v1.events_pb2 import Amounts
+from pipeline.v1.pipeline_pb2 import Batch
+from tests.wire import contract
 from tests.wire.contract import (
+    GOLDEN,
     LISTING,
     golden_texts,
     lines,
@@ -51,7 +58,10 @@ def test_each_message_has_a_golden_one_with_every_field(name: str) -> None:
         for field, _ in text_format.Parse(text.read_text(), message_type()).ListFields()
     }
 
-    assert shown == {field.name for field in message_type.DESCRIPTOR.fields}, HOW
+    assert shown == {field.name for field in message_type.DESCRIPTOR.fields}, (
+        f"write tests/wire/golden/{message_type.DESCRIPTOR.name}.txtpb with every "
+        f"field; {HOW}"
+    )
 
 
 @each_golden
@@ -82,3 +92,34 @@ def test_a_field_of_a_later_contract_changes_nothing_else(text: Path) -> None:
     message.DiscardUnknownFields()
 
     assert message.SerializeToString(deterministic=True) == encoded
+
+
+def test_a_payload_is_packed_as_it_was() -> None:
+    """Its type is named as old stages know it."""
+    golden = Batch.FromString((GOLDEN / "Batch.binpb").read_bytes()).payload
+    packed = Any()
+
+    pack(unpack(golden, Amounts), into=packed)
+
+    assert packed == golden
+
+
+def test_the_command_only_adds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps a line that the contract has lost, and bytes that are wrong."""
+    golden = shutil.copytree(GOLDEN, tmp_path / "golden")
+    listing = tmp_path / "contract.txt"
+    listing.write_text("message pipeline.v1.Gone\n")
+    (golden / "Total.binpb").write_bytes(b"wrong")
+    (golden / "Batch.binpb").unlink()
+    monkeypatch.setattr(contract, "GOLDEN", golden)
+    monkeypatch.setattr(contract, "LISTING", listing)
+
+    contract.add_what_is_new()
+
+    assert listing.read_text().splitlines() == sorted(
+        [*lines(), "message pipeline.v1.Gone"]
+    )
+    assert (golden / "Total.binpb").read_bytes() == b"wrong"
+    assert (golden / "Batch.binpb").read_bytes() == (
+        GOLDEN / "Batch.binpb"
+    ).read_bytes()
