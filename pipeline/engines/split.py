@@ -27,6 +27,9 @@ from pipeline.transport.health import check_health
 from pipeline.transport.processes import StageServers, Transport
 from pipeline.v1.pipeline_pb2 import ReadRequest
 
+# Calls that are cut end in less than a millisecond, where the machine is idle.
+_TAKE_LEAVE_S = 1.0
+
 
 class Upstream(Protocol):
     """A leg that batches come from."""
@@ -207,17 +210,24 @@ class _Run:
     async def drive(self) -> None:
         """Move every batch from ingest through all stages, then publish."""
         async with AsyncExitStack() as stack:
+            # First in, last out: when the channels are closed.
+            stack.push_async_callback(_take_leave)
             first, *middle, last = [
                 [await self._peer(name, address, stack) for address in addresses]
                 for name, addresses in self._addresses.items()
             ]
-            await asyncio.gather(
+            checks = await asyncio.gather(
                 *(
                     check_health(peer.stage, peer.address, peer.channel)
                     for peers in (first, *middle, last)
                     for peer in peers
-                )
+                ),
+                # The first stage that fails is named, not the one that is quickest.
+                return_exceptions=True,
             )
+            for failure in checks:
+                if failure is not None:
+                    raise failure
             self.began, cpu = time.perf_counter(), ProcessClock()
 
             ingest = IngestLeg(first[0], self._read_request(), self.account)
@@ -275,6 +285,17 @@ def _linger_ns(linger_s: float | None) -> int:
         return 0
     # The most is 292 years.
     return round(min(max(linger_s * 1e9, 1), 2**63))
+
+
+async def _take_leave() -> None:
+    """Wait until gRPC has ended the calls.
+
+    What it is told of them after the event loop is closed is lost on it, and a call
+    that does not learn that it is over stays, and its channel with it.
+    """
+    calls = asyncio.all_tasks() - {asyncio.current_task()}
+    if calls:
+        await asyncio.wait(calls, timeout=_TAKE_LEAVE_S)
 
 
 async def _relay_all(

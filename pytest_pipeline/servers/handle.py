@@ -233,7 +233,7 @@ class Server:
         self._end(self.host.kill)
 
     def _end(self, how: Callable[[], None]) -> None:
-        self.used = True
+        self._touch()
         asked_before, self._asked_to_end = self._asked_to_end, True
         # A server that drains asks its clients for a sign, which gRPC may give only
         # while a call is open; so an idle channel would hold it up.
@@ -253,7 +253,7 @@ class Server:
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
-        self.used = True
+        self._touch()
         self.host.resume()
         self._paused = False
 
@@ -265,7 +265,7 @@ class Server:
         """
         if self.kind == "external":
             return
-        self._example = current_example()
+        self._enter_example()
         self.stop()
         self.launch()
         self.wait_ready()
@@ -276,6 +276,7 @@ class Server:
         self._bring_back()
         self.trace.clear()
         self._log_start = len(self.host.log)
+        self._example = None
         self.used = False
 
     def close(self) -> None:
@@ -287,11 +288,17 @@ class Server:
     def _touch(self) -> None:
         """Take note that the test uses it; bring it back if this is a new example."""
         self.used = True
+        if self._enter_example():
+            self._bring_back()
+
+    def _enter_example(self) -> bool:
+        """Take note of the example of hypothesis; say whether it is a new one."""
         example = current_example()
-        if example is not self._example:
-            self._example = example
-            if example is not None:
-                self._bring_back()
+        # A thread that an example has started is in none, and ends none.
+        if example is None or example is self._example:
+            return False
+        self._example = example
+        return True
 
     def _bring_back(self) -> None:
         if self._paused:

@@ -133,6 +133,8 @@ class InProcessHost:
 
     def launch(self) -> None:
         """Bind and start, at the address that it had before if that can be had."""
+        # It may have been closed when there was no server.
+        self._gate.open()
         self._log.attach()
         try:
             try:

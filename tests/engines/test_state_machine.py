@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +35,7 @@ from pytest_pipeline.options import PipelineSettings
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.hosts import InProcessHost
 from pytest_pipeline.servers.pool import ServerPool
+from tests.engines.failing import is_soon_gone
 from tests.engines.troubles import TRANSFORMS, Trouble, Watch, troubles
 
 REPLICAS = 3
@@ -176,7 +177,7 @@ class Stages(RuleBasedStateMachine):
         earlier = contents(self.files)
 
         failure, is_of_stage, outcome = "", False, None
-        with self.no_hang():
+        with self.no_hang(watch):
             try:
                 report = engine.run(self.settings(self.files, batch_size))
             except (StageError, SourceError) as error:
@@ -187,7 +188,7 @@ class Stages(RuleBasedStateMachine):
             finally:
                 watch.resume()
 
-        assert are_soon_gone(self.world.folder, ".*.partial")
+        assert is_soon_gone(self.world.folder, ".*.partial")
         if down or watch.is_doomed or is_of_stage:
             assert is_of_stage
             assert failure.startswith(tuple(down or watch.deaths))
@@ -234,20 +235,23 @@ class Stages(RuleBasedStateMachine):
         return contents(files), counts(report)
 
     @contextmanager
-    def no_hang(self) -> Iterator[None]:
-        """End all servers if the block does not end, which ends every run."""
+    def no_hang(self, watch: Watch) -> Iterator[None]:
+        """Cut the run if it does not end."""
         stuck = threading.Event()
 
-        def end() -> None:
+        def cut() -> None:
             stuck.set()
             for servers in self.world.servers.values():
                 for server in servers:
                     server.kill()
+            watch.cut()
 
-        timer = threading.Timer(_STUCK_S, end)
+        timer = threading.Timer(_STUCK_S, cut)
         timer.start()
         try:
             yield
+        except asyncio.CancelledError:
+            assert stuck.is_set()
         finally:
             timer.cancel()
             timer.join()
@@ -264,15 +268,6 @@ def counts(report: RunReport) -> Any:
     records = report.records
     assert records.ingested == records.rejected + records.filtered + records.passed
     return records, report.batches, report.rejections
-
-
-def are_soon_gone(folder: Path, pattern: str) -> bool:
-    """Say whether a sink that was killed discards its draft within ten seconds."""
-    deadline = time.monotonic() + 10
-    while list(folder.glob(pattern)):
-        if time.monotonic() > deadline:
-            return False
-    return True
 
 
 def test_stages_may_pause_die_and_return(

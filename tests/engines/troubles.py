@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ class Watch:
         #: Whether one died that was not done, so that the run can't succeed.
         self.is_doomed = False
         self.pauses = 0
+        #: That of the run, once it is under way.
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._servers = servers
         self._batches = batches
         self._window = window
@@ -87,6 +90,7 @@ class Watch:
         self, stage: str, direction: Direction, batch: Batch, _size: int
     ) -> None:
         """Take note of a message, and make what is due with it."""
+        self.loop = asyncio.get_running_loop()
         if direction == "to":
             self._sent[stage] += 1
         else:
@@ -110,6 +114,16 @@ class Watch:
         if self._paused is not None:
             self._paused[1].resume()
             self._paused = None
+
+    def cut(self) -> None:
+        """End the run from another thread, wherever it is."""
+
+        def cancel() -> None:
+            for task in asyncio.all_tasks():
+                task.cancel()
+
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(cancel)
 
     def _pause(self, stage: str, server: Server, patience: int) -> None:
         self.resume()

@@ -146,6 +146,20 @@ def test_a_server_that_was_ended_can_be_restarted(
 
 
 @pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
+def test_a_pause_does_not_outlast_the_end_of_a_server(
+    stage_server: StageServerFactory, servers: Hosting
+) -> None:
+    """Paused where there was nothing to pause, it serves when it is restarted."""
+    server = serve_greeter(stage_server, servers=servers, start_timeout=5)
+    server.kill()
+    server.pause()
+
+    server.restart()
+
+    assert server.health == "SERVING"
+
+
+@pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
 def test_a_call_that_is_open_may_finish_while_the_server_stops(
     stage_server: StageServerFactory, servers: Hosting
 ) -> None:
@@ -289,6 +303,39 @@ def test_each_example_of_a_property_finds_its_server_up(
         greeter.kill()
     else:
         greeter.pause()
+
+
+@given(st.sampled_from(["stop", "kill"]))
+@settings(max_examples=4)
+def test_an_end_that_comes_first_in_an_example_lasts(greeter: Server, how: str) -> None:
+    """The server is not brought back by what follows in that example."""
+    getattr(greeter, how)()
+
+    assert greeter.health == "UNREACHABLE"
+    assert greeter.ending
+
+
+@given(st.booleans())
+@settings(max_examples=4)
+def test_resuming_a_server_finds_it_up(greeter: Server, resume: bool) -> None:
+    """Though the example before has ended it."""
+    if resume:
+        greeter.resume()
+        assert not greeter.ending
+    greeter.kill()
+
+
+@given(st.sampled_from(["stop", "kill"]))
+@settings(max_examples=4)
+def test_an_end_from_another_thread_lasts(greeter: Server, how: str) -> None:
+    """Once the example has used the server; the thread itself is in no example."""
+    assert greeter.health == "SERVING"
+    with ThreadPoolExecutor() as threads:
+        threads.submit(greeter.restart).result()
+        threads.submit(getattr(greeter, how)).result()
+
+    assert greeter.health == "UNREACHABLE"
+    assert greeter.ending
 
 
 def test_the_end_of_a_process_is_known(stage_server: StageServerFactory) -> None:
