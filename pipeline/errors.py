@@ -9,7 +9,8 @@
     ├── StageError           a stage can't be started or reached, or has failed
     │   ├── ContractError    a stage answered what the wire contract forbids
     │   └── FunctionError    a function of the workload raised; has its traceback
-    └── ConservationError    ingested ≠ rejected + filtered + passed
+    ├── ConservationError    ingested ≠ rejected + filtered + passed
+    └── ReportError          what benchmarks have saved can't be read
 
 Each message is one line that names the thing, what is wrong with it and, where
 there is something to do, what to do. ``exit_code`` is what the command line ends
@@ -68,6 +69,10 @@ class FunctionError(StageError):
 
 class ConservationError(PipelineError):
     """Records were lost or made: the counts of a run do not add up."""
+
+
+class ReportError(PipelineError):
+    """What benchmarks have saved can't be read, or is none of ours."""
 
 
 def one_line(error: BaseException) -> str:

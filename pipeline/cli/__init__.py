@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn
 
 import click
@@ -12,17 +13,68 @@ from pipeline.cli.demo import demo
 from pipeline.cli.generate import generate
 from pipeline.cli.run import run
 from pipeline.cli.serve import serve
-from pipeline.errors import FunctionError, PipelineError
+from pipeline.cli.tune import tune as tune_command
+from pipeline.errors import FunctionError, PipelineError, UsageError, one_line
 from pipeline.transport.tuning import tune
 
+_DISTRIBUTION = "pytest-grpc-pipeline"
 _INTERRUPTED = 130
+
+#: Entry points of this group are more commands; each is a `click.Command`.
+_EXTENSIONS = "pipeline.commands"
+
+
+class _Commands(click.Group):
+    """The commands of this package, and those that others bring.
+
+    The others are loaded when they are asked for or listed, so that they cost nothing
+    elsewhere; none takes the place of one of this package.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(
+            {*super().list_commands(ctx), *entry_points(group=_EXTENSIONS).names}
+        )
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        ours = super().get_command(ctx, cmd_name)
+        if ours is not None:
+            return ours
+        brought = entry_points(group=_EXTENSIONS, name=cmd_name)
+        return next(map(_loaded, brought), None)
+
+
+def _loaded(entry: EntryPoint) -> click.Command:
+    """Return the command, or one that says why it can't be loaded."""
+    try:
+        command = entry.load()
+        if isinstance(command, click.Command):
+            return command
+        why = f"{entry.value} is no click command"
+    except Exception as error:
+        why = one_line(error)
+    whose = entry.dist.name if entry.dist else "an unknown distribution"
+    hint = f"; pip install '{whose}[test]'" if whose == _DISTRIBUTION else ""
+    message = f"can't be loaded from {whose}: {why}{hint}"
+
+    def refuse() -> None:
+        raise UsageError(f"{entry.name} {message}")
+
+    return click.Command(
+        entry.name,
+        callback=refuse,
+        help=message,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
 
 
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 success, 1 the run failed, 2 wrong usage, 130 interrupted.",
 )
-@click.version_option(package_name="pytest-grpc-pipeline")
+@click.version_option(package_name=_DISTRIBUTION)
 def cli() -> None:
     """Run a streaming pipeline split into gRPC stages, or as one process.
 
@@ -34,7 +86,7 @@ def cli() -> None:
     """  # noqa: D301 - \b keeps the lines below it as they are
 
 
-for _command in (generate, run, demo, serve):
+for _command in (generate, run, demo, tune_command, serve):
     cli.add_command(_command)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from pipeline.batching import DEFAULT_BATCH_RECORDS, BatchLimits
+from pipeline.cli.files import check_distinct
+from pipeline.cli.servers import addresses_of, replicas_of, servers_options
 from pipeline.cli.sources import call_with_options, made_records_options
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
@@ -72,31 +73,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write every rejected record's number and reason, as JSON lines.",
 )
-@click.option(
-    "--replicas",
-    metavar="NAME=N,…",
-    default="",
-    help="Servers of a transform stage, such as parse=2,rules=2.",
-)
-@click.option(
-    "--stage",
-    "stages",
-    multiple=True,
-    metavar="NAME=ADDRESS",
-    help="Use the server at ADDRESS (HOST:PORT or unix:PATH) instead of starting one; "
-    "repeat it for more replicas.",
-)
+@servers_options
 @click.option(
     "--tls-root",
     type=click.Path(path_type=Path),
     help="Reach the servers at HOST:PORT of --stage under TLS, trusting this PEM file.",
-)
-@click.option(
-    "--transport",
-    type=click.Choice(["unix", "tcp"]),
-    default="unix",
-    show_default=True,
-    help="How to reach the servers that are started.",
 )
 def run(
     input_: str | None,
@@ -130,9 +111,9 @@ def run(
     if max_records < 0:
         raise UsageError(f"max records {max_records}: must be 0 or more")
     workload = workload_named(workload_name)
-    addresses, counts = _addresses(stages), _replicas(replicas)
+    addresses, counts = addresses_of(stages), replicas_of(replicas)
     runner = _engine(engine, addresses, counts, transport, tls_root)
-    _check_distinct(
+    check_distinct(
         {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
         | {"--output": output, "--rejects": rejects, "--report": report}
     )
@@ -190,36 +171,3 @@ def _engine(
         transport=transport,
         credentials=channel_credentials(tls_root) if tls_root else None,
     )
-
-
-def _addresses(stages: tuple[str, ...]) -> dict[str, list[str]]:
-    addresses: dict[str, list[str]] = {}
-    for text in stages:
-        name, equals, address = text.partition("=")
-        if not (name and equals and address):
-            raise UsageError(f"--stage {text!r}: must be NAME=ADDRESS")
-        addresses.setdefault(name, []).append(address)
-    return addresses
-
-
-def _replicas(text: str) -> dict[str, int]:
-    replicas: dict[str, int] = {}
-    for part in text.split(",") if text else ():
-        name, _, count = part.partition("=")
-        if not (name and count.isascii() and count.isdigit()):
-            raise UsageError(f"--replicas {part!r}: must be NAME=N")
-        if name in replicas:
-            raise UsageError(f"--replicas {name}: given twice")
-        replicas[name] = int(count)
-    return replicas
-
-
-def _check_distinct(paths: dict[str, Path | None]) -> None:
-    """Raise UsageError where two of the run's files are one."""
-    seen: dict[str, str] = {}
-    for option, path in paths.items():
-        if path is None:
-            continue
-        other = seen.setdefault(os.path.realpath(path), option)
-        if other != option:
-            raise UsageError(f"{option} {path}: is the same file as {other}")

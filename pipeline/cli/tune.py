@@ -1,0 +1,286 @@
+"""`pipeline tune`."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from pipeline.cli.files import check_distinct
+from pipeline.cli.servers import addresses_of, replicas_of, servers_options
+from pipeline.cli.sources import call_with_options, made_records_options
+from pipeline.errors import ConservationError, UsageError
+from pipeline.inputs import STANDARD_INPUT
+from pipeline.publishing import Draft
+from pipeline.stage import INGEST, SINK, Workload
+from pipeline.sweep import Sample, plan, sweep
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from pipeline.engines.base import Engine, RunSettings
+
+_SIZES = "1,2,5,10,20,50,100,200,500,1000,2000,5000,10000"
+# So many that no run comes to the end of them.
+_RECORDS = 100_000_000
+# The resamples of fewer rounds are too few to say anything.
+_LEAST_ROUNDS = 3
+
+
+@click.command(short_help="Find the batch size for a workload.")
+@click.argument("input_", metavar="[IN]", required=False)
+@click.option(
+    "--workload",
+    "workload_name",
+    default="events",
+    show_default=True,
+    metavar="NAME",
+    help="events, work-items, mixed, or package.module:name of your own.",
+)
+@click.option(
+    "--sizes",
+    default=_SIZES,
+    show_default="1, 2, 5, … to 10000",
+    metavar="N,…",
+    help="The batch sizes to measure.",
+)
+@click.option(
+    "--rounds",
+    default=7,
+    show_default=True,
+    help="How often to measure each; more make it surer.",
+)
+@click.option(
+    "--seconds-per-run",
+    "seconds",
+    default=0.3,
+    show_default=True,
+    help="About how long to measure each time.",
+)
+@click.option(
+    "--json",
+    "json_",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write all that was measured, as JSON.",
+)
+@click.option(
+    "--records",
+    type=int,
+    help="Records to make at most, where IN has none [as many as it takes].",
+)
+@made_records_options
+@servers_options
+def tune(
+    input_: str | None,
+    workload_name: str,
+    sizes: str,
+    rounds: int,
+    seconds: float,
+    json_: Path | None,
+    replicas: str,
+    stages: tuple[str, ...],
+    transport: Literal["unix", "tcp"],
+    **source_values: object,
+) -> None:
+    """Measure the split at several batch sizes, and recommend one.
+
+    Runs over the first records of IN, a file, or over records that the workload makes,
+    at each size in turn and that several times. Fits what a batch costs and what a
+    record costs, and recommends the smallest round size whose throughput is within
+    10 % of the best. Checks that each result is that of the monolith, byte for byte.
+    Takes under a minute at its defaults.
+
+    Exit codes: 0 success, 1 a run failed, 2 wrong usage, 130 interrupted.
+    """
+    # Here and not above, so that --help need not wait for gRPC and numpy.
+    from pipeline.cli.curve import Tuning, left_out, print_tuning, steps
+    from pipeline.cost import fit
+    from pipeline.engines.base import RunSettings
+    from pipeline.engines.monolith import MonolithEngine
+    from pipeline.engines.split import SplitEngine
+    from pipeline.transport.processes import StageServers
+    from pipeline.workloads import workload_named
+
+    batch_sizes = _batch_sizes(sizes)
+    _check_effort(rounds, seconds)
+    addresses, counts = addresses_of(stages), replicas_of(replicas)
+    for name in (INGEST, SINK):
+        if name in addresses:
+            raise UsageError(
+                f"--stage {name}: tune reads IN and the results here; give addresses "
+                f"of transform stages only"
+            )
+    if input_ == STANDARD_INPUT:
+        raise UsageError(
+            "IN -: is read once for each run, which standard input can't be; give a "
+            "file"
+        )
+    check_distinct({"IN": Path(input_) if input_ else None, "--json": json_})
+    workload = workload_named(workload_name)
+    path = Path(input_).absolute() if input_ else None
+    source = _source(workload, path, source_values)
+    missing = [
+        name
+        for name in workload.stage_names
+        for _ in range(counts.get(name, 1) - len(addresses.get(name, ())))
+    ]
+    with ExitStack() as stack:
+        draft = stack.enter_context(Draft(json_)) if json_ else None
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="pipeline-tune-"))
+        ).resolve()
+        show = stack.enter_context(steps())
+        show("starting the stage servers")
+        folders = {SINK: [folder], INGEST: [path.resolve().parent] if path else []}
+        servers = stack.enter_context(
+            StageServers(workload.name, missing, transport=transport, folders=folders)
+        )
+        for name, started in servers.addresses.items():
+            addresses.setdefault(name, []).extend(started)
+        runs = SweptRuns(
+            SplitEngine(addresses, replicas=counts),
+            MonolithEngine(),
+            RunSettings(
+                workload=workload,
+                source=source,
+                input=str(path) if path else "",
+                output=folder / "result",
+            ),
+        )
+        show("finding how many records to run at each batch size")
+        planned = plan(runs.run, batch_sizes, seconds)
+        if len(planned.records) < 2:
+            why = " ".join(left_out(planned, seconds)).rstrip(".")
+            raise UsageError(
+                f"--sizes: fewer than two are left to compare; give smaller ones. {why}"
+            )
+        taken = sweep(
+            runs.run_and_check,
+            planned.records,
+            rounds,
+            lambda number, size: show(
+                f"round {number} of {rounds}, batch size {size:,}"
+            ),
+        )
+        tuning = Tuning(
+            workload=workload.name,
+            transport=transport,
+            replicas=counts,
+            seconds_per_run=seconds,
+            plan=planned,
+            rounds=taken,
+            message_bytes=runs.message_bytes,
+            cost=fit(taken),
+        )
+        if draft is not None:
+            draft.write(tuning.to_json())
+            draft.publish()
+    print_tuning(tuning)
+
+
+class SweptRuns:
+    """Runs of one workload at any batch size, over as many of its records as wanted."""
+
+    def __init__(
+        self, engine: Engine, reference: Engine, settings: RunSettings
+    ) -> None:
+        """Run ``engine``; its results must be those of ``reference``."""
+        self._engine = engine
+        self._reference = reference
+        self._settings = settings
+        self._expected: dict[int, bytes] = {}
+        #: Bytes of a message on average, of the stage where they are largest, by size.
+        self.message_bytes: dict[int, float] = {}
+
+    def run(self, size: int, records: int) -> Sample:
+        """Run at a batch size so many records, or all where there are fewer."""
+        from pipeline.batching import BatchLimits
+
+        report = self._engine.run(
+            replace(
+                self._settings,
+                limits=BatchLimits(records=size),
+                max_records=records,
+            )
+        )
+        self.message_bytes[size] = max(
+            (
+                total / messages
+                for stage in report.stages.values()
+                for total, messages in (
+                    (stage.bytes_in, stage.messages_in),
+                    (stage.bytes_out, stage.messages_out),
+                )
+                if messages
+            ),
+            default=0.0,
+        )
+        return Sample(report.records.ingested, report.elapsed_s)
+
+    def run_and_check(self, size: int, records: int) -> Sample:
+        """Run as `run` does; raise ConservationError for another result."""
+        sample = self.run(size, records)
+        result = self._settings.output.read_bytes()
+        if result != self._result_expected(records):
+            raise ConservationError(
+                f"{self._engine.name} at batch size {size} gave another result than "
+                f"{self._reference.name} for the same {sample.records:,} records"
+            )
+        return sample
+
+    def _result_expected(self, records: int) -> bytes:
+        if records not in self._expected:
+            self._reference.run(replace(self._settings, max_records=records))
+            self._expected[records] = self._settings.output.read_bytes()
+        return self._expected[records]
+
+
+def _source(
+    workload: Workload, path: Path | None, values: Mapping[str, object]
+) -> Message:
+    """Describe the source; one that must be told a number of records has enough."""
+    records = inspect.signature(workload.source.describe).parameters.get("records")
+    if values["records"] is None and records and records.default is records.empty:
+        values = {**values, "records": _RECORDS}
+    source: Message = call_with_options(
+        workload.source.describe,
+        workload.name,
+        path=str(path) if path else None,
+        **values,
+    )
+    return source
+
+
+def _batch_sizes(text: str) -> list[int]:
+    """Return the sizes of --sizes; raise UsageError for what are none."""
+    sizes = []
+    for part in text.split(","):
+        number = part.strip()
+        if not (number.isascii() and number.isdigit() and int(number) >= 1):
+            raise UsageError(
+                f"--sizes {text!r}: must be whole numbers of 1 or more, with commas "
+                f"between"
+            )
+        if int(number) in sizes:
+            raise UsageError(f"--sizes {text!r}: {number} is there twice")
+        sizes.append(int(number))
+    if len(sizes) < 2:
+        raise UsageError(f"--sizes {text!r}: must be two or more, to be compared")
+    return sizes
+
+
+def _check_effort(rounds: int, seconds: float) -> None:
+    if rounds < _LEAST_ROUNDS:
+        raise UsageError(f"--rounds {rounds}: must be {_LEAST_ROUNDS} or more")
+    if not 0 < seconds < math.inf:
+        raise UsageError(
+            f"--seconds-per-run {seconds}: must be a finite number of seconds above 0"
+        )

@@ -1,0 +1,475 @@
+"""`pipeline tune`: what it measures, what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli.curve import Tuning, findings, left_out, print_tuning, recommendation
+from pipeline.cli.tune import SweptRuns, tune
+from pipeline.cost import fit
+from pipeline.engines.base import RunSettings
+from pipeline.errors import ConservationError, PipelineError, SourceError, UsageError
+from pipeline.publishing import write_whole
+from pipeline.report import RunAccount, RunReport
+from pipeline.sweep import Plan, Sample
+from pipeline.transport import wire
+from pipeline.transport.folders import ServedFolders
+from pipeline.transport.server import StageServer
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.events.generate import generate_events
+from pipeline.workloads.lines import line_source
+
+COMMAND = (sys.executable, "-m", "pipeline", "tune")
+SIZES = (1, 10, 100, 1000, 10_000)
+# More time than any of these runs takes, so that each has all the records there are.
+WHOLE = ("--rounds", "3", "--seconds-per-run", "60")
+
+
+@dataclass
+class FakeEngine:
+    """Takes no time at all; its messages have 1,000 bytes and 10 for each record."""
+
+    name: str = "fake"
+    result: bytes = b"result"
+    #: Batch size and records of each run so far.
+    runs: list[tuple[int, int]] = field(default_factory=list)
+
+    def run(self, settings: RunSettings) -> RunReport:
+        """Publish the result, and tell of what would have crossed."""
+        size, records = settings.limits.records, settings.max_records
+        self.runs.append((size, records))
+        account = RunAccount(settings.workload.stage_names)
+        for _ in range(records // size):
+            account.ingest(size)
+            account.settle(size, 0, [])
+            account.stages["ingest"].message_out(1000 + 10 * size)
+            account.stages["parse"].message_in(900 + 10 * size)
+            account.stages["parse"].message_out(100)
+        write_whole(settings.output, self.result)
+        return account.report(
+            workload="events",
+            engine=self.name,
+            batch_size=size,
+            elapsed_s=0.5,
+            startup_s=0,
+            cpu_s=0,
+            one_process=False,
+        )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> RunSettings:
+    """Settings of a run that a fake engine need not look at."""
+    return RunSettings(
+        EVENTS, line_source("in"), input="in", output=tmp_path / "result"
+    )
+
+
+def tuning(
+    taken: Mapping[int, float],
+    *,
+    message_bytes: float = 100.0,
+    too_few: tuple[int, ...] = (),
+) -> Tuning:
+    """Return what came of three rounds that were all the same."""
+    rounds = [taken] * 3
+    return Tuning(
+        workload="events",
+        transport="unix",
+        replicas={"parse": 2},
+        seconds_per_run=0.3,
+        plan=Plan(dict.fromkeys(taken, 200_000), too_few, 200_000, ()),
+        rounds=rounds,
+        message_bytes={size: message_bytes * size for size in taken},
+        cost=fit(rounds),
+    )
+
+
+def sentences(about: Tuning) -> str:
+    """Return all that is said of it below the curve."""
+    cost = about.cost
+    return "\n".join(
+        (*findings(cost), *recommendation(cost, about.recommended_message_bytes))
+    )
+
+
+def costs(batch_s: float, record_s: float) -> dict[int, float]:
+    """Return seconds per record as the model has them."""
+    return {size: record_s + batch_s / size for size in SIZES}
+
+
+def test_a_run_tells_its_records_its_time_and_its_largest_messages(
+    settings: RunSettings,
+) -> None:
+    """The messages are those of the leg on which they are largest."""
+    engine = FakeEngine()
+    runs = SweptRuns(engine, FakeEngine(), settings)
+
+    assert runs.run(10, 300) == Sample(records=300, seconds=0.5)
+    assert runs.run(100, 300) == Sample(records=300, seconds=0.5)
+    assert engine.runs == [(10, 300), (100, 300)]
+    assert runs.message_bytes == {10: 1100, 100: 2000}
+
+
+def test_results_are_compared_with_the_monolith_once_for_each_number_of_records(
+    settings: RunSettings,
+) -> None:
+    """It runs over the same records, and not again for what it has run."""
+    monolith = FakeEngine()
+    runs = SweptRuns(FakeEngine(), monolith, settings)
+
+    for size, records in ((10, 300), (100, 300), (10, 300), (10, 500)):
+        runs.run_and_check(size, records)
+
+    assert [records for _, records in monolith.runs] == [300, 500]
+
+
+def test_another_result_than_that_of_the_monolith_is_a_failure(
+    settings: RunSettings,
+) -> None:
+    """It names the batch size."""
+    runs = SweptRuns(FakeEngine("split", b"other"), FakeEngine("monolith"), settings)
+
+    with pytest.raises(
+        ConservationError,
+        match="split at batch size 10 gave another result than monolith for the same "
+        "300 records",
+    ):
+        runs.run_and_check(10, 300)
+
+
+def test_it_says_what_a_batch_and_a_record_cost_and_what_to_use() -> None:
+    """In units that suit them, with intervals and the confidence."""
+    said = sentences(tuning(costs(310e-6, 1.4e-6)))
+
+    assert said.splitlines() == [
+        (
+            "A batch costs 310 µs (310–310), a record 1.40 µs (1.40–1.40); at batch "
+            "size 1 messages are 99.6% of the time."
+        ),
+        "Use --batch-size 2000: within 10% of the best in 100% of resamples.",
+        "Larger batches only add latency.",
+        "Its largest messages have 195.3 KiB.",
+    ]
+
+
+def test_where_batching_hardly_matters_it_says_so() -> None:
+    """And by how much, and recommends the smallest batches."""
+    said = sentences(tuning(costs(400e-6, 11e-3)))
+
+    assert "a record 11.0 ms" in said
+    assert "Batching hardly matters here: size 1 is within 4% of the best.\n" in said
+    assert "Use --batch-size 1:" in said
+
+
+@pytest.mark.parametrize(
+    ("factor", "how_much"), [(1.5, "more time"), (0.7, "less time")]
+)
+def test_a_poor_fit_is_named_with_where_and_by_how_much(
+    factor: float, how_much: str
+) -> None:
+    """What was measured counts, and not the model."""
+    taken = costs(400e-6, 1e-6)
+    taken[100] *= factor
+
+    said = sentences(tuning(taken))
+
+    assert "The fit is poor: at batch size 100 a record took" in said
+    assert f"{how_much} than it says. Trust what was measured." in said
+
+
+def test_what_is_slower_past_the_best_is_told() -> None:
+    """It was not fitted, so that it is no poor fit."""
+    taken = costs(400e-6, 1e-6)
+    taken[10_000] = taken[1000] * 2
+
+    said = sentences(tuning(taken))
+
+    assert (
+        "Past 1,000 it is slower again, and not fitted: 10,000 runs at 50% of the best."
+    ) in said
+    assert "poor" not in said
+    # Messages have their share of the time still, but larger batches do not help.
+    assert "Larger batches only add latency." in said
+
+
+def test_a_curve_that_still_rises_is_a_hint_to_try_larger_sizes() -> None:
+    """Larger batches are not said to add only latency."""
+    said = sentences(tuning(costs(1.0, 1e-6)))
+
+    assert "Use --batch-size 10000" in said
+    assert "messages are still 99% of the time: try larger --sizes." in said
+    assert "latency" not in said
+
+
+def test_a_recommendation_that_is_unsure_asks_for_more_rounds() -> None:
+    """Below four resamples in five."""
+    fast, slow = costs(400e-6, 1e-6), costs(400e-6, 1e-6)
+    slow[1000] *= 0.7
+    cost = fit([fast, fast, slow, slow])
+
+    said = "\n".join(recommendation(cost, 100.0))
+
+    assert cost.confidence < 0.8
+    assert "of resamples. More --rounds would make it surer." in said
+
+
+@pytest.mark.parametrize(
+    ("record_bytes", "words"),
+    [
+        (524.0, "Its largest messages have 1,023.4 KiB."),
+        (600.0, "Beware: its largest messages have 1.1 MiB."),
+    ],
+)
+def test_messages_over_a_mebibyte_are_warned_of(
+    record_bytes: float, words: str
+) -> None:
+    """A size between two that were measured has its part of the larger one's bytes."""
+    assert words in sentences(tuning(costs(310e-6, 1.4e-6), message_bytes=record_bytes))
+
+
+def test_sizes_that_were_left_out_are_named_with_the_reason() -> None:
+    """Too few records, or too slow a run, and what helps."""
+    planned = Plan({}, too_few=(1000, 2000), available=5000, too_slow=(200, 500))
+
+    assert list(left_out(planned, 0.3)) == [
+        "There are 5,000 records, and a run needs 10 batches: left out 1,000, 2,000.",
+        (
+            "A run of 10 batches would take longer than 1.5 s: left out 200, 500. With "
+            "more --seconds-per-run they fit."
+        ),
+    ]
+
+
+def test_the_curve_has_a_line_a_size_and_marks_what_is_recommended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its bars grow as the throughput does, and a narrow terminal holds it."""
+    print_tuning(tuning(costs(310e-6, 5e-6), too_few=(50_000,)))
+
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if "█" in line]
+    assert [row.split()[0] for row in rows] == ["1", "10", "100", "1,000", "10,000"]
+    lengths = [row.count("█") for row in rows]
+    assert lengths == sorted(lengths)
+    assert lengths[0] >= 1
+    assert [row.endswith("◀") for row in rows] == [False] * 3 + [True, False]
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "left out 50,000" in printed
+
+
+def test_all_of_it_is_in_the_json() -> None:
+    """The raw rounds too, so that another fit can be made of them."""
+    taken = costs(310e-6, 1.4e-6)
+
+    told = json.loads(tuning(taken, too_few=(50_000,)).to_json())
+
+    assert told["recommended"] == 2000
+    assert told["per_batch_s"]["value"] == pytest.approx(310e-6)
+    assert told["left_out"] == {"too_few_records": [50_000], "too_slow": []}
+    assert told["replicas"] == {"parse": 2}
+    assert [point["batch_size"] for point in told["curve"]] == list(SIZES)
+    assert told["curve"][1]["seconds_per_record"] == [taken[10]] * 3
+    assert told["curve"][1]["message_bytes"] == 1000
+
+
+def write_events(path: Path, count: int) -> Path:
+    """Write so many events."""
+    path.write_bytes(b"".join(generate_events(count, seed=1)))
+    return path
+
+
+def run_tune(
+    *arguments: str | Path, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        **options,
+    )
+
+
+def test_a_file_is_tuned_from_end_to_end(tmp_path: Path) -> None:
+    """The curve, a recommendation and the JSON; one size needs more than there is."""
+    events = write_events(tmp_path / "events", 300)
+    told = tmp_path / "told"
+
+    done = run_tune(
+        *(events.name, *WHOLE, "--sizes", "20,1,5,100", "--json", told.name),
+        *("--replicas", "parse=2"),
+        cwd=tmp_path,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    printed = done.stdout.decode()
+    assert "events: 3 batch sizes, 3 rounds." in printed
+    assert "There are 300 records" in printed
+    assert "Use --batch-size" in printed
+    answer = json.loads(told.read_text())
+    assert [point["batch_size"] for point in answer["curve"]] == [1, 5, 20]
+    assert answer["left_out"]["too_few_records"] == [100]
+    assert answer["recommended"] in {1, 2, 5, 10, 20}
+    for point in answer["curve"]:
+        assert point["records"] == 300
+        assert len(point["seconds_per_record"]) == 3
+        assert min(point["seconds_per_record"]) > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"events", "told"}
+
+
+class Calls(grpc.ServerInterceptor):
+    """The methods that a server was called for."""
+
+    def __init__(self) -> None:
+        self.methods: set[str] = set()
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        """Take note of the method, and let the call go on."""
+        self.methods.add(details.method)
+        return continuation(details)
+
+
+def test_a_server_given_by_address_is_measured_beside_those_that_are_started(
+    tmp_path: Path,
+) -> None:
+    """It is one of the replicas of its stage."""
+    events = write_events(tmp_path / "events", 100)
+    calls = Calls()
+    parse = StageServer(
+        *(EVENTS, "parse", f"unix:{tmp_path}/parse", ServedFolders([])),
+        interceptors=[calls],
+    )
+    try:
+        done = run_tune(
+            *(events, *WHOLE, "--sizes", "1,10", "--replicas", "parse=2"),
+            *("--stage", f"parse={parse.address}"),
+        )
+    finally:
+        parse.stop_now()
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"events: 2 batch sizes" in done.stdout
+    assert wire.PROCESS in calls.methods
+
+
+def test_a_workload_that_makes_its_records_needs_no_number_of_them() -> None:
+    """It makes as many as it takes."""
+    done = run_tune(
+        *("--workload", "work-items", "--payload-size", "small", "--iterations", "1"),
+        *("--sizes", "1,2", "--rounds", "3", "--seconds-per-run", "0.2"),
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"work-items: 2 batch sizes, 3 rounds." in done.stdout
+
+
+def test_no_more_records_are_made_than_were_asked_for() -> None:
+    """A size that needs more is left out."""
+    done = run_tune(
+        *("--workload", "work-items", "--records", "100", "--iterations", "1"),
+        *(*WHOLE, "--sizes", "1,5,20"),
+    )
+
+    assert done.returncode == 0
+    assert b"There are 100 records" in done.stdout
+    assert b"left out 20" in done.stdout
+
+
+def test_on_a_terminal_it_says_what_is_under_way(tmp_path: Path) -> None:
+    """And leaves nothing of it behind in the output."""
+    events = write_events(tmp_path / "events", 300)
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [*COMMAND, events, *WHOLE, "--sizes", "1,20"],
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm"},
+        ) as process:
+            os.close(theirs)
+            shown = b""
+            # Linux tells the end of a terminal by an error.
+            try:
+                while block := os.read(ours, 4096):
+                    shown += block
+            except OSError:
+                pass
+            out, _ = process.communicate(timeout=60)
+    finally:
+        os.close(ours)
+
+    assert process.returncode == 0
+    assert b"starting the stage servers" in shown
+    assert b"round 3 of 3, batch size 20" in shown
+    assert b"round" not in out.replace(b"3 rounds", b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["-"], UsageError, "IN -: is read once for each run"),
+        ([], UsageError, "workload events needs IN"),
+        (["in", "--workload", "nothing"], UsageError, "workload 'nothing': not known"),
+        (["in", "--workload", "mixed"], UsageError, "IN: workload mixed takes none"),
+        (["in", "--records", "5"], UsageError, "--records: workload events takes none"),
+        (
+            ["--workload", "work-items", "--records", "0"],
+            SourceError,
+            "the source holds no records",
+        ),
+        (["in", "--iterations", "5"], UsageError, "--iterations: workload events"),
+        (["in", "--sizes", ""], UsageError, "--sizes '': must be whole numbers of 1"),
+        (["in", "--sizes", "1,x"], UsageError, "--sizes '1,x': must be whole numbers"),
+        (["in", "--sizes", "0,1"], UsageError, "--sizes '0,1': must be whole numbers"),
+        (["in", "--sizes", "1,-2"], UsageError, "must be whole numbers of 1 or more"),
+        (["in", "--sizes", "7"], UsageError, "--sizes '7': must be two or more"),
+        (["in", "--sizes", "2,5,2"], UsageError, "--sizes '2,5,2': 2 is there twice"),
+        (["in", "--rounds", "2"], UsageError, "--rounds 2: must be 3 or more"),
+        (["in", "--seconds-per-run", "0"], UsageError, "--seconds-per-run 0.0: must"),
+        (["in", "--seconds-per-run", "inf"], UsageError, "must be a finite number"),
+        (["in", "--stage", "parse"], UsageError, "must be NAME=ADDRESS"),
+        (["in", "--stage", "sink=unix:x"], UsageError, "--stage sink: tune reads IN"),
+        (["in", "--stage", "ingest=unix:x"], UsageError, "of transform stages only"),
+        (["in", "--replicas", "parse"], UsageError, "must be NAME=N"),
+        (["in", "--replicas", "pares=2"], UsageError, "stage 'pares'"),
+        (["in", "--replicas", "parse=0"], UsageError, "0 replicas asked for"),
+        (["in", "--json", "in"], UsageError, "--json in: is the same file as IN"),
+        (["in"], UsageError, "give smaller ones. There are 12 records"),
+        (["empty"], SourceError, "the source holds no records"),
+        (["missing"], SourceError, "missing: no such file"),
+        (["in", "--json", "no/such"], PipelineError, "can't write no/such"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    error: type[PipelineError],
+    message: str,
+) -> None:
+    """And no file is left behind."""
+    monkeypatch.chdir(tmp_path)
+    write_events(Path("in"), 12)
+    Path("empty").touch()
+
+    result = CliRunner().invoke(tune, arguments)
+
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert result.output == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "empty"}
