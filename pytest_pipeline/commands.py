@@ -1,0 +1,31 @@
+"""What the plugin adds to the command line of `pipeline`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli.files import check_distinct
+
+
+@click.command()
+@click.argument("saved", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="Where the page is written.",
+)
+def report(saved: Path, output: Path) -> None:
+    """Draw what benchmarks have measured as one page.
+
+    SAVED is what pytest has written with --benchmark-json, or below .benchmarks with
+    --benchmark-save. The page needs no network and no other file.
+    """
+    check_distinct({"SAVED": saved, "--output": output})
+    from pytest_pipeline.report import read_saved, write
+
+    write(read_saved(saved), output)
+    click.echo(f"written: {output}")

@@ -1,0 +1,79 @@
+"""Reading the saved JSON of pytest-benchmark."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from pipeline.errors import ReportError, one_line
+from pytest_pipeline.measured import KEY, Machine, Measured, Session
+
+_T = TypeVar("_T")
+
+
+class _Benchmark(msgspec.Struct):
+    name: str
+    extra_info: dict[str, Any] = {}
+
+
+class _Saved(msgspec.Struct):
+    machine_info: dict[str, Any]
+    benchmarks: list[_Benchmark]
+    datetime: str = ""
+
+
+def read_saved(path: str | Path) -> Session:
+    """Return what the benchmarks of ours in a saved JSON have measured.
+
+    Other benchmarks are left out. Raises ReportError, naming the path, where there is
+    no such file, it is not of pytest-benchmark, or it holds none of ours.
+    """
+    saved = _convert(path, _loaded(path), _Saved, "is not a file of pytest-benchmark")
+    ours = [one for one in saved.benchmarks if KEY in one.extra_info]
+    if not ours:
+        raise ReportError(
+            f"{path}: none of its {len(saved.benchmarks)} benchmarks is of the "
+            f"pipeline; save those of pytest_pipeline.suite.benchmarks with "
+            f"--benchmark-json"
+        )
+    if KEY not in saved.machine_info:
+        raise ReportError(f"{path}: does not say what machine it was measured on")
+    machine = saved.machine_info[KEY]
+    return Session(
+        machine=_convert(path, machine, Machine, "machine_info is of another version"),
+        when=saved.datetime,
+        benchmarks=[(one.name, _measured(path, one)) for one in ours],
+    )
+
+
+def _loaded(path: str | Path) -> Any:
+    try:
+        # Unlike msgspec's, this parser takes the NaN that pytest-benchmark may write.
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise ReportError(f"can't read {path}: {one_line(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"{path}: is not JSON: {one_line(error)}") from error
+
+
+def _measured(path: str | Path, benchmark: _Benchmark) -> Measured:
+    what = f"benchmark {benchmark.name} is of another version"
+    measured = _convert(path, benchmark.extra_info[KEY], Measured, what)
+    for throughput in measured.throughput_per_s:
+        if not (0 < throughput < math.inf):
+            raise ReportError(
+                f"{path}: benchmark {benchmark.name}: a throughput of {throughput} "
+                f"records/s can't be"
+            )
+    return measured
+
+
+def _convert(path: str | Path, value: Any, type_: type[_T], wrong: str) -> _T:
+    try:
+        return msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        raise ReportError(f"{path}: {wrong}: {one_line(error)}") from error

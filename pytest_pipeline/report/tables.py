@@ -1,0 +1,298 @@
+"""The figures of a session as rows of text: for the page, Markdown and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipeline.report import RunReport
+from pytest_pipeline.measured import (
+    Compared,
+    Interval,
+    Latency,
+    Measured,
+    Session,
+    Variant,
+)
+from pytest_pipeline.report.answers import (
+    Batching,
+    Work,
+    batchings,
+    by_kind,
+    comparisons,
+    kind,
+    of_group,
+    server_count,
+    servers,
+    speed_of,
+    with_speed,
+    works,
+)
+from pytest_pipeline.report.phases import PHASES, shares
+from pytest_pipeline.report.wording import count, duration, share, spread, times
+
+_V = TypeVar("_V")
+
+_MIB = 1024 * 1024
+_LATENCY_PARTS = ("total", "filling", "queueing", "service")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; the first ``texts`` columns are words and the others numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    texts: int = 0
+
+
+def all_tables(session: Session) -> list[Table]:
+    """Return the tables of a session but those of single stages."""
+    made = [
+        *(batching_table(one) for one in batchings(session, "batching")),
+        crossover_table(works(session)),
+        *(batching_table(one) for one in batchings(session, "mixed")),
+        replicas_table(of_group(session, "replicas")),
+        transports_table(of_group(session, "transports")),
+        latency_table(of_group(session, "latency")),
+        comparisons_table(comparisons(session)),
+    ]
+    return [table for table in made if table.rows]
+
+
+def batching_table(batching: Batching) -> Table:
+    """Return throughput by batch size, what the stages wrote, and the IPC share."""
+    runs = batching.split_runs
+
+    def speed(variant: Variant) -> Callable[[int], str]:
+        return lambda size: _said(batching.of(variant).get(size), _median)
+
+    columns: dict[str, Callable[[int], str]] = {
+        "batch size": count,
+        "split/s": speed("split"),
+        "rounds": lambda size: _said(batching.of("split").get(size), spread),
+        "× size 1": lambda size: _said(batching.gain(size), times),
+        "floor/s": speed("floor"),
+        "queues/s": speed("queues"),
+        "monolith/s": speed("monolith"),
+        "writes": lambda size: _said(runs.get(size), _writes),
+        "record bytes": lambda size: _said(runs.get(size), _bytes_per_record),
+        "IPC": lambda size: _said(runs.get(size), _ipc),
+    }
+    return _filled(
+        f"{batching.workload}: throughput by batch size",
+        columns,
+        batching.sizes,
+        note=(
+            "/s: records per second, the median round. rounds: the slowest and the "
+            "fastest. writes: batches that went to transform stages. record bytes: of "
+            "all messages into stages. IPC: its share of all CPU. "
+            "monolith at 1: record by record. floor: stages that do nothing. queues: "
+            "processes without gRPC."
+        ),
+    )
+
+
+def stages_table(batching: Batching) -> Table:
+    """Return what each stage spent its time on, by batch size."""
+    rows = [
+        (
+            count(size),
+            name,
+            *(share(value) for value in shares(run, stage).values()),
+            f"{stage.cpu_s:.2f}",
+            f"{stage.peak_rss_bytes / _MIB:.0f}",
+        )
+        for size, run in batching.split_runs.items()
+        for name, stage in run.stages.items()
+    ]
+    return Table(
+        f"{batching.workload}: where each stage's time went",
+        ("batch size", "stage", *PHASES, "CPU s", "MiB"),
+        tuple(rows),
+        texts=2,
+    )
+
+
+def crossover_table(points: Sequence[Work]) -> Table:
+    """Return what batching gains by work per record."""
+    rows = [
+        (
+            count(work.iterations),
+            _said(work.processing, share),
+            work.compared.first,
+            *_ratio(work.compared),
+            f"{verdict(work.compared).partition(' ')[0]} {_claim(work.compared)}",
+        )
+        for work in points
+    ]
+    return Table(
+        "CPU-bound work: what batching gains",
+        ("iterations", "work CPU", "gain of", "gain", "interval", "A/A", "claim"),
+        tuple(rows),
+        note=(
+            "work CPU: processing's share of all CPU at batch size 1. gain: times as "
+            "fast as at batch size 1. A/A: the ratio that two runs of one and the same "
+            "seemed to have. claim: ✓ holds, ✗ does not, ? inconclusive."
+        ),
+    )
+
+
+def replicas_table(measured: Sequence[Measured]) -> Table:
+    """Return throughput by number of servers, against the fewest."""
+    ordered = sorted(
+        with_speed(measured), key=lambda one: (*kind(one), server_count(one))
+    )
+    alike = {kind(of[0]): of for of in by_kind(ordered)}
+
+    def against_fewest(one: Measured) -> str:
+        fewest, *more = alike[kind(one)]
+        return times(speed_of(one) / speed_of(fewest)) if more else ""
+
+    columns: dict[str, Callable[[Measured], str]] = {
+        "workload": lambda one: one.workload,
+        "servers": servers,
+        "iterations": lambda one: _said(one.iterations, count),
+        "batch size": lambda one: count(one.batch_size),
+        "split/s": lambda one: count(speed_of(one)),
+        "rounds": lambda one: _said(one.throughput, spread),
+        "× fewest": against_fewest,
+        "IPC": lambda one: _said(one.run, _ipc),
+    }
+    return _filled(
+        "Replicas: throughput by number of servers", columns, ordered, texts=2
+    )
+
+
+def transports_table(measured: Sequence[Measured]) -> Table:
+    """Return throughput by transport."""
+    columns: dict[str, Callable[[Measured], str]] = {
+        "workload": lambda one: one.workload,
+        "transport": lambda one: one.transport,
+        "batch size": lambda one: count(one.batch_size),
+        "split/s": lambda one: count(speed_of(one)),
+        "rounds": lambda one: _said(one.throughput, spread),
+        "IPC": lambda one: _said(one.run, _ipc),
+    }
+    ordered = sorted(
+        with_speed(measured), key=lambda one: (one.workload, one.batch_size)
+    )
+    return _filled("Transports: throughput", columns, ordered, texts=2)
+
+
+def latency_table(measured: Sequence[Measured]) -> Table:
+    """Return latency percentiles by batch size and part."""
+    parts = [
+        (one, one.latency, part)
+        for one in sorted(measured, key=lambda one: (one.workload, one.batch_size))
+        if one.latency is not None
+        for part in _LATENCY_PARTS
+    ]
+
+    several = len({(one.workload, one.transport) for one, _, _ in parts}) > 1
+
+    def percentile(name: str) -> Callable[[tuple[Measured, Latency, str]], str]:
+        return lambda row: duration(getattr(getattr(row[1], row[2]), name))
+
+    return _filled(
+        "Latency: from when a record was due until it was done",
+        {
+            "workload": lambda row: row[0].workload if several else "",
+            "part": lambda row: row[2],
+            "transport": lambda row: row[0].transport if several else "",
+            "batch size": lambda row: count(row[0].batch_size),
+            "due/s": lambda row: count(row[1].rate_per_s),
+            "p50": percentile("p50"),
+            "p99": percentile("p99"),
+            "p99.9": percentile("p999"),
+        },
+        parts,
+        note=(
+            "filling: until the last record of its batch was due. queueing: from then "
+            "until the batch was sent. service: from then until the last transform "
+            "stage had answered. Percentiles of parts do not add up."
+        ),
+        texts=2 if several else 1,
+    )
+
+
+def comparisons_table(compared: Sequence[tuple[str, Compared]]) -> Table:
+    """Return each comparison with its evidence and what came of it."""
+    rows = [
+        (name, question(one), *_ratio(one), str(one.rounds), verdict(one))
+        for name, one in compared
+    ]
+    return Table(
+        "Comparisons",
+        ("test", "claim", "ratio", "interval", "A/A", "rounds", "verdict"),
+        tuple(rows),
+        note=(
+            "ratio: how many times as fast the first is, from interleaved rounds. A/A: "
+            "the ratio that two runs of one and the same seemed to have."
+        ),
+        texts=2,
+    )
+
+
+def question(compared: Compared) -> str:
+    """Return what was claimed of what."""
+    return f"{compared.first}: {_claim(compared)} than {compared.second}"
+
+
+def verdict(compared: Compared) -> str:
+    """Return whether the claim holds."""
+    if compared.outcome == "inconclusive":
+        return "? inconclusive"
+    return "✓ holds" if compared.outcome == compared.claim else "✗ does not hold"
+
+
+def _median(interval: Interval) -> str:
+    return count(interval.value)
+
+
+def _writes(run: RunReport) -> str:
+    return count(run.stream_writes)
+
+
+def _ipc(run: RunReport) -> str:
+    return share(run.ipc_share)
+
+
+def _bytes_per_record(run: RunReport) -> str:
+    into_stages = sum(stage.bytes_in for stage in run.stages.values())
+    return count(round(into_stages / max(run.records.ingested, 1)))
+
+
+def _claim(compared: Compared) -> str:
+    by = "" if compared.by == 1 else f" by {compared.by:g}"
+    return f"{compared.claim}{by}"
+
+
+def _ratio(compared: Compared) -> tuple[str, str, str]:
+    ratio = compared.ratio
+    return (
+        times(ratio.value),
+        f"{times(ratio.low)}–{times(ratio.high)} ({ratio.confidence:.0%})",
+        times(compared.floor),
+    )
+
+
+def _said(value: _V | None, say: Callable[[_V], str]) -> str:
+    return "" if value is None else say(value)
+
+
+def _filled(
+    title: str,
+    columns: dict[str, Callable[[_V], str]],
+    of: Sequence[_V],
+    note: str = "",
+    texts: int = 0,
+) -> Table:
+    """Return a table of what ``columns`` say, without those that say nothing."""
+    said = {name: [say(one) for one in of] for name, say in columns.items()}
+    kept = {name: cells for name, cells in said.items() if any(cells)}
+    rows = tuple(zip(*kept.values(), strict=True))
+    return Table(title, tuple(kept), rows, note, texts)

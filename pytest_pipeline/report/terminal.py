@@ -1,0 +1,87 @@
+"""The table at the end of a test session."""
+
+from __future__ import annotations
+
+import io
+import shutil
+
+from rich.box import Box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from pytest_pipeline.measured import Session
+from pytest_pipeline.report.answers import batchings, cost, win
+from pytest_pipeline.report.tables import Table, all_tables
+
+_NARROW, _WIDE = 80, 100
+#: More columns than any table needs.
+_ANY = 1000
+#: Columns that words can be folded to.
+_FOLDED = 12
+
+#: A line below the heads, and one blank between columns.
+_LINE = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
+
+
+def terminal_table(session: Session, width: int | None = None) -> list[str]:
+    """Return what was measured as plain lines of ``width`` columns.
+
+    Without a width it is the terminal's, within reason. A line is longer only where
+    figures would be cut.
+    """
+    if width is None:
+        columns = shutil.get_terminal_size((_WIDE, 24)).columns
+        width = max(_NARROW, min(columns, _WIDE))
+    out = io.StringIO()
+    console = Console(
+        file=out, width=_ANY, color_system=None, highlight=False, legacy_windows=False
+    )
+    gap = 2 if width >= _WIDE else 1
+    for batching in batchings(session, "batching"):
+        for asked, answer in (
+            ("what did the split cost?", cost(batching)),
+            ("what wins it back?", win(batching)),
+        ):
+            if answer is not None:
+                text = Text(f"{batching.workload}: {asked} {answer}")
+                console.print(text, width=width)
+    said = set()
+    for table in all_tables(session):
+        console.print()
+        console.print(Text(table.title, overflow="fold"), width=width)
+        least = _least_width(table, gap)
+        console.print(_drawn(table, gap), width=max(width, least))
+        if table.note and table.note not in said:
+            console.print(Padding(Text(table.note), (0, 0, 0, 2)), width=width)
+            said.add(table.note)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def _least_width(table: Table, gap: int) -> int:
+    """Return the columns without which figures would be cut."""
+    widths = []
+    for number, cells in enumerate(zip(table.columns, *table.rows, strict=True)):
+        longest = max(map(len, cells))
+        widths.append(min(longest, _FOLDED) if number < table.texts else longest)
+    return sum(widths) + gap * len(widths)
+
+
+def _drawn(table: Table, gap: int) -> RichTable:
+    drawn = RichTable(
+        box=_LINE, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0)
+    )
+    for number, column in enumerate(table.columns):
+        words = number < table.texts
+        first, space, last = column.rpartition(" ")
+        drawn.add_column(
+            Text(f"{first}\n{last}" if space else column),
+            justify="left" if words else "right",
+            vertical="top",
+            overflow="fold",
+            no_wrap=not words,
+        )
+    for row in table.rows:
+        drawn.add_row(*map(Text, row))
+    return drawn

@@ -1,0 +1,62 @@
+"""Numbers as text, the same in tables, charts and sentences."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pytest_pipeline.measured import Interval
+
+
+def count(value: float) -> str:
+    """Return a count or a rate; small ones with three significant digits."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def short(value: float) -> str:
+    """Return a count for an axis, as 1k or 2.5M."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:.3g}{name}"
+    return f"{value:.3g}"
+
+
+def times(value: float) -> str:
+    """Return a factor."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+
+
+def share(value: float) -> str:
+    """Return a share as a percentage; one decimal near the ends."""
+    near_an_end = 0 < value < 0.01 or 0.99 < value < 1
+    return f"{value:.1%}" if near_an_end else f"{value:.0%}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def spread(interval: Interval) -> str:
+    """Return how far the ends of an interval lie from its value."""
+    below = 1 - interval.low / interval.value
+    above = interval.high / interval.value - 1
+    return f"−{below * 100:.0f} +{above * 100:.0f}%"
+
+
+def between(interval: Interval) -> str:
+    """Return a rate with the ends of its interval."""
+    low, value, high = map(count, (interval.low, interval.value, interval.high))
+    return f"{value}/s ({low} to {high})"
+
+
+def moment(iso: str) -> str:
+    """Return a time in ISO 8601 to the minute; another text as it is."""
+    try:
+        when = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{when:%Y-%m-%d %H:%M %Z}".rstrip()

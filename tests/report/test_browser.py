@@ -1,0 +1,137 @@
+"""The page in a real browser: it draws, it fits, and it asks for nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_pipeline.report import render
+from pytest_pipeline.report.palette import DARK, LIGHT
+from tests.report.browser import Charts, Seen, browser, opened
+from tests.report.sessions import session
+
+pytestmark = pytest.mark.skipif(
+    browser() is None, reason="there is no chromium or chrome on PATH"
+)
+
+OUTSIDE = '<img src="http://charts.example/pixel.png">'
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """The report of one of each."""
+    return render(session())
+
+
+@pytest.fixture(scope="module")
+def seen(page: str, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What came of opening the report."""
+    return opened_text(page, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The hosts that the browser asks on its own, whatever is opened."""
+    return opened_text("<p>empty", tmp_path_factory.mktemp("empty")).asked
+
+
+def opened_text(page: str, folder: Path, *flags: str) -> Seen:
+    """Open a page as a file."""
+    path = folder / "page.html"
+    path.write_text(page, encoding="utf-8")
+    return opened(path, folder / "profile", *flags)
+
+
+def rgb(colour: str) -> str:
+    """Return a colour as a browser writes it."""
+    return f"rgb{tuple(bytes.fromhex(colour[1:]))}"
+
+
+def test_every_chart_is_drawn_with_its_series(seen: Seen) -> None:
+    """Throughput, stages' time, crossover, replicas, transports, latency, claims."""
+    assert Charts(seen.dom).traces == {
+        "chart-1": 5,
+        "chart-2": 18,
+        "chart-3": 2,
+        "chart-4": 3,
+        "chart-5": 12,
+        "chart-6": 3,
+        "chart-7": 2,
+        "chart-8": 6,
+        "chart-9": 3,
+    }
+
+
+def test_the_page_has_nothing_to_complain_about(seen: Seen) -> None:
+    """No script fails, and none tries what the page's own policy forbids."""
+    assert seen.console == []
+
+
+def test_nothing_is_asked_of_a_network(seen: Seen, own: set[str]) -> None:
+    """Neither the page nor the library that draws it fetches anything."""
+    assert seen.asked - own == set()
+
+
+def test_a_page_that_asks_for_something_is_caught(
+    page: str, own: set[str], tmp_path: Path
+) -> None:
+    """The same page with a picture from elsewhere, and without its policy."""
+    asking = POLICY.sub("", page).replace("<main>", f"<main>{OUTSIDE}")
+
+    assert opened_text(asking, tmp_path).asked - own == {"charts.example"}
+
+
+def test_the_policy_of_the_page_forbids_what_is_not_in_it(
+    page: str, own: set[str], tmp_path: Path
+) -> None:
+    """A picture from elsewhere is not even asked for."""
+    asking = page.replace("<main>", f"<main>{OUTSIDE}")
+    forbidden = opened_text(asking, tmp_path)
+
+    assert forbidden.asked - own == set()
+    assert any("Content Security Policy" in line for line in forbidden.console)
+
+
+@pytest.mark.parametrize(
+    ("preferred", "text"), [(0, DARK.text), (1, LIGHT.text)], ids=["dark", "light"]
+)
+def test_charts_follow_the_preferred_colours(
+    page: str, tmp_path: Path, preferred: int, text: str
+) -> None:
+    """What is written in them is light on dark, or dark on light."""
+    flag = f"--blink-settings=preferredColorScheme={preferred}"
+    seen = opened_text(page, tmp_path, flag)
+
+    assert f"fill: {rgb(text)}" in seen.dom
+    other = LIGHT.text if text == DARK.text else DARK.text
+    assert f"fill: {rgb(other)}" not in seen.dom
+
+
+def test_nothing_sticks_out_on_a_phone(page: str, tmp_path: Path) -> None:
+    """A page of 390 pixels scrolls down only, and each chart fits in it."""
+    around = """
+      <iframe id="phone" style="width: 390px; height: 800px"></iframe>
+      <script>
+        const phone = document.getElementById("phone");
+        phone.onload = () => setTimeout(() => {
+          const inside = phone.contentDocument;
+          const widths = [...inside.querySelectorAll(".chart svg")].map(
+            svg => svg.getBoundingClientRect().right);
+          document.body.dataset.found = JSON.stringify(
+            [inside.documentElement.scrollWidth, widths.length, Math.max(...widths)]);
+        }, 1000);
+        phone.srcdoc = PAGE;
+      </script>"""
+    quoted = json.dumps(page).replace("</", r"<\/")
+    seen = opened_text(f"<body>{around.replace('PAGE', quoted)}</body>", tmp_path)
+
+    found = re.search(r'data-found="\[(\d+),(\d+),([\d.]+)\]"', seen.dom)
+    assert found is not None
+    width, charts, right = map(float, found.groups())
+    assert width <= 390
+    assert charts >= 9
+    assert right <= 390

@@ -1,0 +1,83 @@
+"""`pipeline report`: from a saved file to a page, and one line where it fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.report.sessions import save, session
+
+
+def pipeline(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_saved_file_becomes_a_page(tmp_path: Path) -> None:
+    """It is called report.html unless another name is said."""
+    save(session(), tmp_path / "saved.json")
+
+    done = pipeline(tmp_path, "report", "saved.json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "written: report.html\n"
+    assert "the split at batch size 100" in (tmp_path / "report.html").read_text(
+        "utf-8"
+    )
+
+
+def test_what_can_not_be_read_leaves_an_earlier_page(tmp_path: Path) -> None:
+    """One line on standard error, and exit code 1."""
+    (tmp_path / "saved.json").write_text('{"machine_info": {}, "benchmarks": []}')
+    (tmp_path / "report.html").write_text("earlier")
+
+    done = pipeline(tmp_path, "report", "saved.json")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("pipeline: saved.json: none of its 0 benchmarks")
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "report.html").read_text() == "earlier"
+
+
+def test_the_saved_file_is_not_overwritten(tmp_path: Path) -> None:
+    """The page must have a name of its own."""
+    path = save(session(), tmp_path / "saved.json")
+    before = path.read_bytes()
+
+    done = pipeline(tmp_path, "report", "saved.json", "--output", "./saved.json")
+
+    assert done.returncode == 2
+    assert "is the same file as SAVED" in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_without_plotly_the_command_says_what_to_install(tmp_path: Path) -> None:
+    """One line, and exit code 2, as for any wrong usage."""
+    save(session(), tmp_path / "saved.json")
+    hidden = (
+        "import sys; sys.modules['plotly'] = None; "
+        "sys.argv = ['pipeline', 'report', 'saved.json']; "
+        "from pipeline.cli import main; main()"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", hidden],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr) == (
+        2,
+        "pipeline: a report needs plotly; pip install 'pytest-grpc-pipeline[test]'\n",
+    )

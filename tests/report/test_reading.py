@@ -1,0 +1,99 @@
+"""Saved files of pytest-benchmark: what is read of them, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ReportError
+from pytest_pipeline.report import read_saved
+from tests.report.sessions import save, saved, session
+
+
+def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
+    """All of ours in their order, without the benchmarks of others."""
+    made = session()
+
+    assert read_saved(save(made, tmp_path / "saved.json")) == made
+
+
+def test_a_file_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    """The message names the path."""
+    path = tmp_path / "none.json"
+
+    with pytest.raises(ReportError, match="no such file") as refused:
+        read_saved(path)
+
+    assert str(path) in str(refused.value)
+
+
+def without(*path: str) -> dict[str, Any]:
+    """Return a saved session in which a key is missing."""
+    made = saved(session())
+    inner = made
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return made
+
+
+def with_measured(**changes: object) -> dict[str, Any]:
+    """Return a saved session whose second benchmark says something else."""
+    made = saved(session())
+    made["benchmarks"][1]["extra_info"]["pipeline"].update(changes)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("\x80", "is not JSON"),
+        ([], "is not a file of pytest-benchmark"),
+        ({"benchmarks": []}, "is not a file of pytest-benchmark"),
+        ({"machine_info": {}, "benchmarks": []}, "none of its 0 benchmarks is of the"),
+        (
+            {"machine_info": {}, "benchmarks": [{"name": "test_of_others"}]},
+            "none of its 1 benchmarks is of the pipeline; save those of",
+        ),
+        (without("machine_info", "pipeline"), "what machine it was measured on"),
+        (without("machine_info", "pipeline", "cores"), "machine_info is of another"),
+        (with_measured(group="other"), "test_split[events-1] is of another version"),
+        (with_measured(throughput_per_s=["fast"]), "is of another version"),
+        (with_measured(throughput_per_s=[0.0]), "a throughput of 0.0 records/s can't"),
+        (with_measured(throughput_per_s=[float("nan")]), "a throughput of nan records"),
+    ],
+    ids=[
+        "empty",
+        "deep",
+        "not-utf8",
+        "a-list",
+        "no-machine-info",
+        "no-benchmarks",
+        "none-of-ours",
+        "no-machine",
+        "no-cores",
+        "unknown-group",
+        "words-for-numbers",
+        "no-throughput",
+        "no-number",
+    ],
+)
+def test_what_is_none_of_ours_is_refused_in_one_line(
+    tmp_path: Path, content: object, says: str
+) -> None:
+    """The message names the path, and what is wrong."""
+    path = tmp_path / "saved.json"
+    text = content if isinstance(content, str) else json.dumps(content)
+    path.write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(ReportError) as refused:
+        read_saved(path)
+
+    assert says in str(refused.value)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "\n" not in str(refused.value)
