@@ -18,8 +18,12 @@ from pytest_pipeline.options import (
 from pytest_pipeline.state import state_of
 
 if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
     from pipeline.stage import Workload
+    from pytest_pipeline.comparison import Comparer
     from pytest_pipeline.driver import FakeClock, StageDriver
+    from pytest_pipeline.recording import Record
     from pytest_pipeline.runs import PipelineRunner
     from pytest_pipeline.servers.handle import Server
     from pytest_pipeline.servers.pool import ServerPool
@@ -176,23 +180,14 @@ def run_pipeline(
     """Run the workload on live servers: ``run_pipeline(data).results``."""
     from pytest_pipeline.runs import PipelineRunner
 
-    def servers(replicas: Mapping[str, int]) -> Mapping[str, list[Server]]:
-        names = pipeline_workload.stage_names
-        found: dict[str, list[Server]] = {name: [] for name in names}
-        for replica in range(max(1, *replicas.values(), 1)):
-            wanted = [name for name in names if replica < replicas.get(name, 1)]
-            for name, server in pipeline_servers.stages(
-                pipeline_settings, pipeline_workload, wanted, replica
-            ).items():
-                found[name].append(server)
-        return found
-
     return PipelineRunner(
         pipeline_workload,
         pipeline_batch_size,
         pipeline_settings.events,
         tmp_path_factory.getbasetemp(),
-        servers,
+        lambda replicas: pipeline_servers.replicated(
+            pipeline_settings, pipeline_workload, replicas
+        ),
     )
 
 
@@ -230,6 +225,43 @@ def fake_clock() -> FakeClock:
     from pytest_pipeline.driver import FakeClock
 
     return FakeClock()
+
+
+@pytest.fixture
+def pipeline_record(
+    request: pytest.FixtureRequest, benchmark: BenchmarkFixture
+) -> Iterator[Record]:
+    """What this test has measured: for pytest-benchmark's JSON, and for the report."""
+    from pytest_pipeline.measured import to_extra_info
+    from pytest_pipeline.recording import Record
+
+    record = Record()
+    yield record
+    if record.measured is not None:
+        benchmark.extra_info |= to_extra_info(record.measured)
+        name = request.node.nodeid.rpartition("::")[2]
+        state_of(request.config).measured[name] = record.measured
+
+
+@pytest.fixture
+def pipeline_compare(benchmark: BenchmarkFixture, pipeline_record: Record) -> Comparer:
+    """Compare two callables: ``compare(a, b).faster_than(b, by=3.0)``."""
+    _need("scipy", "pipeline_compare")
+    from pytest_pipeline.comparison import Answer, Comparer
+
+    def answering(find: Callable[[], Answer]) -> Answer:
+        if benchmark.disabled:
+            pytest.skip(
+                "a comparison takes time, and benchmarks are disabled here "
+                "(--benchmark-disable, or xdist)"
+            )
+        # Under pytest-benchmark nothing traces what is measured, and the test counts as
+        # a benchmark; the second question of a test has to do without.
+        answer: Answer = benchmark.pedantic(find) if benchmark.stats is None else find()
+        pipeline_record.answered(answer)
+        return answer
+
+    return Comparer(answering=answering)
 
 
 def stage_fixture(what: Any, *, scope: Scope = "session", **settings: Any) -> Any:

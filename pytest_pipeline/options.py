@@ -53,6 +53,12 @@ class PipelineSettings:
     declarations: Path | None = None
     #: Where the verdicts on stages are written, as .json and as .md.
     conformance_report: Path | None = None
+    #: Where the page of the benchmarks is written.
+    report: Path | None = None
+    #: Seconds that a run of a benchmark is to take.
+    run_seconds: float = 0.25
+    #: Records per second that are due where latency is measured.
+    arrival_rate: float = 1000.0
 
     @property
     def stages(self) -> Mapping[str, str]:
@@ -162,6 +168,20 @@ def _parse_seconds(text: str) -> float:
         raise ValueError("must be seconds, more than 0") from None
 
 
+def _rate(value: Any) -> float:
+    try:
+        return _seconds(value)
+    except ValueError:
+        raise ValueError("must be records per second, more than 0") from None
+
+
+def _parse_rate(text: str) -> float:
+    try:
+        return _rate(float(text))
+    except ValueError:
+        raise ValueError("must be records per second, more than 0") from None
+
+
 def _path(value: Any) -> Path:
     if not str(value):
         raise ValueError("must be the path of a file")
@@ -269,6 +289,27 @@ _SETTINGS = (
         "PATH",
         "Write the verdicts on stages to PATH.json and PATH.md.",
     ),
+    _Setting(
+        "report",
+        _path,
+        _path,
+        "FILE",
+        "Write what the benchmarks of this session have measured as a page.",
+    ),
+    _Setting(
+        "run_seconds",
+        _parse_seconds,
+        _seconds,
+        "SECONDS",
+        "How long a run of a benchmark is to take, about [0.25].",
+    ),
+    _Setting(
+        "arrival_rate",
+        _parse_rate,
+        _rate,
+        "PER-SECOND",
+        "Records that are due each second where latency is measured [1000].",
+    ),
 )
 _BY_NAME = {setting.name: setting for setting in _SETTINGS}
 
@@ -319,6 +360,16 @@ def settings_of(config: pytest.Config) -> PipelineSettings:
             said[setting.name] = f"{source} {' '.join(given)}"
             break
     return _checked(PipelineSettings(**values), said)
+
+
+def settings_given(config: pytest.Config) -> frozenset[str]:
+    """Return the names of the settings that command line or ini file say."""
+    return frozenset(
+        setting.name
+        for setting in _SETTINGS
+        for texts in (config.getoption(setting.ini), config.getini(setting.ini))
+        if texts is not None and texts != []
+    )
 
 
 def _once_each(

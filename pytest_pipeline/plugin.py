@@ -18,6 +18,8 @@ from pytest_pipeline.fixtures import (
     ingest_stage,
     parse_stage,
     pipeline_batch_size,
+    pipeline_compare,
+    pipeline_record,
     pipeline_servers,
     pipeline_settings,
     pipeline_stages,
@@ -37,6 +39,7 @@ from pytest_pipeline.options import (
     with_marks,
 )
 from pytest_pipeline.state import KEY, PluginState, state_of
+from pytest_pipeline.summary import Summary
 from pytest_pipeline.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -49,6 +52,8 @@ __all__ = [
     "ingest_stage",
     "parse_stage",
     "pipeline_batch_size",
+    "pipeline_compare",
+    "pipeline_record",
     "pipeline_servers",
     "pipeline_settings",
     "pipeline_stages",
@@ -82,6 +87,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(
         Verdicts(settings.conformance_report, dict(settings.stages)),
         "pipeline-verdicts",
+    )
+    config.pluginmanager.register(
+        Summary(settings.report, config.stash[KEY].measured), "pipeline-summary"
     )
 
 

@@ -6,13 +6,14 @@ import inspect
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import Engine, RunSettings
+from pipeline.engines.calls import OnMessage
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import UsageError
@@ -36,6 +37,29 @@ class PipelineRun:
     def results(self) -> list[Any]:
         """The lines of the result, which must be JSON."""
         return [json.loads(line) for line in self.output.splitlines()]
+
+
+def split_engine(
+    servers: Mapping[str, Sequence[Server]],
+    on_message: OnMessage = lambda *_: None,
+) -> SplitEngine:
+    """Return an engine that runs on these servers of each stage."""
+    return SplitEngine(
+        {
+            stage: [server.address for server in found]
+            for stage, found in servers.items()
+        },
+        credentials=next(
+            (
+                server.channel_credentials
+                for found in servers.values()
+                for server in found
+                if server.channel_credentials
+            ),
+            None,
+        ),
+        on_message=on_message,
+    )
 
 
 class PipelineRunner:
@@ -106,21 +130,8 @@ class PipelineRunner:
             )
         servers = self._servers(replicas)
         traces = {stage: found[0].trace for stage, found in servers.items()}
-        return SplitEngine(
-            {
-                stage: [server.address for server in found]
-                for stage, found in servers.items()
-            },
-            credentials=next(
-                (
-                    server.channel_credentials
-                    for found in servers.values()
-                    for server in found
-                    if server.channel_credentials
-                ),
-                None,
-            ),
-            on_message=lambda stage, *what: traces[stage].batch(stage, *what),
+        return split_engine(
+            servers, lambda stage, *what: traces[stage].batch(stage, *what)
         )
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from pytest_pipeline.options import PipelineSettings
 
 if TYPE_CHECKING:
+    from pytest_pipeline.measured import Measured
     from pytest_pipeline.servers.pool import ServerPool
 
 
@@ -22,6 +23,8 @@ class PluginState:
     interned: dict[PipelineSettings, PipelineSettings] = field(default_factory=dict)
     #: None until a test asks for a server.
     pool: ServerPool | None = None
+    #: What each test has measured, by its name.
+    measured: dict[str, Measured] = field(default_factory=dict)
 
 
 KEY = pytest.StashKey[PluginState]()

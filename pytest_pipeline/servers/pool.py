@@ -115,6 +115,26 @@ class ServerPool:
         self._stages |= missing
         return {name: self._stages[key] for name, key in keys.items()}
 
+    def replicated(
+        self,
+        settings: PipelineSettings,
+        workload: Workload,
+        replicas: Mapping[str, int],
+    ) -> dict[str, list[Server]]:
+        """Return the servers of each stage, one where ``replicas`` does not name it.
+
+        Raises as `stages`.
+        """
+        names = workload.stage_names
+        found: dict[str, list[Server]] = {name: [] for name in names}
+        for replica in range(max(1, *replicas.values(), 1)):
+            wanted = [name for name in names if replica < replicas.get(name, 1)]
+            for name, server in self.stages(
+                settings, workload, wanted, replica
+            ).items():
+                found[name].append(server)
+        return found
+
     def serve(
         self,
         what: Any,

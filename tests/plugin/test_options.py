@@ -20,6 +20,8 @@ FIXTURES = (
     "ingest_stage",
     "parse_stage",
     "pipeline_batch_size",
+    "pipeline_compare",
+    "pipeline_record",
     "pipeline_servers",
     "pipeline_settings",
     "pipeline_stages",
@@ -107,6 +109,9 @@ CASES = [
     Case("reply_timeout", "2.5", 2.5, "3", 3.0, "4", 4.0),
     Case("declarations", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),
     Case("conformance_report", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),
+    Case("report", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),
+    Case("run_seconds", "2.5", 2.5, "3", 3.0, "4", 4.0),
+    Case("arrival_rate", "2.5", 2.5, "3", 3.0, "4", 4.0),
 ]
 
 

@@ -49,6 +49,11 @@ BAD = [
     ("reply_timeout", "soon"),
     ("declarations", ""),
     ("conformance_report", ""),
+    ("report", ""),
+    ("run_seconds", "0"),
+    ("run_seconds", "long"),
+    ("arrival_rate", "0"),
+    ("arrival_rate", "many"),
 ]
 
 

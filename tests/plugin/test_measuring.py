@@ -1,0 +1,213 @@
+"""Measuring in tests of one's own: comparisons, the summary, and the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+COMPARES = """
+    import time
+
+    def quick():
+        sum(range(100))
+
+    def slow():
+        sum(range(100_000))
+
+    def test_it(pipeline_compare):
+        assert pipeline_compare(quick, slow, sample_s=0.0001).faster_than(slow, by=3)
+"""
+
+
+@pytest.fixture(autouse=True)
+def not_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which pytest-benchmark knows by the environment, and disables itself."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
+def test_a_comparison_is_a_benchmark_and_is_kept(pytester: pytest.Pytester) -> None:
+    """Chosen by --benchmark-only, saved by pytest-benchmark, and summed up."""
+    pytester.makepyfile(COMPARES)
+
+    result = pytester.runpytest_subprocess(
+        "--benchmark-only", "--benchmark-json=saved.json"
+    )
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*what was measured*", "*test_it*holds*"])
+    saved = json.loads((pytester.path / "saved.json").read_text())
+    (benchmark,) = saved["benchmarks"]
+    (compared,) = benchmark["extra_info"]["pipeline"]["comparisons"]
+    assert (compared["first"], compared["second"]) == ("quick", "slow")
+    assert compared["outcome"] == "faster"
+    assert compared["ratio"]["low"] > 3
+    assert saved["machine_info"]["pipeline"]["versions"]["grpcio"]
+
+
+def test_a_claim_that_does_not_hold_fails_with_the_numbers(
+    pytester: pytest.Pytester,
+) -> None:
+    """As pytest shows what was asserted."""
+    pytester.makepyfile(
+        COMPARES.replace("faster_than(slow, by=3)", "faster_than(quick)")
+    )
+
+    result = pytester.runpytest_subprocess("--benchmark-only")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines(
+        [r".*<slow is [0-9.e-]+ × as fast as quick \(.* at 99%, 12 rounds, .*faster>"]
+    )
+
+
+def test_a_test_may_ask_more_than_once(pytester: pytest.Pytester) -> None:
+    """And pytest-benchmark has one entry for it all the same."""
+    pytester.makepyfile(
+        COMPARES
+        + "        assert pipeline_compare(slow, quick).not_faster_than(quick)\n"
+    )
+
+    result = pytester.runpytest_subprocess(
+        "--benchmark-only", "--benchmark-json=saved.json"
+    )
+
+    result.assert_outcomes(passed=1)
+    (benchmark,) = json.loads((pytester.path / "saved.json").read_text())["benchmarks"]
+    assert len(benchmark["extra_info"]["pipeline"]["comparisons"]) == 2
+
+
+@pytest.mark.parametrize("options", [("--benchmark-disable",), ("-n", "1")])
+def test_where_benchmarks_are_disabled_nothing_is_compared(
+    pytester: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    """The test is skipped and says why, for nothing was asked."""
+    pytester.makepyfile(COMPARES)
+
+    result = pytester.runpytest_subprocess("-rs", "-Wignore", *options)
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*a comparison takes time, and benchmarks are*"])
+    result.stdout.no_fnmatch_line("*what was measured*")
+
+
+def test_the_page_is_written_at_the_end(pytester: pytest.Pytester) -> None:
+    """And the session says where it is."""
+    pytester.makepyfile(COMPARES)
+
+    result = pytester.runpytest_subprocess(
+        "--benchmark-only", "--pipeline-report=page.html"
+    )
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["written: page.html"])
+    assert "test_it" in (pytester.path / "page.html").read_text()
+
+
+def test_a_page_of_nothing_fails_the_session_and_leaves_the_earlier_one(
+    pytester: pytest.Pytester,
+) -> None:
+    """Since a run that has measured nothing must not look like one that has."""
+    (pytester.path / "page.html").write_text("earlier")
+    pytester.makepyfile("def test_it(): pass")
+
+    result = pytester.runpytest_subprocess("--pipeline-report=page.html")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["--pipeline-report page.html: not written: nothing was measured*"]
+    )
+    assert (pytester.path / "page.html").read_text() == "earlier"
+
+
+def test_a_page_that_can_not_be_written_fails_the_session(
+    pytester: pytest.Pytester,
+) -> None:
+    """With one line that says why, and the table all the same."""
+    (pytester.path / "page.html").mkdir()
+    pytester.makepyfile(COMPARES)
+
+    result = pytester.runpytest_subprocess(
+        "--benchmark-only", "--pipeline-report=page.html"
+    )
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*test_it*holds*", "--pipeline-report page.html: not written: *"]
+    )
+
+
+def test_a_page_that_has_no_folder_is_wrong_usage(pytester: pytest.Pytester) -> None:
+    """Before anything is measured."""
+    pytester.makepyfile(COMPARES)
+
+    result = pytester.runpytest_subprocess("--pipeline-report=nowhere/page.html")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --pipeline-report nowhere/page.html: there is no folder nowhere"]
+    )
+
+
+def test_a_benchmark_of_ones_own_may_be_kept_too(pytester: pytest.Pytester) -> None:
+    """With whatever it has measured."""
+    pytester.makepyfile(
+        """
+        from pytest_pipeline.measured import Measured
+
+        def test_mine(benchmark, pipeline_record):
+            benchmark.pedantic(lambda: None)
+            pipeline_record.note(
+                Measured(
+                    group="batching", variant="split", workload="mine",
+                    batch_size=7, records=70, throughput_per_s=[1234.0],
+                )
+            )
+        """
+    )
+
+    result = pytester.runpytest_subprocess("--benchmark-only")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*mine*", "*7*1,234*"])
+
+
+def test_a_session_that_measures_nothing_says_nothing(
+    pytester: pytest.Pytester,
+) -> None:
+    """Of what it could have measured."""
+    pytester.makepyfile("def test_it(): pass")
+
+    result = pytester.runpytest_subprocess()
+
+    result.stdout.no_fnmatch_line("*measured*")
+
+
+def test_what_is_not_installed_is_named(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what to install: for a page plotly, before anything is measured."""
+    hidden = Path(pytester.path) / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as util\n"
+        "found = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: (\n"
+        "    None if name in ('plotly', 'scipy') else found(name, *rest)\n"
+        ")\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(hidden))
+    pytester.makepyfile(COMPARES)
+
+    page = pytester.runpytest_subprocess("--pipeline-report=page.html")
+    compared = pytester.runpytest_subprocess("--benchmark-only")
+
+    assert page.ret == pytest.ExitCode.USAGE_ERROR
+    page.stderr.fnmatch_lines(
+        ["*needs plotly; pip install 'pytest-grpc-pipeline?test?'*"]
+    )
+    compared.assert_outcomes(errors=1)
+    compared.stdout.fnmatch_lines(
+        ["*needs scipy; pip install 'pytest-grpc-pipeline?test?'*"]
+    )
