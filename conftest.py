@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from pipeline.transport.tuning import tune
@@ -22,3 +24,17 @@ settings.register_profile(
     "nightly", deadline=None, max_examples=50_000, print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let ``pytest --benchmark-only`` run the shipped suite, as a user would.
+
+    The project's own tests are no benchmarks, and would all be skipped.
+    """
+    if (
+        config.getoption("benchmark_only", default=False)
+        and config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    ):
+        from pytest_pipeline.suite import benchmarks
+
+        config.args[:] = [str(Path(benchmarks.__file__).parent)]

@@ -1,0 +1,1 @@
+"""What the split is measured against, for any workload."""

@@ -1,0 +1,1 @@
+"""What the suite of benchmarks is made of: subjects, checked runs, their rounds."""

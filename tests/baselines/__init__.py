@@ -1,0 +1,1 @@
+"""Tests of what the split is measured against."""

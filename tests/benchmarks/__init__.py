@@ -1,0 +1,1 @@
+"""The benchmarks: what they are made of, and the suite."""

@@ -1,0 +1,135 @@
+"""The shipped suite of benchmarks, as a user runs it: from a folder of their own.
+
+What it claims of speed is not tried here, for a test is no place to time in.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+SUITE = (
+    *("--pyargs", "pytest_pipeline.suite.benchmarks", "--benchmark-only"),
+    # As quick as can be.
+    *("--pipeline-run-seconds", "0.002", "--benchmark-json", "saved.json"),
+)
+MEASURES = "not claims and not work"
+
+
+@pytest.fixture(autouse=True)
+def not_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which pytest-benchmark knows by the environment, and disables itself."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
+def saved(pytester: pytest.Pytester) -> dict[str, dict[str, Any]]:
+    """Return what each benchmark has kept, by its name."""
+    content = json.loads((pytester.path / "saved.json").read_text())
+    return {
+        one["name"]: one["extra_info"]["pipeline"]
+        for one in content["benchmarks"]
+        if "pipeline" in one["extra_info"]
+    }
+
+
+def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
+    """Each at each batch size, with the whole account of a run."""
+    result = pytester.runpytest_subprocess(
+        *SUITE,
+        *("--pipeline-workload", "events", "--pipeline-batch-sizes", "1,50"),
+        *("--pipeline-arrival-rate", "2000", "-k", MEASURES),
+        *("--pipeline-report", "page.html"),
+    )
+
+    result.assert_outcomes(passed=21, deselected=11)
+    kept = saved(pytester)
+    for size in (1, 50):
+        split = kept[f"test_split[events-{size}]"]
+        floor = kept[f"test_floor[events-{size}]"]
+        assert len(split["throughput_per_s"]) == len(split["ipc_share"]) == 7
+        assert 0 < split["ipc_share"][0] < 1
+        assert split["run"]["stream_writes"] == 3 * -(-split["records"] // size)
+        assert split["run"]["stages"]["parse"]["bytes_in"] > 0
+        assert split["run"]["stages"]["parse"]["seconds"]["process"] > 0
+        assert floor["run"]["stream_writes"] == split["run"]["stream_writes"]
+        for engine in ("split", "monolith", "queues", "floor"):
+            one = kept[f"test_{engine}[events-{size}]"]
+            assert (one["variant"], one["workload"]) == (engine, "events")
+            assert one["records"] == split["records"]
+    assert kept["test_transport[tls-100]"]["transport"] == "tls"
+    # Of whichever stage had most to do.
+    assert list(kept["test_replicas[2-1]"]["replicas"].values()) == [2]
+    latency = kept["test_latency[10]"]["latency"]
+    assert latency["rate_per_s"] == 2000
+    assert set(latency["service"]) == {"p50", "p99", "p999"}
+    result.stdout.fnmatch_lines(["*what was measured*", "written: page.html"])
+    assert (pytester.path / "page.html").exists()
+
+
+def test_a_workload_of_ones_own_is_measured_in_the_place_of_ours(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its data; what is claimed of ours is skipped, and so is what has no data."""
+    examples = ROOT / "examples" / "access_logs"
+    monkeypatch.setenv("PYTHONPATH", str(examples))
+
+    result = pytester.runpytest_subprocess(
+        *SUITE,
+        *("--pipeline-workload", "access_logs:ACCESS_LOGS"),
+        *("--pipeline-data", str(examples / "access.log")),
+        *("--pipeline-batch-sizes", "10,5000"),
+        *("-k", "split or queues or worth or knee or replicas_gain"),
+        "-rs",
+    )
+
+    result.assert_outcomes(passed=2, skipped=5, deselected=None)
+    result.stdout.fnmatch_lines(
+        [
+            "*batch size 5000: the input of access_logs:ACCESS_LOGS has only 400*",
+            "*this is of workload events, which was not asked for*",
+        ]
+    )
+    split = saved(pytester)["test_split[access_logs:ACCESS_LOGS-10]"]
+    assert split["workload"] == "access_logs:ACCESS_LOGS"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--pipeline-workload", "nothing"), "workload 'nothing': not known"),
+        (("--pipeline-data", "nothing"), "--pipeline-data nothing: *"),
+    ],
+)
+def test_wrong_usage_is_told_once_before_anything_runs(
+    pytester: pytest.Pytester, options: tuple[str, ...], said: str
+) -> None:
+    """And pytest exits with 2."""
+    result = pytester.runpytest_subprocess(*SUITE, *options)
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"*usage error: {said}*"])
+
+
+def test_this_project_measures_itself_with_the_shipped_suite() -> None:
+    """`pytest --benchmark-only` in its folder collects that, and nothing else."""
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "--benchmark-only", "--collect-only"),
+            *("-q", "-p", "no:cacheprovider"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    collected = [line for line in done.stdout.splitlines() if "::" in line]
+    assert collected
+    assert all("suite/benchmarks/" in line for line in collected)
