@@ -6,6 +6,8 @@ What it claims of speed is not tried here, for a test is no place to time in.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
         *("--pipeline-report", "page.html"),
     )
 
-    result.assert_outcomes(passed=21, deselected=11)
+    result.assert_outcomes(passed=21)
     kept = saved(pytester)
     for size in (1, 50):
         split = kept[f"test_split[events-{size}]"]
@@ -86,7 +88,7 @@ def test_a_workload_of_ones_own_is_measured_in_the_place_of_ours(
         "-rs",
     )
 
-    result.assert_outcomes(passed=2, skipped=5, deselected=None)
+    result.assert_outcomes(passed=2, skipped=5)
     result.stdout.fnmatch_lines(
         [
             "*batch size 5000: the input of access_logs:ACCESS_LOGS has only 400*",
@@ -95,6 +97,21 @@ def test_a_workload_of_ones_own_is_measured_in_the_place_of_ours(
     )
     split = saved(pytester)["test_split[access_logs:ACCESS_LOGS-10]"]
     assert split["workload"] == "access_logs:ACCESS_LOGS"
+
+
+def test_a_stage_of_ones_own_is_measured_among_ours(pytester: pytest.Pytester) -> None:
+    """Of the events workload; over which transport is its own affair."""
+    command = f"{sys.executable} -P -m pipeline serve parse --bind 127.0.0.1:0"
+
+    result = pytester.runpytest_subprocess(
+        *SUITE,
+        *("--pipeline-stage", f"parse={command}", "--pipeline-batch-sizes", "50"),
+        *("-k", "test_split or test_transport", "-rs"),
+    )
+
+    result.assert_outcomes(passed=1, skipped=6)
+    assert list(saved(pytester)) == ["test_split[events-50]"]
+    result.stdout.fnmatch_lines(["*stages that are given are reached at*"])
 
 
 @pytest.mark.parametrize(
@@ -116,9 +133,6 @@ def test_wrong_usage_is_told_once_before_anything_runs(
 
 def test_this_project_measures_itself_with_the_shipped_suite() -> None:
     """`pytest --benchmark-only` in its folder collects that, and nothing else."""
-    import subprocess
-    import sys
-
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "--benchmark-only", "--collect-only"),
