@@ -16,6 +16,7 @@ from pytest_pipeline.benchmarks.bench import Bench
 from pytest_pipeline.comparison import LOOKS, Comparer, interval
 from pytest_pipeline.measured import Interval
 
+# What may skip a test comes before its benchmark, which would warn of not being used.
 pytestmark = pytest.mark.benchmark(group="claims")
 
 #: Of the published study that this repeats.
@@ -30,7 +31,7 @@ _RUN_S = 0.1
 
 
 def test_batching_is_worth_it(
-    bench: Bench, pipeline_compare: Comparer, events: str
+    events: str, bench: Bench, pipeline_compare: Comparer
 ) -> None:
     """Light events at batch size 100 beat batch size 1 by more than was published."""
     runs, engine = bench.runs(events), bench.split(events)
@@ -56,7 +57,7 @@ def test_batching_is_worth_it(
 
 
 def test_throughput_rises_to_its_knee(
-    benchmark: BenchmarkFixture, bench: Bench, events: str
+    events: str, benchmark: BenchmarkFixture, bench: Bench
 ) -> None:
     """Each larger batch is faster, until the knee, which is found and named."""
     rounds = benchmark.pedantic(lambda: _sweep(bench, events, CURVE))
@@ -76,7 +77,7 @@ def test_throughput_rises_to_its_knee(
 
 
 def test_the_ipc_share_falls_with_batch_size(
-    benchmark: BenchmarkFixture, bench: Bench, events: str
+    events: str, benchmark: BenchmarkFixture, bench: Bench
 ) -> None:
     """While the counts of every run stay exact."""
     rounds = benchmark.pedantic(lambda: _sweep(bench, events, SHARES))
