@@ -88,7 +88,9 @@ def test_floor(
     assert report.stream_writes == split.stream_writes
     for mine, theirs in zip(report.stages.values(), split.stages.values(), strict=True):
         assert mine.bytes_in == pytest.approx(theirs.bytes_in, rel=0.05)
-        assert mine.bytes_out == pytest.approx(theirs.bytes_out, rel=0.05)
+        # What a stage says of its time takes some bytes more or fewer.
+        times = 16 * theirs.messages_out
+        assert mine.bytes_out == pytest.approx(theirs.bytes_out, rel=0.05, abs=times)
 
 
 def test_queues(
