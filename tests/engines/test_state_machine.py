@@ -96,6 +96,8 @@ class Stages(RuleBasedStateMachine):
             path.unlink(missing_ok=True)
         for servers in self.world.servers.values():
             for server in servers:
+                # Not asked to end, for which it would wait for channels of lost calls.
+                server.kill()
                 server.restart()
         self.before = snapshot()
 
