@@ -1,16 +1,13 @@
-"""A real browser without a window, and a proxy that notes whom it asks."""
+"""A real browser without a window, and what pages in it ask for."""
 
 from __future__ import annotations
 
+import json
 import shutil
-import socketserver
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from threading import Thread
 from urllib.parse import urlsplit
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -18,56 +15,19 @@ _FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
-    "--disable-quic",
     "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # What else it would ask its maker for as it starts.
-    "--disable-extensions",
-    "--disable-features=NetworkTimeServiceQuerying,OptimizationHints,MediaRouter",
-    "--gaia-url=http://127.0.0.1:1/",
     "--enable-logging=stderr",
+    # Nothing leaves this machine, nor does what the browser asks its maker.
+    "--proxy-server=127.0.0.1:1",
+    "--proxy-bypass-list=<-loopback>",
 )
+#: Who asks, in the browser's log, where it is the browser itself and no page.
+_ITSELF = "not an origin"
 
 
 def browser() -> str | None:
     """Return the path of a Chromium or Chrome; None where there is none."""
     return next(filter(None, map(shutil.which, _NAMES)), None)
-
-
-class _Proxy(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Note)
-        self.asked: set[str] = set()
-
-
-class _Note(socketserver.StreamRequestHandler):
-    """Notes the host that a request is for, and refuses it."""
-
-    server: _Proxy
-
-    def handle(self) -> None:
-        _, target, _ = self.rfile.readline().decode("latin-1").split()
-        # CONNECT names host and port, every other method a whole address.
-        url = target if "://" in target else f"https://{target}"
-        self.server.asked.add(urlsplit(url).hostname or target)
-        self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-
-
-@contextmanager
-def recording() -> Iterator[_Proxy]:
-    """Serve a proxy that notes each host in ``asked``."""
-    with _Proxy() as proxy:
-        thread = Thread(target=proxy.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
 
 
 @dataclass(frozen=True)
@@ -78,7 +38,7 @@ class Seen:
     dom: str
     #: What the page has said on the console, such as what was forbidden to it.
     console: list[str]
-    #: The hosts of all requests that left the browser, its own among them.
+    #: The hosts that the page has asked, whether or not there was an answer.
     asked: set[str]
 
 
@@ -86,30 +46,42 @@ def opened(page: Path, profile: Path, *flags: str) -> Seen:
     """Open a file with a new ``profile``, let its scripts run, and close it."""
     found = browser()
     assert found is not None
-    with recording() as proxy:
-        done = subprocess.run(
-            [
-                found,
-                *_FLAGS,
-                *flags,
-                f"--user-data-dir={profile}",
-                f"--proxy-server=127.0.0.1:{proxy.server_address[1]}",
-                # Else what goes to this machine would pass the proxy by.
-                "--proxy-bypass-list=<-loopback>",
-                "--virtual-time-budget=5000",
-                "--dump-dom",
-                page.as_uri(),
-            ],
-            capture_output=True,
-            check=True,
-            timeout=120,
-        )
+    log = profile.with_suffix(".requests.json")
+    done = subprocess.run(
+        [
+            found,
+            *_FLAGS,
+            *flags,
+            f"--user-data-dir={profile}",
+            f"--log-net-log={log}",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
     said = done.stderr.decode(errors="replace").splitlines()
     return Seen(
         dom=done.stdout.decode(),
         console=[line for line in said if "CONSOLE" in line],
-        asked=proxy.asked,
+        asked=_hosts_asked(log),
     )
+
+
+def _hosts_asked(log: Path) -> set[str]:
+    """Return whom pages have asked; the browser's own requests come and go."""
+    started = [
+        event["params"]
+        for event in json.loads(log.read_text())["events"]
+        if "initiator" in event.get("params", {})
+    ]
+    return {
+        urlsplit(request["url"]).hostname or request["url"]
+        for request in started
+        if request["initiator"] != _ITSELF
+    }
 
 
 class Charts(HTMLParser):
