@@ -29,6 +29,8 @@ from pipeline.errors import UsageError
 from pytest_pipeline.measured import Compared, Interval
 
 Variant = Callable[[], object]
+#: Calls something so often, and returns how many seconds that took.
+Sampler = Callable[[int], float]
 Outcome = Literal["faster", "not faster", "inconclusive"]
 
 #: How many rounds there are when the answer is looked at.
@@ -37,6 +39,8 @@ CONFIDENCE = 0.99
 
 _TRIMMED = 0.2
 _RESAMPLES = 9999
+#: Standard errors from the mean past which a bootstrap of so few draws says nothing.
+_REACH = 3.5
 _SEED = 1
 _MIRRORED = {"abba": "baab", "baab": "abba"}
 
@@ -135,7 +139,12 @@ class Comparer:
         return Comparison(
             (a, b),
             names or _names(a, b),
-            _Rounds((a, b), work, sample_s, self._clock),
+            Rounds(
+                (timed(a, self._clock), timed(b, self._clock)),
+                work=work,
+                sample_s=sample_s,
+                clock=self._clock,
+            ),
             looks=self._looks,
             budget_s=budget_s,
             confidence=self._confidence,
@@ -153,7 +162,7 @@ class Comparison:
         self,
         variants: tuple[Variant, Variant],
         names: tuple[str, str],
-        rounds: _Rounds,
+        rounds: Rounds,
         *,
         looks: Sequence[int],
         budget_s: float,
@@ -211,14 +220,13 @@ class Comparison:
         self, first: int, claim: Literal["faster", "not faster"], by: float
     ) -> Compared:
         logs = np.array(self._rounds.logs)
-        a = logs[:, 0] + logs[:, 3]
-        b = logs[:, 1] + logs[:, 2]
+        ratios = log_ratios(logs)
         ratio = interval(
-            (b - a) / 2 if first == 0 else (a - b) / 2,
+            ratios if first == 0 else -ratios,
             confidence=self._confidence,
             looks=len(self._looks),
         )
-        floor = _floor(logs)
+        floor = floor_of(logs)
         return Compared(
             first=self._names[first],
             second=self._names[1 - first],
@@ -251,37 +259,61 @@ def interval(
     # A percentile of the bootstrap is too narrow for few rounds by as much as Student's
     # t is wider than the normal distribution.
     wide = stats.t.ppf(1 - tail, rounds - 1) * math.sqrt(rounds / (rounds - 1))
+    reach = min(wide, _REACH)
     found = stats.bootstrap(
         (values,),
         _trimmed_mean,
-        confidence_level=1 - 2 * stats.norm.cdf(-wide),
+        confidence_level=1 - 2 * stats.norm.cdf(-reach),
         n_resamples=_RESAMPLES,
         method="percentile",
         vectorized=True,
         # The same rounds have the same answer.
         rng=np.random.default_rng(rounds),
     ).confidence_interval
+    value = _trimmed_mean(values)
+    # What is asked beyond the reach of the draws, as where many questions share one
+    # error, is as far from the value as it would be of a normal distribution.
     return Interval(
-        low=math.exp(found.low),
-        value=math.exp(_trimmed_mean(values)),
-        high=math.exp(found.high),
+        low=math.exp(value + (found.low - value) * wide / reach),
+        value=math.exp(value),
+        high=math.exp(value + (found.high - value) * wide / reach),
         confidence=confidence,
     )
 
 
-class _Rounds:
-    """Samples of two variants, in rounds of A B B A or B A A B."""
+def timed(variant: Variant, clock: Callable[[], float] = time.perf_counter) -> Sampler:
+    """Return what calls ``variant`` and takes the time."""
+
+    def sample(calls: int) -> float:
+        began = clock()
+        for _ in range(calls):
+            variant()
+        return clock() - began
+
+    return sample
+
+
+class Rounds:
+    """Samples of two variants, in rounds of A B B A or B A A B.
+
+    ``work`` is how much a call of each does; a sample takes ``sample_s`` seconds, or
+    one call. Where the two are ``alike``, both are called equally often in a sample,
+    so that the first call, which finds the caches cold, weighs the same in both.
+    """
 
     def __init__(
         self,
-        variants: tuple[Variant, Variant],
-        work: tuple[float, float],
+        samplers: tuple[Sampler, Sampler],
+        *,
+        work: tuple[float, float] = (1, 1),
         sample_s: float,
-        clock: Callable[[], float],
+        alike: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._variants = dict(zip("ab", variants, strict=True))
+        self._samplers = dict(zip("ab", samplers, strict=True))
         self._work = dict(zip("ab", work, strict=True))
         self._sample_s = sample_s
+        self._alike = alike
         self._clock = clock
         self._calls: dict[str, int] = {}
         self._spent_s = 0.0
@@ -296,6 +328,8 @@ class _Rounds:
         began = self._clock() - self._spent_s
         if not self._calls:
             self._calls = {name: self._calls_per_sample(name) for name in "ab"}
+            if self._alike:
+                self._calls = dict.fromkeys("ab", max(self._calls.values()))
         while len(self.logs) < count:
             round_began = self._clock()
             mean_s = (round_began - began) / max(1, len(self.logs))
@@ -317,27 +351,29 @@ class _Rounds:
     def _sample(self, name: str) -> float:
         calls = self._calls[name]
         work = calls * self._work[name]
-        return math.log(max(self._seconds(name, calls), 1e-9) / work)
+        return math.log(max(self._samplers[name](calls), 1e-9) / work)
 
     def _calls_per_sample(self, name: str) -> int:
         """Return how many calls a sample needs; it also warms the variant up."""
-        self._seconds(name, 1)
+        sampler = self._samplers[name]
+        sampler(1)
         calls = 1
-        while (seconds := self._seconds(name, calls)) < self._sample_s:
+        while (seconds := sampler(calls)) < self._sample_s:
             missing = self._sample_s / max(seconds, self._sample_s / 100)
             calls = math.ceil(calls * max(1.5, missing))
         return calls
 
-    def _seconds(self, name: str, calls: int) -> float:
-        variant = self._variants[name]
-        began = self._clock()
-        for _ in range(calls):
-            variant()
-        return self._clock() - began
+
+def log_ratios(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return of each round the logarithm of B's time to A's; see `Rounds.logs`."""
+    ratios: NDArray[np.float64] = (
+        logs[:, 1] + logs[:, 2] - logs[:, 0] - logs[:, 3]
+    ) / 2
+    return ratios
 
 
-def _floor(logs: NDArray[np.float64]) -> float:
-    """Return the ratio of each round's second samples to its first.
+def floor_of(logs: NDArray[np.float64]) -> float:
+    """Return the ratio of each round's second samples to its first, 1 or more.
 
     Every other round is turned over, so that a drift is none of it.
     """
