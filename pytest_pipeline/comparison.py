@@ -262,7 +262,7 @@ def interval(
     reach = min(wide, _REACH)
     found = stats.bootstrap(
         (values,),
-        _trimmed_mean,
+        trimmed_mean,
         confidence_level=1 - 2 * stats.norm.cdf(-reach),
         n_resamples=_RESAMPLES,
         method="percentile",
@@ -270,7 +270,7 @@ def interval(
         # The same rounds have the same answer.
         rng=np.random.default_rng(rounds),
     ).confidence_interval
-    value = _trimmed_mean(values)
+    value = trimmed_mean(values)
     # What is asked beyond the reach of the draws, as where many questions share one
     # error, is as far from the value as it would be of a normal distribution.
     return Interval(
@@ -379,7 +379,7 @@ def floor_of(logs: NDArray[np.float64]) -> float:
     """
     turned = np.where(np.arange(len(logs)) % 2, -1.0, 1.0)
     halves = (logs[:, 2] + logs[:, 3] - logs[:, 0] - logs[:, 1]) / 2
-    return math.exp(abs(_trimmed_mean(halves * turned)))
+    return math.exp(abs(trimmed_mean(halves * turned)))
 
 
 def _outcome(ratio: Interval, by: float, floor: float) -> Outcome:
@@ -391,7 +391,8 @@ def _outcome(ratio: Interval, by: float, floor: float) -> Outcome:
     return "inconclusive"
 
 
-def _trimmed_mean(values: NDArray[np.float64], axis: int = -1) -> Any:
+def trimmed_mean(values: NDArray[np.float64], axis: int = -1) -> Any:
+    """Return the mean without the fifth of the values at either end."""
     return stats.trim_mean(values, _TRIMMED, axis=axis)
 
 

@@ -161,7 +161,8 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
-def _parse_seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
+    """Read seconds, more than 0; raise ValueError for anything else."""
     try:
         return _seconds(float(text))
     except ValueError:
@@ -241,7 +242,7 @@ _SETTINGS = (
     ),
     _Setting(
         "start_timeout",
-        _parse_seconds,
+        parse_seconds,
         _seconds,
         "SECONDS",
         "How long a server may take to become ready [30].",
@@ -270,7 +271,7 @@ _SETTINGS = (
     ),
     _Setting(
         "reply_timeout",
-        _parse_seconds,
+        parse_seconds,
         _seconds,
         "SECONDS",
         "How long a stage may take to answer in the suite of conformance [10].",
@@ -298,7 +299,7 @@ _SETTINGS = (
     ),
     _Setting(
         "run_seconds",
-        _parse_seconds,
+        parse_seconds,
         _seconds,
         "SECONDS",
         "How long a run of a benchmark is to take, about [0.25].",

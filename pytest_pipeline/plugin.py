@@ -7,6 +7,7 @@ when a test asks for a fixture.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from pytest_pipeline.fixtures import (
     stage_driver,
     stage_server,
 )
+from pytest_pipeline.gate import options as gate_options
 from pytest_pipeline.options import (
     MARKER,
     SETTING_NAMES,
@@ -73,14 +75,34 @@ _PASSED = pytest.StashKey[bool]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
+    gate_options.add_options(parser)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Run the gate in place of a session, where one is asked for."""
+    settings = gate_options.gate_settings_of(config)
+    # A session that a gate has started may read the same default options.
+    if settings is None or gate_options.SOCKET in os.environ:
+        return None
+
+    from pytest_pipeline.gate.gating import run_gate
+
+    return run_gate(
+        settings, config.invocation_params.args, config.invocation_params.dir
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options and declare the marker."""
+    """Read the options and declare the markers."""
     config.addinivalue_line(
         "markers",
         f"{MARKER}({', '.join(SETTING_NAMES)}): settings of this test, named as the "
         f"--pipeline options are.",
+    )
+    config.addinivalue_line(
+        "markers",
+        f"{gate_options.MARKER}(threshold): from which change on this benchmark is "
+        f"slower, in place of --pipeline-gate-threshold.",
     )
     settings = settings_of(config)
     config.stash[KEY] = PluginState(settings)

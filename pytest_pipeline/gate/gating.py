@@ -1,0 +1,150 @@
+"""The gate from end to end: check out, build, measure, judge, report."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pytest_pipeline.gate.building import Building, build, side_of
+from pytest_pipeline.gate.errors import GateUsageError
+from pytest_pipeline.gate.measuring import Measuring, sitting
+from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, OWN_OPTIONS, GateSettings
+from pytest_pipeline.gate.outcome import Gated, gated
+from pytest_pipeline.gate.revisions import Repository
+from pytest_pipeline.gate.summary import terminal_lines, write_summary
+
+
+def run_gate(settings: GateSettings, arguments: Sequence[str], folder: Path) -> int:
+    """Run the gate in ``folder`` and return the exit code of pytest.
+
+    ``arguments`` are those of the command line. What goes on is printed; what keeps the
+    gate from a verdict is one line on standard error.
+    """
+    try:
+        with _ended_in_order():
+            if settings.summary is not None:
+                _check(settings.summary)
+            found = _gate(settings, arguments, folder, _print)
+            for line in terminal_lines(found):
+                _print(line)
+            if settings.summary is not None:
+                written = write_summary(found, folder / settings.summary)
+                _print(f"written: {', '.join(map(str, written))}")
+    except PipelineError as error:
+        sys.stderr.write(f"gate: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("gate: interrupted\n")
+        return pytest.ExitCode.INTERRUPTED
+    return found.exit_code
+
+
+def _gate(
+    settings: GateSettings,
+    arguments: Sequence[str],
+    folder: Path,
+    say: Callable[[str], None],
+) -> Gated:
+    began = time.perf_counter()
+    repository = Repository(folder)
+    below = folder.resolve().relative_to(repository.top.resolve())
+    chosen = _chosen(settings, arguments, repository.top, folder)
+    with ExitStack() as stack:
+        scratch = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="pipeline-gate-"))
+        ).resolve()
+        revisions = repository.old(settings.against), repository.new(scratch)
+        say(f"gate: old is {revisions[0].name}, new is {revisions[1].name}")
+        buildings = []
+        # Names of one length, since that of a path shifts what is in memory.
+        for which, revision in zip(("old", "new"), revisions, strict=True):
+            checkout = scratch / which
+            stack.enter_context(repository.checked_out(revision, checkout))
+            # Which a revision may not have, and then it has no benchmarks there.
+            (checkout / below).mkdir(parents=True, exist_ok=True)
+            buildings.append(
+                Building(
+                    f"{which} revision, {revision.name}",
+                    checkout,
+                    scratch / f"{which}-environment",
+                    scratch / f"{which}-build.log",
+                )
+            )
+        environs = build(buildings, settings.install)
+        say(f"gate: both are built after {time.perf_counter() - began:.0f} s")
+        old, new = (
+            side_of(building, environ, below)
+            for building, environ in zip(buildings, environs, strict=True)
+        )
+        benchmarks = Measuring(
+            partial(sitting, (old, new), chosen, scratch),
+            threshold=settings.threshold,
+            left_s=lambda: began + settings.budget - time.perf_counter(),
+            say=lambda line: say(f"gate: {line}"),
+        ).judged()
+        return gated(
+            revisions[0].name,
+            revisions[1].name,
+            time.perf_counter() - began,
+            benchmarks,
+        )
+
+
+def _chosen(
+    settings: GateSettings, arguments: Sequence[str], top: Path, folder: Path
+) -> list[str]:
+    """Return the arguments without the gate's own, and with no path out of a side."""
+    chosen: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word.partition("=")[0] not in OWN_OPTIONS:
+            chosen.append(_within(word, top, folder))
+        elif "=" not in word and (word != AGAINST or settings.against != MERGE_BASE):
+            # Its value.
+            next(words, None)
+    return chosen
+
+
+def _within(word: str, top: Path, folder: Path) -> str:
+    path = Path(word.partition("::")[0])
+    if not path.is_absolute() or not path.resolve().is_relative_to(top.resolve()):
+        return word
+    return os.path.relpath(path.resolve(), folder.resolve()) + word[len(str(path)) :]
+
+
+def _check(summary: Path) -> None:
+    if not summary.absolute().parent.is_dir():
+        raise GateUsageError(
+            f"--pipeline-gate-summary {summary}: there is no folder {summary.parent}"
+        )
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Take a request to end as Ctrl-C, so that nothing is left behind."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print(line: str) -> None:
+    # At once, since the next line may take minutes.
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,109 @@
+"""The verdict on one benchmark, from what two revisions of it took by turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from pytest_pipeline.comparison import (
+    CONFIDENCE,
+    floor_of,
+    interval,
+    log_ratios,
+    trimmed_mean,
+)
+from pytest_pipeline.measured import Interval
+
+Verdict = Literal[
+    "ok", "regressed", "improved", "inconclusive", "new", "gone", "skipped"
+]
+#: Rounds of one sitting; see `pytest_pipeline.comparison.Rounds.logs`.
+Sitting = Sequence[tuple[float, ...]]
+
+#: From how many rounds on a sitting has seen a change again.
+_AGAIN = 6
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A benchmark, its verdict, and what that rests on."""
+
+    name: str
+    verdict: Verdict
+    #: From which relative change on it is slower.
+    threshold: float
+    #: The time of the new revision to that of the old one; None if it was not measured.
+    ratio: Interval | None = None
+    #: The ratio that two runs of one and the same seemed to have in these rounds.
+    floor: float | None = None
+    #: The smallest relative change that these rounds would have shown.
+    could_see: float | None = None
+    rounds: int = 0
+    #: Pairs of processes that have run it.
+    sittings: int = 0
+    #: What there is to say beside it, such as why it was skipped.
+    note: str = ""
+    #: Whether more rounds may change the verdict.
+    is_open: bool = False
+
+
+def judge(
+    name: str,
+    sittings: Sequence[Sitting],
+    *,
+    threshold: float,
+    benchmarks: int,
+    looks: int,
+) -> Judged:
+    """Judge a benchmark by the rounds of all its sittings, 12 or more.
+
+    A change is claimed where the whole interval lies beyond the threshold and the A/A
+    floor. And it must have been seen by two pairs of processes, in each beyond the
+    threshold: where a process has its code and its data in memory makes it a few per
+    cent faster or slower for as long as it lives, which no rounds within it can tell
+    from a change.
+
+    One of many ``benchmarks`` seems to have changed by chance more often than one
+    alone, so that they share out the error that is allowed in all (Bonferroni), and of
+    each its ``looks`` do so again.
+    """
+    logs = np.array([log for sitting in sittings for log in sitting])
+    ratio = interval(
+        log_ratios(logs),
+        confidence=1 - (1 - CONFIDENCE) / benchmarks,
+        looks=looks,
+    )
+    floor = floor_of(logs)
+    slower = 1 + threshold
+    beyond = max(slower, floor)
+    seen = [
+        math.exp(trimmed_mean(log_ratios(np.array(sitting))))
+        for sitting in sittings
+        if len(sitting) >= _AGAIN
+    ]
+    verdict: Verdict
+    is_open = False
+    if ratio.low > beyond and len(seen) > 1 and min(seen) > slower:
+        verdict = "regressed"
+    elif ratio.high < 1 / beyond and len(seen) > 1 and max(seen) < 1 / slower:
+        verdict = "improved"
+    elif ratio.high < slower:
+        verdict = "ok"
+        # Perhaps it is improved, which one pair of processes can't say.
+        is_open = ratio.high < 1 / beyond and len(seen) < 2
+    else:
+        verdict, is_open = "inconclusive", True
+    return Judged(
+        name=name,
+        verdict=verdict,
+        threshold=threshold,
+        ratio=ratio,
+        floor=floor,
+        could_see=beyond * ratio.value / ratio.low - 1,
+        rounds=len(logs),
+        sittings=len(sittings),
+        is_open=is_open,
+    )
