@@ -1,0 +1,1 @@
+"""Tests of counts that are the same each time."""
