@@ -1,0 +1,1 @@
+"""What must hold at any batch size: ``--pipeline-batch-sizes`` says which are tried."""

@@ -1,0 +1,156 @@
+"""A run is right at any batch size, wherever its servers are.
+
+The environments ``batch1`` to ``batch1000`` of tox run this at one size each, on each
+version of Python and of the dependencies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pipeline.engines.window import WindowLimits
+from pipeline.errors import StageError
+from pipeline.stage import INGEST, SINK, Workload
+from pipeline.workloads.events.generate import generate_events
+from pytest_pipeline.invariance import Case, SplitStages
+from pytest_pipeline.runs import PipelineRun, PipelineRunner
+from pytest_pipeline.samples import sample
+from pytest_pipeline.servers.handle import Server
+
+WORKLOADS = ("events", "work-items", "mixed")
+
+every_workload = pytest.mark.pipeline(workload=WORKLOADS)
+
+
+def records_for(batch_size: int) -> int:
+    """Return enough records for three batches, the last of which is not full."""
+    return max(101, 2 * batch_size + 1)
+
+
+def what_runs(workload: Workload, batch_size: int) -> dict[str, Any]:
+    """Return the records of a run: of events, one in ten is to be refused."""
+    records = records_for(batch_size)
+    if workload.name == "events":
+        return {"data": b"".join(generate_events(records, users=9, malformed=0.1))}
+    return {"records": records, "iterations": 3}
+
+
+def check(
+    run_pipeline: PipelineRunner,
+    workload: Workload,
+    batch_size: int,
+    replicas: Mapping[str, int] | None = None,
+) -> PipelineRun:
+    """Run the split, which must give what the monolith gives record by record."""
+    given = what_runs(workload, batch_size)
+    expected = run_pipeline(**given, engine="monolith", batch_size=1)
+
+    run = run_pipeline(**given, replicas=replicas)
+
+    assert run.output == expected.output
+    assert run.rejections == expected.rejections
+    assert run.report.records == expected.report.records
+    assert run.report.batches == math.ceil(records_for(batch_size) / batch_size)
+    return run
+
+
+@every_workload
+def test_the_split_gives_what_the_monolith_gives(
+    run_pipeline: PipelineRunner,
+    pipeline_workload: Workload,
+    pipeline_batch_size: int,
+) -> None:
+    """The result, the rejects, and where each record went."""
+    check(run_pipeline, pipeline_workload, pipeline_batch_size)
+
+
+@every_workload
+def test_each_leg_carries_each_batch_once(
+    run_pipeline: PipelineRunner,
+    pipeline_workload: Workload,
+    pipeline_batch_size: int,
+) -> None:
+    """The last one, which is not full, and those of which nothing is left, too."""
+    report = run_pipeline(**what_runs(pipeline_workload, pipeline_batch_size)).report
+
+    assert report.batches == math.ceil(
+        records_for(pipeline_batch_size) / pipeline_batch_size
+    )
+    assert report.stream_writes == 3 * report.batches
+    for name, stage in report.stages.items():
+        assert stage.messages_in == (0 if name == INGEST else report.batches)
+        assert stage.messages_out == (0 if name == SINK else report.batches)
+
+
+@pytest.mark.pipeline(transport="tcp")
+def test_it_is_the_same_over_tcp(
+    run_pipeline: PipelineRunner, pipeline_workload: Workload, pipeline_batch_size: int
+) -> None:
+    """Result, rejects and counts."""
+    check(run_pipeline, pipeline_workload, pipeline_batch_size)
+
+
+@pytest.mark.pipeline(transport="tls")
+def test_it_is_the_same_under_tls(
+    run_pipeline: PipelineRunner, pipeline_workload: Workload, pipeline_batch_size: int
+) -> None:
+    """Result, rejects and counts."""
+    check(run_pipeline, pipeline_workload, pipeline_batch_size)
+
+
+@pytest.mark.pipeline(workload=WORKLOADS, servers="subprocess")
+def test_it_is_the_same_in_processes(
+    run_pipeline: PipelineRunner, pipeline_workload: Workload, pipeline_batch_size: int
+) -> None:
+    """As a user runs it."""
+    check(run_pipeline, pipeline_workload, pipeline_batch_size)
+
+
+@every_workload
+def test_it_is_the_same_with_replicas(
+    run_pipeline: PipelineRunner, pipeline_workload: Workload, pipeline_batch_size: int
+) -> None:
+    """However the batches fall on them."""
+    replicas = {"parse": 3, "rules": 2, "aggregate": 2}
+
+    run = check(run_pipeline, pipeline_workload, pipeline_batch_size, replicas)
+
+    assert run.report.stages["parse"].replicas == 3
+
+
+@every_workload
+@pytest.mark.parametrize("window", [WindowLimits(1, 1), WindowLimits(2, 400)], ids=str)
+def test_it_is_the_same_through_a_narrow_window(
+    pipeline_workload: Workload, pipeline_batch_size: int, window: WindowLimits
+) -> None:
+    """One batch at a time, or those of a few hundred bytes, however large each is."""
+    stream = sample(pipeline_workload)
+    cutting = (pipeline_batch_size,) * (len(stream) // pipeline_batch_size)
+
+    with SplitStages(pipeline_workload) as stages:
+        outcome = stages.check(Case(pipeline_workload, stream, cutting), window)
+
+    assert outcome.report is not None
+    assert outcome.report.batches == math.ceil(len(stream) / pipeline_batch_size)
+
+
+@pytest.mark.parametrize("stage", ["ingest", "parse", "rules", "aggregate", "sink"])
+def test_a_run_without_one_of_its_servers_fails_and_the_next_is_right(
+    run_pipeline: PipelineRunner,
+    pipeline_stages: Mapping[str, Server],
+    pipeline_workload: Workload,
+    pipeline_batch_size: int,
+    stage: str,
+) -> None:
+    """Once the server is back."""
+    pipeline_stages[stage].kill()
+
+    with pytest.raises(StageError, match=f"^stage {stage}: nobody answers"):
+        run_pipeline(**what_runs(pipeline_workload, pipeline_batch_size))
+
+    pipeline_stages[stage].restart()
+    check(run_pipeline, pipeline_workload, pipeline_batch_size)
