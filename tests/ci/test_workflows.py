@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +25,18 @@ _PREPARES = re.compile(
 _TOX = re.compile(r"tox( -p)? -e (\S+)")
 _PINNED = re.compile(r"[\w-]+/[\w/-]+@[0-9a-f]{40}|\./\.github/actions/\w+")
 
-# Once for all tests: tox takes a second to read its file.
-_KNOWN: set[str] = set()
 
-
-def known() -> set[str]:
-    """Return the environments that tox has."""
-    if not _KNOWN:
-        listed = subprocess.run(
-            [sys.executable, "-m", "tox", "list", "--no-desc", "-c", ROOT / "tox.ini"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        _KNOWN.update(listed.stdout.split())
-    return _KNOWN
+@cache
+def listed(*options: str) -> frozenset[str]:
+    """Return the environments that tox lists."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tox", "list", "--no-desc", "-c", ROOT, *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = (line.strip() for line in done.stdout.splitlines())
+    return frozenset(line for line in lines if line and not line.endswith(":"))
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -47,7 +45,7 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def jobs(path: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, str]]]]:
+def jobs(path: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Yield each job of a workflow, with the steps that it has in each of its cells."""
     for job in load(path)["jobs"].values():
         matrix = job.get("strategy", {}).get("matrix", {})
@@ -65,7 +63,7 @@ def jobs(path: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, str]]]]:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_calls_tox_and_nothing_else(path: Path) -> None:
     """Beside what fetches tox, and the programs that tests look for."""
-    called = []
+    called: list[str] = []
     for _, steps in jobs(path):
         for run in filter(None, (step["run"] for step in steps)):
             if _PREPARES.fullmatch(run):
@@ -74,7 +72,7 @@ def test_a_workflow_calls_tox_and_nothing_else(path: Path) -> None:
             assert call is not None, run
             called += call[2].split(",")
 
-    assert set(called) <= known()
+    assert listed().issuperset(called)
     assert called or path.name == "gate.yml"
 
 
@@ -87,13 +85,7 @@ def test_a_workflow_may_read_and_no_more(path: Path) -> None:
         assert job["timeout-minutes"] <= 180
         for step in steps:
             if step.get("uses", "").startswith("actions/checkout@"):
-                assert load_with(step)["persist-credentials"] is False
-
-
-def load_with(step: dict[str, Any]) -> dict[str, Any]:
-    """Return what an action is given."""
-    given: dict[str, Any] = step["with"]
-    return given
+                assert step["with"]["persist-credentials"] is False
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, ACTION], ids=lambda path: path.name)
@@ -108,18 +100,10 @@ def test_actions_are_pinned(path: Path) -> None:
 
 def test_what_tox_runs_by_default_is_what_a_change_is_checked_by() -> None:
     """Nothing that must hold here is left out there."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "tox", "list", "-d", "--no-desc", "-c", ROOT],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     matrix = load(WORKFLOWS[0])["jobs"]["check"]["strategy"]["matrix"]
 
     assert WORKFLOWS[0].name == "ci.yml"
-    assert sorted(matrix["env"]) == sorted(
-        name for name in listed.stdout.split() if name in known()
-    )
+    assert set(matrix["env"]) == listed("-d")
 
 
 @pytest.mark.parametrize(
