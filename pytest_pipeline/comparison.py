@@ -29,8 +29,9 @@ from pipeline.errors import UsageError
 from pytest_pipeline.measured import Compared, Interval
 
 Variant = Callable[[], object]
-#: Calls something so often, and returns how many seconds that took.
-Sampler = Callable[[int], float]
+#: Calls something so often in each of so many pieces, and returns how many seconds the
+#: quickest of them took.
+Sampler = Callable[[int, int], float]
 Outcome = Literal["faster", "not faster", "inconclusive"]
 
 #: How many rounds there are when the answer is looked at.
@@ -284,13 +285,13 @@ def interval(
 def timed(variant: Variant, clock: Callable[[], float] = time.perf_counter) -> Sampler:
     """Return what calls ``variant`` and takes the time."""
 
-    def sample(calls: int) -> float:
+    def piece(calls: int) -> float:
         began = clock()
         for _ in range(calls):
             variant()
         return clock() - began
 
-    return sample
+    return lambda calls, pieces: min(piece(calls) for _ in range(pieces))
 
 
 class Rounds:
@@ -299,6 +300,10 @@ class Rounds:
     ``work`` is how much a call of each does; a sample takes ``sample_s`` seconds, or
     one call. Where the two are ``alike``, both are called equally often in a sample,
     so that the first call, which finds the caches cold, weighs the same in both.
+
+    With ``pieces`` a sample is the quickest of so many: of fewer, but three, where one
+    call is longer than ``sample_s``. On a crowded machine most samples are interrupted,
+    but hardly all pieces of one.
     """
 
     def __init__(
@@ -308,12 +313,14 @@ class Rounds:
         work: tuple[float, float] = (1, 1),
         sample_s: float,
         alike: bool = False,
+        pieces: int = 1,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._samplers = dict(zip("ab", samplers, strict=True))
         self._work = dict(zip("ab", work, strict=True))
         self._sample_s = sample_s
         self._alike = alike
+        self._pieces = pieces
         self._clock = clock
         self._calls: dict[str, int] = {}
         self._spent_s = 0.0
@@ -327,9 +334,7 @@ class Rounds:
         """Run until there are ``count`` rounds, or the next would exceed the budget."""
         began = self._clock() - self._spent_s
         if not self._calls:
-            self._calls = {name: self._calls_per_sample(name) for name in "ab"}
-            if self._alike:
-                self._calls = dict.fromkeys("ab", max(self._calls.values()))
+            self._size()
         while len(self.logs) < count:
             round_began = self._clock()
             mean_s = (round_began - began) / max(1, len(self.logs))
@@ -351,17 +356,30 @@ class Rounds:
     def _sample(self, name: str) -> float:
         calls = self._calls[name]
         work = calls * self._work[name]
-        return math.log(max(self._samplers[name](calls), 1e-9) / work)
+        seconds = self._samplers[name](calls, self._pieces)
+        return math.log(max(seconds, 1e-9) / work)
 
-    def _calls_per_sample(self, name: str) -> int:
-        """Return how many calls a sample needs; it also warms the variant up."""
+    def _size(self) -> None:
+        """Find how many calls and pieces a sample needs; it also warms both up."""
+        sizes = {name: self._calls_per_sample(name) for name in "ab"}
+        self._calls = {name: calls for name, (calls, _) in sizes.items()}
+        if self._alike:
+            self._calls = dict.fromkeys("ab", max(self._calls.values()))
+        if self._pieces > 1:
+            # As many of both, since more of them have a quicker one among them.
+            longest_s = max(seconds for _, seconds in sizes.values())
+            fitting = math.ceil(self._pieces * self._sample_s / longest_s)
+            self._pieces = max(3, min(self._pieces, fitting))
+
+    def _calls_per_sample(self, name: str) -> tuple[int, float]:
+        """Return how many calls a sample needs, and how long they have taken."""
         sampler = self._samplers[name]
-        sampler(1)
+        sampler(1, 1)
         calls = 1
-        while (seconds := sampler(calls)) < self._sample_s:
+        while (seconds := sampler(calls, 1)) < self._sample_s:
             missing = self._sample_s / max(seconds, self._sample_s / 100)
             calls = math.ceil(calls * max(1.5, missing))
-        return calls
+        return calls, seconds
 
 
 def log_ratios(logs: NDArray[np.float64]) -> NDArray[np.float64]:

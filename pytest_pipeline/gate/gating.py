@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pytest_pipeline.gate.building import Building, build, side_of
 from pytest_pipeline.gate.errors import GateUsageError
-from pytest_pipeline.gate.measuring import Measuring, sitting
+from pytest_pipeline.gate.measuring import Measuring, sittings
 from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, OWN_OPTIONS, GateSettings
 from pytest_pipeline.gate.outcome import Gated, gated
 from pytest_pipeline.gate.revisions import Repository
@@ -88,7 +87,7 @@ def _gate(
             for building, environ in zip(buildings, environs, strict=True)
         )
         benchmarks = Measuring(
-            partial(sitting, (old, new), chosen, scratch),
+            sittings((old, new), chosen, scratch),
             threshold=settings.threshold,
             left_s=lambda: began + settings.budget - time.perf_counter(),
             say=lambda line: say(f"gate: {line}"),

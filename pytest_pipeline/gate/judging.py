@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from scipy import stats
 
 from pytest_pipeline.comparison import (
     CONFIDENCE,
@@ -24,8 +25,7 @@ Verdict = Literal[
 #: Rounds of one sitting; see `pytest_pipeline.comparison.Rounds.logs`.
 Sitting = Sequence[tuple[float, ...]]
 
-#: From how many rounds on a sitting has seen a change again.
-_AGAIN = 6
+_SITTINGS_CONFIDENCE = 0.95
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,10 +61,9 @@ def judge(
     """Judge a benchmark by the rounds of all its sittings, 12 or more.
 
     A change is claimed where the whole interval lies beyond the threshold and the A/A
-    floor. And it must have been seen by two pairs of processes, in each beyond the
-    threshold: where a process has its code and its data in memory makes it a few per
-    cent faster or slower for as long as it lives, which no rounds within it can tell
-    from a change.
+    floor. And so must the interval that has one value of each sitting: where a process
+    has its code and its data in memory makes it some per cent faster or slower for as
+    long as it lives, which no rounds within it can tell from a change.
 
     One of many ``benchmarks`` seems to have changed by chance more often than one
     alone, so that they share out the error that is allowed in all (Bonferroni), and of
@@ -79,21 +78,17 @@ def judge(
     floor = floor_of(logs)
     slower = 1 + threshold
     beyond = max(slower, floor)
-    seen = [
-        math.exp(trimmed_mean(log_ratios(np.array(sitting))))
-        for sitting in sittings
-        if len(sitting) >= _AGAIN
-    ]
+    low, high = _of_sittings(sittings)
     verdict: Verdict
     is_open = False
-    if ratio.low > beyond and len(seen) > 1 and min(seen) > slower:
+    if min(ratio.low / beyond, low / slower) > 1:
         verdict = "regressed"
-    elif ratio.high < 1 / beyond and len(seen) > 1 and max(seen) < 1 / slower:
+    elif max(ratio.high * beyond, high * slower) < 1:
         verdict = "improved"
     elif ratio.high < slower:
         verdict = "ok"
-        # Perhaps it is improved, which one pair of processes can't say.
-        is_open = ratio.high < 1 / beyond and len(seen) < 2
+        # Perhaps it is improved, which more pairs of processes may say.
+        is_open = ratio.high * beyond < 1
     else:
         verdict, is_open = "inconclusive", True
     return Judged(
@@ -107,3 +102,14 @@ def judge(
         sittings=len(sittings),
         is_open=is_open,
     )
+
+
+def _of_sittings(sittings: Sequence[Sitting]) -> tuple[float, float]:
+    """Return the interval of the ratio by Student's t, with one value of a sitting."""
+    values = [trimmed_mean(log_ratios(np.array(sitting))) for sitting in sittings]
+    if len(values) < 2:
+        return 0.0, math.inf
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    wide = error * stats.t.ppf((1 + _SITTINGS_CONFIDENCE) / 2, len(values) - 1)
+    mean = float(np.mean(values))
+    return math.exp(mean - wide), math.exp(mean + wide)

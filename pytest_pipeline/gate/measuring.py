@@ -1,7 +1,7 @@
 """Two revisions of each benchmark take turns, until there is a verdict or no more time.
 
 At the first look each benchmark has had 12 rounds; more are run only of those whose
-verdict is open. Each look has its own sitting: a new pair of processes.
+verdict is open. Rounds are run in sittings of 6, each of a new pair of processes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +19,15 @@ from pytest_pipeline.gate.errors import GateFaultError
 from pytest_pipeline.gate.judging import Judged, Sitting, Verdict, judge
 from pytest_pipeline.gate.peer import Peer, Side
 
-# A call of less than a millisecond would be lost in the time that a process needs to
-# come to itself after the other's turn.
-_SAMPLE_S = 0.03
+# Shorter than a slice of the scheduler, so that there are pieces which nothing has
+# interrupted; and so many that the first few, after a pause, need not count.
+_PIECE_S = 0.002
+_PIECES = 12
+
+_ROUNDS_OF_A_SITTING = 6
+# Bytes; a page is what addresses repeat by.
+_PADDINGS = 4096
+_PADDING_STEP = 1232
 
 
 class Measurable(Protocol):
@@ -39,8 +46,8 @@ class Measurable(Protocol):
     def is_ready(self, name: str) -> str:
         """Wait until samples can be had; return why it is skipped, if so."""
 
-    def seconds(self, name: str, calls: int) -> float:
-        """Return how long so many calls take."""
+    def seconds(self, name: str, calls: int, pieces: int, turn: int) -> float:
+        """Return how long so many calls take, in the quickest of the pieces."""
 
     def end(self, name: str) -> None:
         """Have the benchmark end."""
@@ -51,17 +58,23 @@ Pair = tuple[Measurable, Measurable]
 Sit = Callable[[], AbstractContextManager[Pair]]
 
 
-@contextmanager
-def sitting(
-    sides: tuple[Side, Side], arguments: Sequence[str], scratch: Path
-) -> Iterator[Pair]:
-    """Start a session of either side; what they say goes to files in ``scratch``."""
-    with ExitStack() as stack:
-        old, new = (
-            stack.enter_context(Peer(side, arguments, scratch / f"{which}.log"))
-            for which, side in zip(("old", "new"), sides, strict=True)
-        )
-        yield old, new
+def sittings(sides: tuple[Side, Side], arguments: Sequence[str], scratch: Path) -> Sit:
+    """Return what starts a session of either side; their output goes to ``scratch``."""
+    numbers = count()
+
+    @contextmanager
+    def sit() -> Iterator[Pair]:
+        padding = next(numbers) * _PADDING_STEP % _PADDINGS
+        with ExitStack() as stack:
+            old, new = (
+                stack.enter_context(
+                    Peer(side, arguments, scratch / f"{which}.log", padding)
+                )
+                for which, side in zip(("old", "new"), sides, strict=True)
+            )
+            yield old, new
+
+    return sit
 
 
 class Measuring:
@@ -87,6 +100,7 @@ class Measuring:
         self._say = say
         self._looks = looks
         self._clock = clock
+        self._thresholds: dict[str, float] = {}
         self._sittings: dict[str, list[Sitting]] = {}
         self._judged: dict[str, Judged] = {}
 
@@ -95,18 +109,37 @@ class Measuring:
 
         Raises GateFaultError where a side fails.
         """
-        with self._sit() as pair:
-            thresholds = self._compared(*(peer.collected() for peer in pair))
-            self._look(pair, list(thresholds), self._looks[0], thresholds)
-        for look in self._looks[1:]:
-            names = [name for name, found in self._judged.items() if found.is_open]
-            if not names or self._left_s() <= 0:
-                break
-            with self._sit() as pair:
-                for peer in pair:
-                    self._check(peer, names)
-                self._look(pair, names, look, thresholds)
+        had = 0
+        for look in self._looks:
+            for left in range((look - had) // _ROUNDS_OF_A_SITTING, 0, -1):
+                # The first look is always had, for without it there is no verdict.
+                if had and (self._left_s() <= 0 or not self._open()):
+                    break
+                with self._sit() as pair:
+                    self._collect(pair)
+                    self._sit_through(pair, None if not had else left)
+            for name in self._open():
+                self._judge(name)
+            had = look
         return list(self._judged.values())
+
+    def _open(self) -> list[str]:
+        return [name for name, judged in self._judged.items() if judged.is_open]
+
+    def _collect(self, pair: Pair) -> None:
+        """Note what there is at first; then see that it is there again."""
+        old, new = (peer.collected() for peer in pair)
+        if not self._judged:
+            self._thresholds = self._compared(old, new)
+            if self._thresholds:
+                self._say(f"benchmarks in both: {len(self._thresholds)}")
+        for name in self._open():
+            for peer, there in zip(pair, (old, new), strict=True):
+                if name not in there:
+                    raise GateFaultError(
+                        f"{peer.side.name}: {name}: was collected once and not again; "
+                        f"tests must keep their names"
+                    )
 
     def _compared(
         self, old: Mapping[str, float | None], new: Mapping[str, float | None]
@@ -129,49 +162,46 @@ class Measuring:
             else:
                 verdict, note = "gone", "the new revision does not have it"
             self._judged[name] = Judged(
-                name=name, verdict=verdict, threshold=threshold, note=note
+                name=name,
+                verdict=verdict,
+                threshold=threshold,
+                note=note,
+                is_open=verdict == "inconclusive",
             )
         return thresholds
 
-    def _look(
-        self,
-        pair: Pair,
-        names: Sequence[str],
-        look: int,
-        thresholds: Mapping[str, float],
-    ) -> None:
-        """Run rounds of these benchmarks until each has as many; judge them."""
-        self._say(f"{look} rounds of {len(names)} benchmark{'s'[: len(names) != 1]}")
+    def _sit_through(self, pair: Pair, sittings_left: int | None) -> None:
+        """Run rounds of all that is open, each with its share of the time that is left.
+
+        ``sittings_left`` are those of this look; None where the budget does not count.
+        """
+        names = self._open()
         for number, name in enumerate(names):
             following = names[number + 1] if number + 1 < len(names) else None
-            # The first look is always had, for without it there is no verdict.
-            budget_s = (
-                None
-                if look == self._looks[0]
-                else max(0.0, self._left_s()) / (len(names) - number)
-            )
-            had = self._sittings.setdefault(name, [])
-            found = self._visit(
-                pair, name, following, look - sum(map(len, had)), budget_s
-            )
+            budget_s = None
+            if sittings_left is not None:
+                visits = sittings_left * len(names) - number
+                budget_s = max(0.0, self._left_s()) / visits
+            found = self._visit(pair, name, following, budget_s)
             if isinstance(found, Judged):
                 self._judged[name] = found
-                continue
-            had.append(found)
-            self._judged[name] = judge(
-                name,
-                [rounds for rounds in had if rounds],
-                threshold=thresholds[name],
-                benchmarks=len(thresholds),
-                looks=len(self._looks),
-            )
+            elif found:
+                self._sittings.setdefault(name, []).append(found)
+
+    def _judge(self, name: str) -> None:
+        self._judged[name] = judge(
+            name,
+            self._sittings[name],
+            threshold=self._thresholds[name],
+            benchmarks=len(self._thresholds),
+            looks=len(self._looks),
+        )
 
     def _visit(
         self,
         pair: Pair,
         name: str,
         following: str | None,
-        count: int,
         budget_s: float | None,
     ) -> Sitting | Judged:
         """Return rounds of one benchmark, or that it is skipped."""
@@ -184,13 +214,19 @@ class Measuring:
                     peer.end(name)
             return self._skipped(name, *skipped)
         old, new = pair
+
+        def sample(peer: Measurable, calls: int, pieces: int) -> float:
+            # Two rounds that are mirrored are of one turn.
+            return peer.seconds(name, calls, pieces, len(rounds.logs) // 2)
+
         rounds = Rounds(
-            (partial(old.seconds, name), partial(new.seconds, name)),
-            sample_s=_SAMPLE_S,
+            (partial(sample, old), partial(sample, new)),
+            sample_s=_PIECE_S,
             alike=True,
+            pieces=_PIECES,
             clock=self._clock,
         )
-        rounds.run(count, budget_s)
+        rounds.run(_ROUNDS_OF_A_SITTING, budget_s)
         for peer in pair:
             peer.end(name)
         return rounds.logs
@@ -203,12 +239,3 @@ class Measuring:
             threshold=self._threshold,
             note=f"skipped: {new or old}",
         )
-
-    def _check(self, peer: Measurable, names: Sequence[str]) -> None:
-        there = peer.collected()
-        for name in names:
-            if name not in there:
-                raise GateFaultError(
-                    f"{peer.side.name}: {name}: was collected once and not again; "
-                    f"tests must not change their names"
-                )

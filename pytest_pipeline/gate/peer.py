@@ -5,6 +5,7 @@ The other end is ``worker.py``, which says what the messages are.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -45,10 +46,13 @@ class Peer:
     """A session of one side; use it as a context, whose end ends it.
 
     ``arguments`` choose the benchmarks. What the session prints goes to ``log``.
-    Whatever fails raises GateFaultError with side and benchmark.
+    ``padding`` shifts what it has in memory by so many bytes. Whatever fails raises
+    GateFaultError with side and benchmark.
     """
 
-    def __init__(self, side: Side, arguments: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, side: Side, arguments: Sequence[str], log: Path, padding: int = 0
+    ) -> None:
         self.side = side
         self._log = log
         ours, theirs = socket.socketpair()
@@ -62,13 +66,18 @@ class Peer:
         with theirs, log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the user's own tests
                 # As `pytest` and not as `python -m pytest`: without this folder first.
-                [side.python, "-P", "-m", "pytest", "-p", _PLUGIN, *arguments],
+                [
+                    *(*_unshuffled(), str(side.python), "-P"),
+                    *("-m", "pytest", "-p", _PLUGIN, *arguments),
+                ],
                 cwd=side.folder,
                 env={
                     **side.environ,
                     "PYTHONPATH": str(plugins),
                     # One order of sets on both sides.
                     "PYTHONHASHSEED": "0",
+                    # The stack begins below the environment.
+                    "PIPELINE_GATE_PADDING": "." * padding,
                     worker.SOCKET: str(theirs.fileno()),
                 },
                 stdin=subprocess.DEVNULL,
@@ -115,9 +124,12 @@ class Peer:
             return ""
         return self._ended(name, message)
 
-    def seconds(self, name: str, calls: int) -> float:
-        """Return how long so many calls of the benchmark take."""
-        self._say(do="sample", calls=calls)
+    def seconds(self, name: str, calls: int, pieces: int, turn: int) -> float:
+        """Return how long so many calls take, in the quickest of the pieces.
+
+        Samples of one ``turn`` begin on the same core.
+        """
+        self._say(do="sample", calls=calls, pieces=pieces, turn=turn)
         message = self._next("seconds", "ended")
         if message["kind"] == "ended":
             self._ended(name, message)
@@ -181,6 +193,21 @@ class Peer:
 
     def _fault(self, problem: str) -> GateFaultError:
         return GateFaultError(f"{self.side.name}: {problem}")
+
+
+@functools.cache
+def _unshuffled() -> tuple[str, ...]:
+    """Return the command by which a program has no random addresses, if there is one.
+
+    Where its memory lies makes a tight loop up to a tenth slower or faster for as long
+    as a process lives. So both sides have it in the same places, which padding shifts
+    from one pair of processes to the next. A container may forbid it.
+    """
+    command = ("setarch", "-R")
+    if shutil.which(command[0]) is None:
+        return ()
+    done = subprocess.run([*command, "true"], capture_output=True, check=False)  # noqa: S603
+    return () if done.returncode else command
 
 
 def last_line(log: Path) -> str:

@@ -30,8 +30,8 @@ _SIGNS = {
 _LEAST_WIDTH = 100
 _CLAIMED = (
     "A change is that of the time of one call. It is claimed where its whole interval "
-    "lies beyond the threshold of the benchmark and the A/A floor, and two pairs of "
-    "processes have seen it."
+    "lies beyond the threshold of the benchmark and the A/A floor, and new pairs of "
+    "processes agree. Rounds are followed by how many pairs have run them."
 )
 
 

@@ -62,7 +62,11 @@ class _Gated:
         self.served = True
         self.say(kind="ready")
         while (message := self.told())["do"] == "sample":
-            self.say(kind="seconds", seconds=sample(message["calls"]))
+            _move_to(message["turn"])
+            pieces = range(message["pieces"])
+            self.say(
+                kind="seconds", seconds=min(sample(message["calls"]) for _ in pieces)
+            )
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -190,6 +194,18 @@ def _take_over(fixture: Any, gated: _Gated) -> None:
 
     fixture.__call__ = gated_call
     fixture.pedantic = gated_pedantic
+
+
+def _move_to(turn: int) -> None:
+    """Go on with a core that both sides have in this turn, and then wherever.
+
+    Else either side may stay for minutes on a core of its own, of which one is shared
+    with more that runs on this machine.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, [sorted(cores)[turn % len(cores)]])
+        os.sched_setaffinity(0, cores)
 
 
 def _is_benchmark(item: pytest.Item) -> bool:

@@ -1,0 +1,145 @@
+"""What the gate measures of this project: stage functions, the monolith, the split.
+
+    pytest benchmarks/gate --pipeline-gate-against main
+
+These are plain tests of pytest-benchmark, so that any revision can run its own. A call
+takes a millisecond or a few, that of a split some ten.
+"""
+
+# ruff: noqa: D401, S101 - a fixture is named by what it is, and tests assert
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from pipeline.batching import BatchLimits
+from pipeline.engines.base import Engine, RunSettings
+from pipeline.engines.monolith import MonolithEngine
+from pipeline.engines.split import SplitEngine
+from pipeline.stage import Opener, Workload
+from pipeline.transport.processes import StageServers
+from pipeline.transport.tuning import tune
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.events.generate import generate_events
+from pipeline.workloads.lines import line_source
+from pipeline.workloads.work_items import WORK_ITEMS, work_item_source
+
+STAGES = ("parse", "rules", "aggregate")
+
+# Before gRPC starts, as the command line does it.
+tune(os.environ)
+
+
+class _Files:
+    """Opens any file."""
+
+    def open(self, path: str) -> Any:
+        return Path(path).open("rb")
+
+
+@pytest.fixture(scope="session")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of ten thousand events."""
+    path = tmp_path_factory.mktemp("events").resolve() / "events.ndjson"
+    with path.open("wb") as file:
+        file.writelines(generate_events(10_000, seed=1, users=1000))
+    return path
+
+
+@pytest.fixture(scope="session")
+def servers(events: Path) -> Iterator[SplitEngine]:
+    """The split on servers in processes of their own."""
+    folders = {"ingest": [events.parent], "sink": [events.parent]}
+    with StageServers(EVENTS.name, EVENTS.stage_names, folders=folders) as started:
+        yield SplitEngine(started.addresses)
+
+
+def _first_batch(workload: Workload, source: Message, records: int) -> Message:
+    limits = BatchLimits(records=records)
+    files: Opener = _Files()
+    batch: Message = next(workload.source.read(source, limits, records, files)).message
+    return batch
+
+
+def _measure_stage(
+    benchmark: BenchmarkFixture,
+    workload: Workload,
+    stage: str,
+    message: Message,
+    times: int,
+) -> None:
+    """Have a stage function go over a message that the stages before it have made."""
+    for before in workload.transforms:
+        if before.name == stage:
+            break
+        message = before(message).message
+    function: Callable[[Any], Any] = workload.transform(stage).function
+
+    def calls() -> Any:
+        for _ in range(times):
+            output = function(message)
+        return output
+
+    assert benchmark(calls).records > 0
+
+
+@pytest.mark.parametrize("records", [100, 1000])
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_of_events(
+    benchmark: BenchmarkFixture, events: Path, stage: str, records: int
+) -> None:
+    """A stage function, on batches of events."""
+    message = _first_batch(EVENTS, line_source(events), records)
+    _measure_stage(benchmark, EVENTS, stage, message, 2000 // records)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_of_work_items(benchmark: BenchmarkFixture, stage: str) -> None:
+    """A stage function, on a batch of items."""
+    source = work_item_source(records=20, iterations=50)
+    message = _first_batch(WORK_ITEMS, source, 20)
+    _measure_stage(benchmark, WORK_ITEMS, stage, message, 5)
+
+
+def _run(engine: Engine, events: Path, records: int, batch_size: int) -> int:
+    settings = RunSettings(
+        workload=EVENTS,
+        source=line_source(events),
+        input=str(events),
+        output=events.with_name("result.ndjson"),
+        limits=BatchLimits(records=batch_size),
+        max_records=records,
+    )
+    return engine.run(settings).records.ingested
+
+
+@pytest.mark.parametrize(("batch_size", "records"), [(1, 100), (1000, 2000)])
+def test_monolith(
+    benchmark: BenchmarkFixture, events: Path, batch_size: int, records: int
+) -> None:
+    """A run of events in one process."""
+    run = partial(_run, MonolithEngine(), events, records, batch_size)
+    assert benchmark(run) == records
+
+
+# Its runs wait for other processes, and for files to reach the disk.
+@pytest.mark.pipeline_gate(threshold=0.15)
+@pytest.mark.parametrize(("batch_size", "records"), [(1, 50), (100, 5000)])
+def test_split(
+    benchmark: BenchmarkFixture,
+    events: Path,
+    servers: SplitEngine,
+    batch_size: int,
+    records: int,
+) -> None:
+    """A run of events on stage servers."""
+    run = partial(_run, servers, events, records, batch_size)
+    assert benchmark(run) == records
