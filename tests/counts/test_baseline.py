@@ -115,10 +115,10 @@ def test_a_file_that_can_t_be_written_is_told_and_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("was", "now", "said"),
     [
-        (1000, 1005, ""),
-        (1000, 995, ""),
-        (1000, 1006, "parse: 1,006, baseline 1,000 (+0.6%, and 0.5% more or less"),
-        (1000, 900, "parse: 900, baseline 1,000 (-10.0%, and 0.5% more or less"),
+        (1000, 1020, ""),
+        (1000, 980, ""),
+        (1000, 1021, "parse: 1,021, baseline 1,000 (+2.1%, and 2.0% more or less"),
+        (1000, 900, "parse: 900, baseline 1,000 (-10.0%, and 2.0% more or less"),
         (None, 900, "parse: 900, but the baseline has no such count"),
     ],
 )
