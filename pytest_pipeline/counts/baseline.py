@@ -18,7 +18,7 @@ from pipeline.errors import UsageError, one_line
 
 #: Instructions that a call may have more or fewer, as a fraction of the baseline. In
 #: one environment they are the same each time; in another with longer paths, what is
-#: in memory lies elsewhere, and that alone was 0.9 % of a short function.
+#: in memory lies elsewhere, and that alone was 1 % of a short function.
 TOLERANCE = 0.02
 
 _RECORDS = "records"
