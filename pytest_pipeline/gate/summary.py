@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +26,8 @@ _SIGNS = {
     "new": "🆕",
     "skipped": "⏭️",
 }
-_LEAST_WIDTH = 100
+#: More columns than the table needs: a name is best found in one piece.
+_ANY = 1000
 _CLAIMED = (
     "A change is that of the time of one call. It is claimed where its whole interval "
     "lies beyond the threshold of the benchmark and the A/A floor, and new pairs of "
@@ -37,19 +37,13 @@ _CLAIMED = (
 
 def terminal_lines(found: Gated) -> list[str]:
     """Return the table, and how it all ended."""
-    width = max(_LEAST_WIDTH, shutil.get_terminal_size().columns)
     out = io.StringIO()
     console = Console(
-        file=out, width=width, color_system=None, highlight=False, legacy_windows=False
+        file=out, width=_ANY, color_system=None, highlight=False, legacy_windows=False
     )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, head in enumerate(_HEADS):
-        table.add_column(
-            head,
-            justify="left" if number < 2 else "right",
-            overflow="fold",
-            no_wrap=number > 0,
-        )
+        table.add_column(head, justify="left" if number < 2 else "right", no_wrap=True)
     for judged in found.benchmarks:
         # What is in brackets is no mark-up.
         table.add_row(*(cell.replace("[", r"\[") for cell in _cells(judged)))

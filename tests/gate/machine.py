@@ -1,0 +1,125 @@
+"""Two sides of a gate on a machine whose time is made up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pytest_pipeline.gate.errors import GateFaultError
+from pytest_pipeline.gate.measuring import Measuring, Pair
+from pytest_pipeline.gate.peer import Side
+
+
+@dataclass
+class Benchmark:
+    """A benchmark of one side: how long a call takes, or what becomes of it."""
+
+    seconds: float = 0.01
+    threshold: float | None = None
+    #: What each sitting multiplies the time by, in turn.
+    sittings: tuple[float, ...] = (1.0,)
+    skipped: str = ""
+    problem: str = ""
+
+
+class FakePeer:
+    """One side; a call lets the machine's time pass."""
+
+    def __init__(
+        self, name: str, benchmarks: Mapping[str, Benchmark], machine: Machine
+    ) -> None:
+        self.side = Side(name, Path(), Path(), {})
+        self._benchmarks = benchmarks
+        self._machine = machine
+        self._running = ""
+
+    def collected(self) -> dict[str, float | None]:
+        """Return all that there are."""
+        return {name: found.threshold for name, found in self._benchmarks.items()}
+
+    def begin(self, name: str, following: str | None) -> None:
+        """Begin one, of which only one runs at a time."""
+        assert not self._running
+        assert following is None or following in self._benchmarks
+        self._running = name
+        self._machine.begun.append((self.side.name, name, following))
+
+    def is_ready(self, name: str) -> str:
+        """Fail or be skipped as the benchmark says."""
+        if self._benchmarks[name].problem:
+            raise GateFaultError(f"{self.side.name}: {self._benchmarks[name].problem}")
+        if self._benchmarks[name].skipped:
+            self._running = ""
+        return self._benchmarks[name].skipped
+
+    def seconds(self, name: str, calls: int, pieces: int, turn: int) -> float:
+        """Let the time of so many calls pass."""
+        assert name == self._running
+        machine, benchmark = self._machine, self._benchmarks[name]
+        sittings = benchmark.sittings
+        seconds = (
+            calls
+            * benchmark.seconds
+            * sittings[(machine.sittings - 1) % len(sittings)]
+            * math.exp(machine.random.normal(0, machine.spread))
+        )
+        machine.turns.append((name, self.side.name, turn))
+        machine.now += seconds * pieces
+        return seconds
+
+    def end(self, name: str) -> None:
+        """End it."""
+        assert name == self._running
+        self._running = ""
+
+
+@dataclass
+class Machine:
+    """The machine: its time, and what has run on it."""
+
+    old: Mapping[str, Benchmark]
+    new: Mapping[str, Benchmark]
+    spread: float = 0.01
+    budget_s: float = 1e9
+    now: float = 0.0
+    sittings: int = 0
+    begun: list[tuple[str, str, str | None]] = field(default_factory=list)
+    turns: list[tuple[str, str, int]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    seed: int = 3
+    #: What the new side has from the second sitting on; None for the same as before.
+    renamed: Mapping[str, Benchmark] | None = None
+
+    def __post_init__(self) -> None:
+        self.random = np.random.default_rng(self.seed)
+
+    def clock(self) -> float:
+        """Return the time that has passed."""
+        return self.now
+
+    @contextmanager
+    def sit(self) -> Iterator[Pair]:
+        """Have a new pair."""
+        self.sittings += 1
+        if self.sittings > 1 and self.renamed is not None:
+            self.new = self.renamed
+        yield FakePeer("old", self.old, self), FakePeer("new", self.new, self)
+
+    def measuring(self, threshold: float = 0.05) -> Measuring:
+        """Return a gate on this machine."""
+        return Measuring(
+            self.sit,
+            threshold=threshold,
+            left_s=lambda: self.budget_s - self.now,
+            say=self.said.append,
+            clock=self.clock,
+        )
+
+    def rounds_of(self, name: str) -> int:
+        """Return how many rounds the benchmark has begun."""
+        return sum(1 for begun in self.begun if begun[:2] == ("old", name))

@@ -1,0 +1,182 @@
+"""The gate as a user runs it, on a small repository with real environments."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.gate.project import BENCHMARKS, WORK, Project
+
+ONE, OTHER = "test_work.py::test_one", "test_work.py::test_other"
+
+pytestmark = pytest.mark.usefixtures("own_temporary_folder")
+
+
+@pytest.fixture
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that shows what the gate leaves behind."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_no_change_is_not_regressed(benchmarked: Project) -> None:
+    """And nothing is left behind; a machine that is busy may leave it open."""
+    head = benchmarked.git("rev-parse", "--short=8", "HEAD")
+
+    done = benchmarked.gate("--pipeline-gate-threshold=0.5", "--pipeline-gate-against")
+
+    assert done.returncode in (0, 6), done.stderr
+    assert f"old is the merge base with main ({head}), new is HEAD ({head})" in (
+        done.stdout
+    )
+    assert ONE in done.stdout
+    assert OTHER in done.stdout
+    assert "test_that_is_none" not in done.stdout
+    assert len(benchmarked.git("worktree", "list").splitlines()) == 1
+    assert not list(Path(os.environ["TMPDIR"]).glob("pipeline-gate-*"))
+
+
+def test_three_times_the_work_is_regressed(benchmarked: Project) -> None:
+    """From the working tree, in the summary too."""
+    benchmarked.write("work.py", WORK.replace("times=1", "times=3"))
+
+    done = benchmarked.gate(
+        *("--pipeline-gate-against", "main", "--pipeline-gate-threshold", "0.2"),
+        *("--pipeline-gate-summary", "gate", "--pipeline-gate-budget", "90"),
+    )
+
+    assert done.returncode == 1, done.stderr
+    assert "new is HEAD" in done.stdout
+    assert "with the changes not committed" in done.stdout
+    assert f"gate: regressed: {ONE} +" in done.stdout
+    saved = json.loads((benchmarked.folder / "gate.json").read_text())
+    assert [found["verdict"] for found in saved["benchmarks"]] == ["regressed"] * 2
+    assert saved["benchmarks"][0]["ratio"]["value"] == pytest.approx(3, rel=0.3)
+    assert (benchmarked.folder / "gate.md").read_text().startswith("### ❌ Gate")
+
+
+def test_revisions_that_need_other_packages_are_built_apart(
+    benchmarked: Project,
+) -> None:
+    """Each finds the module that its own install command has made."""
+    link = (
+        "import pathlib, sysconfig\n"
+        "site = pathlib.Path(sysconfig.get_path('purelib'))\n"
+        f"(site / 'linked.pth').write_text({_site()!r})\n"
+        "(site / 'generated.py').write_text('VALUE = {value}')\n"
+    )
+    text = (
+        "from generated import VALUE\n"
+        "def test_it(benchmark): assert benchmark(int) + VALUE == {value}\n"
+    )
+    benchmarked.write("setup_it.py", link.format(value=1))
+    benchmarked.commit("test_work.py", text.format(value=1))
+    benchmarked.write("setup_it.py", link.format(value=2))
+    benchmarked.write("test_work.py", text.format(value=2))
+
+    done = benchmarked.gate(
+        *("--pipeline-gate-against", "HEAD", "--pipeline-gate-threshold", "0.9"),
+        *("--pipeline-gate-install", "python setup_it.py"),
+    )
+
+    assert done.returncode in (0, 6), done.stderr
+
+
+def _site() -> str:
+    return f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"
+
+
+def test_a_revision_that_can_not_be_built_is_a_harness_error(
+    benchmarked: Project,
+) -> None:
+    """In one line with revision, command and the last line of what it said."""
+    head = benchmarked.git("rev-parse", "--short=8", "HEAD")
+
+    done = benchmarked.gate(
+        *("--pipeline-gate-against", "main", "--pipeline-gate-install"),
+        "python -c 'raise SystemExit(\"no compiler\")'",
+    )
+
+    assert done.returncode == 3
+    assert done.stderr in {
+        f"gate: {side}: can't be built: python -c 'raise SystemExit(\"no compiler\")': "
+        f"no compiler\n"
+        for side in (f"old revision, main ({head})", f"new revision, HEAD ({head})")
+    }
+
+
+def test_benchmarks_that_were_removed_are_nothing_measured(
+    benchmarked: Project,
+) -> None:
+    """Which is not the same as nothing wrong."""
+    (benchmarked.folder / "test_work.py").unlink()
+
+    done = benchmarked.gate("test_work.py", "--pipeline-gate-against", "main")
+
+    assert done.returncode == 5, done.stderr
+    assert f"nothing measured: no benchmark is in both revisions: {ONE} (gone)" in (
+        done.stdout
+    )
+
+
+def test_a_benchmark_that_was_renamed_is_inconclusive(benchmarked: Project) -> None:
+    """Its old name is gone, its new one is new."""
+    benchmarked.write("test_work.py", BENCHMARKS.replace("test_other", "test_another"))
+
+    done = benchmarked.gate(
+        "--pipeline-gate-against", "main", "--pipeline-gate-threshold", "9"
+    )
+
+    assert done.returncode == 6, done.stderr
+    assert f"gate: inconclusive: {OTHER} (gone)" in done.stdout
+    assert any(
+        line.split()[:2] == ["test_work.py::test_another", "new"]
+        for line in done.stdout.splitlines()
+    )
+
+
+def test_an_unknown_revision_is_wrong_usage(benchmarked: Project) -> None:
+    """Before anything is built."""
+    done = benchmarked.gate("--pipeline-gate-against", "nowhere")
+
+    assert done.returncode == 4
+    assert done.stderr == (
+        "gate: revision nowhere: unknown here; fetch it, or name another\n"
+    )
+
+
+def test_an_interrupted_gate_leaves_nothing_behind(
+    benchmarked: Project, tmp_path: Path
+) -> None:
+    """While it builds, whose commands end too."""
+    os.mkfifo(tmp_path / "pid")
+    command = f"sh -c 'echo $$ > {tmp_path / 'pid'}; exec sleep 600'"
+    running = subprocess.Popen(
+        benchmarked.command(
+            "--pipeline-gate-against", "main", "--pipeline-gate-install", command
+        ),
+        cwd=benchmarked.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with (tmp_path / "pid").open() as pids:
+        pid = int(pids.readline())
+
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+
+    assert running.returncode == 2
+    assert said == "gate: interrupted\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert len(benchmarked.git("worktree", "list").splitlines()) == 1
+    assert not list(Path(os.environ["TMPDIR"]).glob("pipeline-gate-*"))

@@ -1,0 +1,118 @@
+"""Verdicts on rounds that are made up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from pytest_pipeline.gate.judging import Judged, Sitting, judge
+
+RATIOS = (1.0, 1.0, 1.0, 1.0)
+
+
+def sittings_of(
+    ratios: Sequence[float],
+    *,
+    spread: float = 0.01,
+    rounds: int = 6,
+    turning: float = 0,
+) -> list[Sitting]:
+    """Return sittings, in each of which the new side takes so many times as long.
+
+    ``turning`` is by how much the later samples of every second round are slower, and
+    the earlier ones of those between.
+    """
+    random = np.random.default_rng(5)
+    sittings: list[Sitting] = []
+    for ratio in ratios:
+        logs = random.normal(0, spread, (rounds, 4))
+        logs[:, 1:3] += math.log(ratio)
+        logs[::2, 2:] += turning
+        logs[1::2, :2] += turning
+        sittings.append([tuple(row) for row in logs.tolist()])
+    return sittings
+
+
+def judged(
+    sittings: list[Sitting], threshold: float = 0.05, benchmarks: int = 1
+) -> Judged:
+    """Return the verdict on them."""
+    return judge("it", sittings, threshold=threshold, benchmarks=benchmarks, looks=3)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict", "is_open"),
+    [
+        ((1.2, 1.2, 1.2, 1.2), "regressed", False),
+        ((0.8, 0.8, 0.8, 0.8), "improved", False),
+        (RATIOS, "ok", False),
+        ((1.03, 1.03, 1.03, 1.03), "ok", False),
+        ((1.05, 1.05, 1.05, 1.05), "inconclusive", True),
+    ],
+)
+def test_the_interval_and_the_threshold_decide(
+    ratios: tuple[float, ...], verdict: str, is_open: bool
+) -> None:
+    """A change is claimed beyond the threshold, and denied below it."""
+    found = judged(sittings_of(ratios))
+
+    assert (found.verdict, found.is_open) == (verdict, is_open)
+    assert (found.rounds, found.sittings) == (24, 4)
+
+
+def test_each_benchmark_has_its_threshold() -> None:
+    """What is slower by a fifth is so by one threshold, and not by another."""
+    sittings = sittings_of([1.2, 1.2, 1.2, 1.2])
+
+    assert judged(sittings, threshold=0.1).verdict == "regressed"
+    assert judged(sittings, threshold=0.3).verdict == "ok"
+
+
+def test_one_pair_of_processes_claims_nothing() -> None:
+    """However plain it seems there: they may have been placed so."""
+    assert judged(sittings_of([1.5], rounds=12)).verdict == "inconclusive"
+    improved = judged(sittings_of([0.5], rounds=12))
+    assert (improved.verdict, improved.is_open) == ("ok", True)
+
+
+def test_what_pairs_of_processes_do_not_agree_on_is_not_claimed() -> None:
+    """Rounds alone would be sure of it."""
+    assert judged(sittings_of([1.45, 1.0, 1.4, 1.0], spread=0.001)).verdict == (
+        "inconclusive"
+    )
+
+
+def test_a_change_below_the_floor_is_not_claimed() -> None:
+    """Where the samples of one and the same differ as much."""
+    sittings = sittings_of([1.2, 1.2, 1.2, 1.2], turning=0.3)
+
+    found = judged(sittings)
+
+    assert found.floor == pytest.approx(math.exp(0.3), rel=0.02)
+    assert found.ratio is not None
+    assert found.ratio.low > 1.15
+    assert found.verdict == "inconclusive"
+
+
+def test_many_benchmarks_share_out_the_error() -> None:
+    """So that each has a wider interval than if it were alone."""
+    sittings = sittings_of([1.0, 1.0, 1.0, 1.0])
+    alone, of_many = judged(sittings).ratio, judged(sittings, benchmarks=20).ratio
+
+    assert alone is not None
+    assert of_many is not None
+    assert of_many.low < alone.low < alone.high < of_many.high
+    assert of_many.confidence == pytest.approx(0.9995)
+
+
+def test_a_verdict_says_what_it_could_have_seen() -> None:
+    """More in less noise, and never less than the threshold."""
+    quiet = judged(sittings_of(RATIOS, spread=0.001)).could_see
+    noisy = judged(sittings_of(RATIOS, spread=0.05)).could_see
+
+    assert quiet is not None
+    assert noisy is not None
+    assert 0.05 < quiet < 0.06 < noisy

@@ -1,0 +1,134 @@
+"""What all verdicts together come to, and how it is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_pipeline.gate.errors import GateUsageError
+from pytest_pipeline.gate.judging import Judged, Verdict
+from pytest_pipeline.gate.outcome import Gated, gated
+from pytest_pipeline.gate.percent import percent
+from pytest_pipeline.gate.summary import markdown, terminal_lines, write_summary
+from pytest_pipeline.measured import Interval
+
+
+def judged(verdict: Verdict, name: str = "", change: float = 1.0) -> Judged:
+    """Return a benchmark with that verdict, measured if it can be."""
+    name = name or f"test_it[{verdict}]"
+    if verdict in ("new", "gone", "skipped"):
+        return Judged(
+            name=name, verdict=verdict, threshold=0.05, note="skipped: no disk"
+        )
+    return Judged(
+        name=name,
+        verdict=verdict,
+        threshold=0.05,
+        ratio=Interval(
+            low=change - 0.02, value=change, high=change + 0.02, confidence=0.99
+        ),
+        floor=1.004,
+        could_see=0.08,
+        rounds=12,
+        sittings=2,
+    )
+
+
+def found(*benchmarks: Judged) -> Gated:
+    """Return what a gate has found."""
+    return gated("main (01234567)", "HEAD (89abcdef)", 75.4, benchmarks)
+
+
+FINE = "none slower by its threshold"
+IMPROVED = f"ok: 2 benchmarks, {FINE}; improved: test_it[improved] +0.0 %"
+OPEN = "inconclusive: test_it[inconclusive] +0.0 % (would have seen +8.0 %)"
+APART = "no benchmark is in both revisions: test_it[new] (new), test_it[gone] (gone)"
+NONE = "neither revision has a benchmark here; name files that have some"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code", "line"),
+    [
+        (["ok", "ok"], 0, f"ok: 2 benchmarks, {FINE}"),
+        (["ok", "improved"], 0, IMPROVED),
+        (["ok", "new"], 0, f"ok: 1 benchmark, {FINE}"),
+        (["ok", "skipped"], 0, f"ok: 1 benchmark, {FINE}"),
+        (["ok", "regressed"], 1, "regressed: test_it[regressed] +0.0 %"),
+        (["gone", "regressed"], 1, "regressed: test_it[regressed] +0.0 %"),
+        (["inconclusive", "regressed"], 1, "regressed: test_it[regressed] +0.0 %"),
+        (["ok", "inconclusive"], 6, OPEN),
+        (["ok", "new", "gone"], 6, "inconclusive: test_it[gone] (gone)"),
+        (["new", "gone"], 5, f"nothing measured: {APART}"),
+        (["skipped"], 5, "nothing measured: 1 benchmark, all skipped"),
+        ([], 5, f"nothing measured: {NONE}"),
+    ],
+)
+def test_the_worst_verdict_is_the_outcome(
+    verdicts: list[Verdict], code: int, line: str
+) -> None:
+    """With an exit code of its own, and one line."""
+    gate = found(*map(judged, verdicts))
+
+    assert (gate.exit_code, gate.line) == (code, line)
+
+
+def test_of_many_only_the_first_are_named() -> None:
+    """The table has the others."""
+    gate = found(*[judged("regressed", f"test_{number}", 1.5) for number in range(5)])
+
+    assert gate.line == (
+        "regressed: test_0 +50.0 %, test_1 +50.0 %, test_2 +50.0 %, and 2 more"
+    )
+
+
+def test_the_table_has_a_row_for_each() -> None:
+    """And ends with the outcome."""
+    lines = terminal_lines(found(judged("regressed", change=1.1), judged("gone")))
+
+    assert lines[0].split()[:2] == ["benchmark", "verdict"]
+    assert " ".join(lines[2].split()) == (
+        "test_it[regressed] regressed +10.0 % +8.0 % to +12.0 % +0.4 % +8.0 % 12/2"
+    )
+    assert lines[3].split()[-7:] == ["disk)", "gone", *"–––––"]
+    assert lines[-1] == "gate: regressed: test_it[regressed] +10.0 %"
+
+
+def test_without_benchmarks_there_is_no_table() -> None:
+    """But the line."""
+    assert len(terminal_lines(found())) == 1
+
+
+def test_the_markdown_can_be_posted() -> None:
+    """A bar in the name of a test is none of the table's."""
+    text = markdown(found(judged("ok", "test_it[a|b]")))
+
+    assert text.startswith("### ✅ Gate: ok\n\n1 benchmark, none slower")
+    assert "Old: main (01234567). New: HEAD (89abcdef). It took 75 s." in text
+    assert r"| `test_it[a\|b]` | ✅ ok | +0.0 % | -2.0 % to +2.0 % |" in text
+
+
+def test_the_summary_is_two_files(tmp_path: Path) -> None:
+    """Of which the JSON has all that is known."""
+    as_markdown, as_json = write_summary(found(judged("ok")), tmp_path / "gate")
+
+    assert as_markdown == tmp_path / "gate.md"
+    assert as_markdown.read_text().startswith("### ✅")
+    saved = json.loads(as_json.read_text())
+    assert saved["exit_code"] == 0
+    assert saved["benchmarks"][0]["ratio"]["confidence"] == 0.99
+
+
+def test_a_summary_that_can_not_be_written_is_a_wrong_option(tmp_path: Path) -> None:
+    """And named."""
+    with pytest.raises(GateUsageError, match="no/gate: not written: No such file"):
+        write_summary(found(), tmp_path / "no" / "gate")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(1.1, "+10.0 %"), (0.5, "-50.0 %"), (3.0, "+200 %")]
+)
+def test_a_ratio_is_written_as_a_change(ratio: float, text: str) -> None:
+    """With its sign, and no more digits than it needs."""
+    assert percent(ratio) == text

@@ -1,0 +1,266 @@
+"""Sessions that are told what to run, of real pytest in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_pipeline.gate.errors import GateFaultError
+from pytest_pipeline.gate.peer import Peer, Side, last_line
+
+Start = Callable[..., Peer]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Starts a session on a file of tests."""
+
+    def start(text: str, *arguments: str) -> Peer:
+        folder = tmp_path / "tests"
+        folder.mkdir()
+        (folder / "test_it.py").write_text(text)
+        side = Side("old", folder, Path(sys.executable), dict(os.environ))
+        return Peer(side, ["-p", "no:cacheprovider", *arguments], tmp_path / "log")
+
+    return start
+
+
+def test_only_benchmarks_are_collected(start: Start) -> None:
+    """Each with the threshold of its marker, in the order of the file."""
+    with start(
+        """
+import pytest
+
+def test_none(): pass
+
+@pytest.mark.pipeline_gate(threshold=0.2)
+def test_b(benchmark): benchmark(int)
+
+def test_a(benchmark): benchmark(int)
+"""
+    ) as peer:
+        assert peer.collected() == {
+            "test_it.py::test_b": 0.2,
+            "test_it.py::test_a": None,
+        }
+
+
+def test_a_benchmark_is_called_as_often_as_it_is_told(start: Start) -> None:
+    """And once more by itself, so that the test has a result to look at."""
+    with start(
+        """
+calls = []
+
+def test_it(benchmark):
+    assert benchmark(lambda value: calls.append(value) or len(calls), 1) == 7
+    assert benchmark.stats is None
+"""
+    ) as peer:
+        (name,) = peer.collected()
+        peer.begin(name, None)
+        assert peer.is_ready(name) == ""
+        assert peer.seconds(name, calls=1, pieces=2, turn=0) > 0
+        assert peer.seconds(name, calls=2, pieces=2, turn=1) > 0
+        peer.end(name)
+
+
+def test_what_is_pedantic_has_its_arguments_made_for_each_call(start: Start) -> None:
+    """Neither that nor what takes them away counts as time."""
+    with start(
+        """
+import time
+
+made, taken = [], []
+
+def make():
+    made.append(1)
+    time.sleep(0.2)
+    return (len(made),), {"other": 0}
+
+def test_made(benchmark):
+    # What is measured takes away what it was given; the test itself does not.
+    given = []
+    benchmark.pedantic(
+        lambda number, other: given.append(number), setup=make,
+        teardown=lambda number, other: taken.append(number),
+    )
+    assert given == [1, 2, 3]
+    assert taken == [1, 2]
+
+def test_given(benchmark):
+    given = []
+    benchmark.pedantic(lambda *a, **k: given.append((a, k)), (1,), {"b": 2}, rounds=9)
+    assert given == [((1,), {"b": 2})] * 2
+"""
+    ) as peer:
+        made, given = peer.collected()
+        peer.begin(made, given)
+        assert peer.is_ready(made) == ""
+        assert peer.seconds(made, calls=2, pieces=1, turn=0) < 0.2
+        peer.end(made)
+        peer.begin(given, None)
+        assert peer.is_ready(given) == ""
+        peer.seconds(given, calls=1, pieces=1, turn=0)
+        peer.end(given)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("pass", "test_it.py::test_it failed: it did not call its benchmark"),
+        ("1 / 0", "test_it.py::test_it failed: ZeroDivisionError: division by zero"),
+        ("benchmark(lambda: 1 / 0)", "failed: ZeroDivisionError: division by zero"),
+        ("assert benchmark(int) == 1", "test_it.py::test_it failed: assert 0 == 1"),
+        ("benchmark(int); benchmark(int)", "failed: pytest_benchmark.fixture.Fixture"),
+        ("import os; os._exit(9)", "pytest ended with 9: "),
+    ],
+)
+def test_a_test_that_fails_is_named(start: Start, body: str, said: str) -> None:
+    """With its side and the reason, in one line."""
+    with start(f"def test_it(benchmark):\n    {body}\n") as peer:
+        (name,) = peer.collected()
+
+        with pytest.raises(GateFaultError) as caught:
+            _measure(peer, name)
+
+    text = str(caught.value)
+    assert text.startswith("old: ")
+    assert said in text
+    assert "\n" not in text
+
+
+def _measure(peer: Peer, name: str) -> None:
+    peer.begin(name, None)
+    peer.is_ready(name)
+    peer.seconds(name, calls=1, pieces=1, turn=0)
+    peer.end(name)
+
+
+def test_a_test_that_is_skipped_says_why(start: Start) -> None:
+    """Before anything of it is measured."""
+    with start(
+        "import pytest\ndef test_it(benchmark): pytest.skip('no disk')\n"
+    ) as peer:
+        (name,) = peer.collected()
+        peer.begin(name, None)
+        assert peer.is_ready(name) == "no disk"
+
+
+MARKED = """
+import pytest
+
+@pytest.mark.pipeline_gate(threshold=-1)
+def test_it(benchmark): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import nowhere", "can't collect test_it.py: ModuleNotFoundError: No module"),
+        (MARKED, "test_it.py::test_it: @pytest.mark.pipeline_gate(threshold=-1) must"),
+    ],
+)
+def test_what_can_not_be_collected_is_named(start: Start, text: str, said: str) -> None:
+    """Nothing is measured then."""
+    with (
+        start(text) as peer,
+        pytest.raises(GateFaultError) as caught,
+    ):
+        peer.collected()
+    assert str(caught.value).startswith(f"old: {said}")
+
+
+def test_arguments_that_are_wrong_are_told(start: Start) -> None:
+    """By what pytest itself says of them."""
+    with (
+        start("", "--no-such-option") as peer,
+        pytest.raises(GateFaultError, match="old: pytest ended with 4: "),
+    ):
+        peer.collected()
+
+
+@pytest.mark.parametrize(
+    "options", [("--benchmark-only",), ("--benchmark-skip",), ("-n", "2")]
+)
+def test_options_of_others_change_nothing(
+    start: Start, options: tuple[str, ...]
+) -> None:
+    """Neither those of pytest-benchmark nor those of pytest-xdist."""
+    with start("def test_it(benchmark): benchmark(int)\n", *options) as peer:
+        (name,) = peer.collected()
+        _measure(peer, name)
+
+
+def test_a_file_that_is_not_there_has_no_benchmarks(start: Start) -> None:
+    """And is no reason to collect all others."""
+    with start("def test_it(benchmark): benchmark(int)\n", "test_other.py") as peer:
+        assert peer.collected() == {}
+
+
+def test_fixtures_of_a_session_stay_for_the_next_test(start: Start) -> None:
+    """And end with the last one, before the session says so."""
+    with start(
+        """
+import pytest
+ended = []
+
+@pytest.fixture(scope="session")
+def shared():
+    yield []
+    ended.append(1)
+
+def test_a(benchmark, shared): benchmark(shared.append, 1)
+
+def test_b(benchmark, shared):
+    benchmark(int)
+    assert len(shared) == 2
+    assert not ended
+
+def test_c(benchmark):
+    benchmark(int)
+    assert ended
+"""
+    ) as peer:
+        first, second, third = peer.collected()
+        peer.begin(first, second)
+        peer.is_ready(first)
+        peer.seconds(first, calls=1, pieces=1, turn=0)
+        peer.end(first)
+        _measure(peer, second)
+        _measure(peer, third)
+
+
+def test_a_session_that_is_left_ends_its_fixtures(start: Start, tmp_path: Path) -> None:
+    """In the midst of a benchmark too."""
+    ended = tmp_path / "ended"
+    with start(
+        f"""
+import pathlib, pytest
+
+@pytest.fixture
+def server():
+    yield
+    pathlib.Path({str(ended)!r}).touch()
+
+def test_it(benchmark, server): benchmark(int)
+"""
+    ) as peer:
+        (name,) = peer.collected()
+        peer.begin(name, None)
+        peer.is_ready(name)
+
+    assert ended.exists()
+
+
+def test_the_last_line_that_says_something_counts(tmp_path: Path) -> None:
+    """What pip adds to an error is no such line."""
+    log = tmp_path / "log"
+    log.write_text("one\nERROR: two\n\nnote: this is no problem of pip\n")
+    assert last_line(log) == "ERROR: two"
+    log.write_text("\n")
+    assert last_line(log) == "it said nothing"
