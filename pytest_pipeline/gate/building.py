@@ -20,7 +20,11 @@ INSTALL = "python -m pip install --disable-pip-version-check --quiet .[test]"
 
 _POLL_S = 0.1
 # What would lead a session to another Python, or to packages that are not its own.
-_DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTEST_CURRENT_TEST", "COV_CORE_SOURCE")
+_DROPPED = (
+    *("PYTHONHOME", "PYTHONPATH", "PYTEST_CURRENT_TEST"),
+    # What pytest-cov and pytest-xdist tell the processes that they start.
+    *("COV_CORE_", "PYTEST_XDIST_"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,11 @@ def side_of(building: Building, environ: Mapping[str, str], below: Path) -> Side
 
 
 def _environ(building: Building) -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_DROPPED)
+    }
     programs = str(building.environment / "bin")
     return {
         **kept,

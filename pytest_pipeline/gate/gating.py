@@ -58,7 +58,7 @@ def _gate(
     began = time.perf_counter()
     repository = Repository(folder)
     below = folder.resolve().relative_to(repository.top.resolve())
-    chosen = _chosen(settings, arguments, repository.top, folder)
+    chosen = chosen_arguments(settings, arguments, repository.top, folder)
     with ExitStack() as stack:
         scratch = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="pipeline-gate-"))
@@ -100,7 +100,7 @@ def _gate(
         )
 
 
-def _chosen(
+def chosen_arguments(
     settings: GateSettings, arguments: Sequence[str], top: Path, folder: Path
 ) -> list[str]:
     """Return the arguments without the gate's own, and with no path out of a side."""
@@ -108,7 +108,8 @@ def _chosen(
     words = iter(arguments)
     for word in words:
         if word.partition("=")[0] not in OWN_OPTIONS:
-            chosen.append(_within(word, top, folder))
+            # The revision, where it is empty.
+            chosen += [_within(word, top, folder)] if word else []
         elif "=" not in word and (word != AGAINST or settings.against != MERGE_BASE):
             # Its value.
             next(words, None)

@@ -91,13 +91,17 @@ def judge(
         is_open = ratio.high * beyond < 1
     else:
         verdict, is_open = "inconclusive", True
+    could_see = beyond * ratio.value / ratio.low - 1
+    if is_open and low > 0:
+        # Whatever kept it from a verdict.
+        could_see = max(could_see, slower * math.sqrt(high / low) - 1)
     return Judged(
         name=name,
         verdict=verdict,
         threshold=threshold,
         ratio=ratio,
         floor=floor,
-        could_see=beyond * ratio.value / ratio.low - 1,
+        could_see=could_see,
         rounds=len(logs),
         sittings=len(sittings),
         is_open=is_open,

@@ -96,7 +96,8 @@ def gate_settings_of(config: pytest.Config) -> GateSettings | None:
             if text is not None:
                 values[name] = _read(source, name, str(text))
                 break
-    return GateSettings(against=against, **values)
+    # A job that has no revision to name gives an empty one.
+    return GateSettings(against=against or MERGE_BASE, **values)
 
 
 def _read(source: str, name: str, text: str) -> Any:

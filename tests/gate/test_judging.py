@@ -79,10 +79,15 @@ def test_one_pair_of_processes_claims_nothing() -> None:
 
 
 def test_what_pairs_of_processes_do_not_agree_on_is_not_claimed() -> None:
-    """Rounds alone would be sure of it."""
-    assert judged(sittings_of([1.45, 1.0, 1.4, 1.0], spread=0.001)).verdict == (
-        "inconclusive"
-    )
+    """Rounds alone would be sure of it; it says what they would have agreed on."""
+    found = judged(sittings_of([1.06, 1.1, 1.6, 1.8], spread=0.001))
+
+    assert found.ratio is not None
+    assert found.floor is not None
+    assert found.ratio.low > max(1.05, found.floor)
+    assert found.verdict == "inconclusive"
+    assert found.could_see is not None
+    assert found.could_see > 0.5
 
 
 def test_a_change_below_the_floor_is_not_claimed() -> None:
