@@ -95,8 +95,6 @@ class Repository:
             yield
         finally:
             self._try("worktree", "remove", "--force", "--force", str(folder))
-            shutil.rmtree(folder, ignore_errors=True)
-            self._try("worktree", "prune")
 
     def _merge_base(self) -> Revision:
         for main in _MAINS:

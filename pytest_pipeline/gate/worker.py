@@ -28,8 +28,6 @@ MARKER = "pipeline_gate"
 
 Sample = Callable[[int], float]
 
-_NOTHING_GIVEN = pytest.StashKey[bool]()
-
 
 class _Gated:
     """What a session has of its gate."""
@@ -126,25 +124,13 @@ def pytest_configure(config: pytest.Config) -> None:
         ("benchmark_skip", False),
         # Of pytest-xdist.
         ("dist", "no"),
-        ("numprocesses", None),
-        ("tx", []),
     ):
         if hasattr(config.option, name):
             setattr(config.option, name, value)
     # A file that this revision does not have is none of its benchmarks.
     if not config.getoption("pyargs"):
         given = [arg for arg in config.args if Path(arg.partition("::")[0]).exists()]
-        config.stash[_NOTHING_GIVEN] = bool(config.args) and not given
         config.args[:] = given
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> bool | None:
-    """Collect nothing, and not everything, where nothing is left to be collected."""
-    if not session.config.stash.get(_NOTHING_GIVEN, False):
-        return None
-    session.items = []
-    return True
 
 
 def _take_over(fixture: Any, gated: _Gated) -> None:

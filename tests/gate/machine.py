@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from pytest_pipeline.comparison import LOOKS
 from pytest_pipeline.gate.errors import GateFaultError
 from pytest_pipeline.gate.measuring import Measuring, Pair
 from pytest_pipeline.gate.peer import Side
@@ -110,13 +111,16 @@ class Machine:
             self.new = self.renamed
         yield FakePeer("old", self.old, self), FakePeer("new", self.new, self)
 
-    def measuring(self, threshold: float = 0.05) -> Measuring:
+    def measuring(
+        self, threshold: float = 0.05, looks: Sequence[int] = LOOKS
+    ) -> Measuring:
         """Return a gate on this machine."""
         return Measuring(
             self.sit,
             threshold=threshold,
             left_s=lambda: self.budget_s - self.now,
             say=self.said.append,
+            looks=looks,
             clock=self.clock,
         )
 

@@ -41,7 +41,9 @@ def test_none(): pass
 def test_b(benchmark): benchmark(int)
 
 def test_a(benchmark): benchmark(int)
-"""
+""",
+        # As a revision has it that lacks this plugin.
+        *("-p", "no:pipeline", "--strict-markers"),
     ) as peer:
         assert peer.collected() == {
             "test_it.py::test_b": 0.2,

@@ -60,6 +60,20 @@ def test_what_is_not_committed_is_part_of_the_new_revision(
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
+def test_what_is_committed_though_it_is_ignored_is_part_of_it(
+    project: Project, scratch: Path
+) -> None:
+    """Such as generated code that some have committed by force."""
+    project.write("ignored.txt", "1")
+    project.git("add", "--all")
+    project.commit(".gitignore", "ignored.txt")
+    project.write("ignored.txt", "2")
+    repository = Repository(project.folder)
+
+    with repository.checked_out(repository.new(scratch), scratch / "new"):
+        assert (scratch / "new" / "ignored.txt").read_text() == "2"
+
+
 def test_without_changes_the_new_revision_is_head(
     project: Project, scratch: Path
 ) -> None:
