@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UsageError
-from pytest_pipeline.comparison import Answer, Comparer, interval
+from pytest_pipeline.comparison import Answer, Comparer, Rounds, Sampler, interval
 
 
 class Bench:
@@ -253,6 +253,57 @@ def test_more_looks_make_an_interval_wider() -> None:
     once, thrice = interval(logs), interval(logs, looks=3)
 
     assert thrice.low < once.low < once.value < once.high < thrice.high
+
+
+def test_what_no_draw_can_say_is_still_wider() -> None:
+    """A share of the error so small that a bootstrap has no draws out there."""
+    logs = np.random.default_rng(7).normal(0.1, 0.05, 12)
+
+    some, hardly_any = (
+        interval(logs, confidence=0.999),
+        interval(logs, confidence=0.9999),
+    )
+
+    assert hardly_any.low < some.low * 0.99
+    assert some.high * 1.01 < hardly_any.high
+
+
+def noting(seconds: float, asked: list[tuple[int, int]]) -> Sampler:
+    """Return a sampler of what takes so long, which notes what it is asked for."""
+
+    def sample(calls: int, pieces: int) -> float:
+        asked.append((calls, pieces))
+        return calls * seconds
+
+    return sample
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pieces"), [(0.001, 10), (0.02, 5), (1.0, 3)], ids=str
+)
+def test_a_sample_has_fewer_pieces_where_a_call_is_long(
+    seconds: float, pieces: int
+) -> None:
+    """But three, or none might be without an interruption."""
+    asked: list[tuple[int, int]] = []
+    sampler = noting(seconds, asked)
+
+    Rounds((sampler, sampler), sample_s=0.01, pieces=10).run(1, None)
+
+    assert {of for _, of in asked[-4:]} == {pieces}
+
+
+def test_what_is_alike_is_called_equally_often() -> None:
+    """As often as the quicker one needs to be."""
+    asked: list[tuple[int, int]] = []
+
+    rounds = Rounds(
+        (noting(0.001, asked), noting(0.002, asked)), sample_s=0.01, alike=True
+    )
+    rounds.run(1, None)
+
+    assert set(asked[-4:]) == {(10, 1)}
+    assert rounds.logs[0][1] - rounds.logs[0][0] == pytest.approx(math.log(2))
 
 
 def test_of_many_comparisons_of_the_same_hardly_one_claims_a_difference() -> None:
