@@ -19,9 +19,17 @@ path.write_text(f"import site; site.addsitedir({sys.argv[1]!r})")
 
 INSTALL = shlex.join(["python", "-c", _LINK, sysconfig.get_path("purelib")])
 
+# Work moves the clock, and nothing else does: the machine has no say in a verdict.
 WORK = """
+import time
+
+now = 0.0
+time.perf_counter = lambda: now
+
 def work(times=1):
-    return sum(number * number for _ in range(times) for number in range(10_000))
+    global now
+    now += times / 1024
+    return times
 """
 
 BENCHMARKS = """
@@ -79,10 +87,10 @@ class Project:
         )
 
     def command(self, *words: str) -> list[str]:
-        """Return the command that runs the gate, on the quickest of its settings."""
+        """Return the command that runs the gate, without downloads."""
         return [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
-            *("--pipeline-gate-install", INSTALL, "--pipeline-gate-budget", "1"),
+            *("--pipeline-gate-install", INSTALL),
             *words,
         ]
 

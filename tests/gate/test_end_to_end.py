@@ -27,13 +27,13 @@ def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return folder
 
 
-def test_no_change_is_not_regressed(benchmarked: Project) -> None:
-    """And nothing is left behind; a machine that is busy may leave it open."""
+def test_no_change_is_ok(benchmarked: Project) -> None:
+    """And nothing is left behind."""
     head = benchmarked.git("rev-parse", "--short=8", "HEAD")
 
-    done = benchmarked.gate("--pipeline-gate-threshold=0.5", "--pipeline-gate-against")
+    done = benchmarked.gate("--pipeline-gate-against")
 
-    assert done.returncode in (0, 6), done.stderr
+    assert done.returncode == 0, done.stderr
     assert f"old is the merge base with main ({head}), new is HEAD ({head})" in (
         done.stdout
     )
@@ -49,8 +49,7 @@ def test_three_times_the_work_is_regressed(benchmarked: Project) -> None:
     benchmarked.write("work.py", WORK.replace("times=1", "times=3"))
 
     done = benchmarked.gate(
-        *("--pipeline-gate-against", "main", "--pipeline-gate-threshold", "0.2"),
-        *("--pipeline-gate-summary", "gate", "--pipeline-gate-budget", "90"),
+        *("--pipeline-gate-against", "main", "--pipeline-gate-summary", "gate")
     )
 
     assert done.returncode == 1, done.stderr
@@ -59,7 +58,7 @@ def test_three_times_the_work_is_regressed(benchmarked: Project) -> None:
     assert f"gate: regressed: {ONE} +" in done.stdout
     saved = json.loads((benchmarked.folder / "gate.json").read_text())
     assert [found["verdict"] for found in saved["benchmarks"]] == ["regressed"] * 2
-    assert saved["benchmarks"][0]["ratio"]["value"] == pytest.approx(3, rel=0.3)
+    assert saved["benchmarks"][0]["ratio"]["value"] == pytest.approx(3)
     assert (benchmarked.folder / "gate.md").read_text().startswith("### ❌ Gate")
 
 
@@ -75,7 +74,8 @@ def test_revisions_that_need_other_packages_are_built_apart(
     )
     text = (
         "from generated import VALUE\n"
-        "def test_it(benchmark): assert benchmark(int) + VALUE == {value}\n"
+        "from work import work\n"
+        "def test_it(benchmark): assert benchmark(work, VALUE) == {value}\n"
     )
     benchmarked.write("setup_it.py", link.format(value=1))
     benchmarked.commit("test_work.py", text.format(value=1))
@@ -83,11 +83,12 @@ def test_revisions_that_need_other_packages_are_built_apart(
     benchmarked.write("test_work.py", text.format(value=2))
 
     done = benchmarked.gate(
-        *("--pipeline-gate-against", "HEAD", "--pipeline-gate-threshold", "0.9"),
+        *("--pipeline-gate-against", "HEAD"),
         *("--pipeline-gate-install", "python setup_it.py"),
     )
 
-    assert done.returncode in (0, 6), done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "gate: regressed: test_work.py::test_it +100 %" in done.stdout
 
 
 def _site() -> str:
@@ -131,9 +132,7 @@ def test_a_benchmark_that_was_renamed_is_inconclusive(benchmarked: Project) -> N
     """Its old name is gone, its new one is new."""
     benchmarked.write("test_work.py", BENCHMARKS.replace("test_other", "test_another"))
 
-    done = benchmarked.gate(
-        "--pipeline-gate-against", "main", "--pipeline-gate-threshold", "9"
-    )
+    done = benchmarked.gate("--pipeline-gate-against", "main")
 
     assert done.returncode == 6, done.stderr
     assert f"gate: inconclusive: {OTHER} (gone)" in done.stdout
