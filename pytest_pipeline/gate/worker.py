@@ -41,6 +41,8 @@ class _Gated:
         self.problem = ""
         self.skipped = ""
         self.not_collected: list[str] = []
+        #: Files and folders that were named, each with the test in it, if one was.
+        self.chosen: list[tuple[Path, str]] = []
 
     def say(self, **message: Any) -> None:
         self._channel.sendall(json.dumps(message).encode() + b"\n")
@@ -80,10 +82,23 @@ class _Gated:
         elif report.skipped:
             self.skipped = self.skipped or _last_line(report)
 
+    def _is_chosen(self, item: pytest.Item) -> bool:
+        name = item.nodeid.partition("::")[2]
+        return not self.chosen or any(
+            item.path.is_relative_to(path)
+            # A class, a test, or one of its cases.
+            and (not of or name == of or name.startswith((f"{of}::", f"{of}[")))
+            for path, of in self.chosen
+        )
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests that are asked for, in place of all in their order."""
-        items = {item.nodeid: item for item in session.items if _is_benchmark(item)}
+        items = {
+            item.nodeid: item
+            for item in session.items
+            if _is_benchmark(item) and self._is_chosen(item)
+        }
         self.say(
             kind="collected",
             benchmarks={name: _threshold(item) for name, item in items.items()},
@@ -127,10 +142,13 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         if hasattr(config.option, name):
             setattr(config.option, name, value)
-    # A file that this revision does not have is none of its benchmarks.
+    # A file or a test that this revision does not have is none of its benchmarks; to
+    # pytest a test that it does not find is an error, so only files are named to it.
     if not config.getoption("pyargs"):
-        given = [arg for arg in config.args if Path(arg.partition("::")[0]).exists()]
-        config.args[:] = given
+        parts = [arg.partition("::") for arg in config.args]
+        there = [(path, of) for path, _, of in parts if Path(path).exists()]
+        gated.chosen = [(Path(path).resolve(), of) for path, of in there]
+        config.args[:] = dict.fromkeys(path for path, _ in there)
 
 
 def _take_over(fixture: Any, gated: _Gated) -> None:

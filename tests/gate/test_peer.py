@@ -204,6 +204,39 @@ def test_a_file_that_is_not_there_has_no_benchmarks(start: Start) -> None:
         assert peer.collected() == {}
 
 
+@pytest.mark.parametrize(
+    ("chosen", "names"),
+    [
+        (["test_it.py::test_a"], ["test_a[1]", "test_a[2]"]),
+        (["test_it.py::test_a[2]", "test_it.py::test_ab"], ["test_a[2]", "test_ab"]),
+        (["test_it.py::TestOf"], ["TestOf::test_a"]),
+        (["test_it.py::TestOf::test_a"], ["TestOf::test_a"]),
+        (["test_it.py::test_gone"], []),
+        (["test_it.py::test_gone", "test_it.py::test_ab"], ["test_ab"]),
+    ],
+    ids=" ".join,
+)
+def test_a_test_that_is_named_is_the_only_one(
+    start: Start, chosen: list[str], names: list[str]
+) -> None:
+    """With its cases; one that is not there is no reason to fail all others."""
+    with start(
+        """
+import pytest
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a(benchmark, number): benchmark(int)
+
+def test_ab(benchmark): benchmark(int)
+
+class TestOf:
+    def test_a(self, benchmark): benchmark(int)
+""",
+        *chosen,
+    ) as peer:
+        assert list(peer.collected()) == [f"test_it.py::{name}" for name in names]
+
+
 def test_fixtures_of_a_session_stay_for_the_next_test(start: Start) -> None:
     """And end with the last one, before the session says so."""
     with start(
