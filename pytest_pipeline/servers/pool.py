@@ -24,7 +24,6 @@ from pipeline.transport.server import StageServer
 from pipeline.transport.stubs import stub_type
 from pytest_pipeline.options import PipelineSettings, is_address
 from pytest_pipeline.servers.certificates import Certificates
-from pytest_pipeline.servers.gate import Gate, GateInterceptor
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.hosts import (
     ExternalHost,
@@ -39,6 +38,7 @@ from pytest_pipeline.servers.servicers import (
     servicer_of,
     stub_of,
 )
+from pytest_pipeline.servers.valve import Valve, ValveInterceptor
 
 StubType = Callable[[grpc.Channel], Any]
 
@@ -278,14 +278,14 @@ class ServerPool:
         credentials = self._server_credentials(settings)
         label = self._unique(stage)
 
-        def start(bind: str, gate: Gate) -> RunningServer:
+        def start(bind: str, valve: Valve) -> RunningServer:
             return StageServer(
                 workload,
                 stage,
                 bind,
                 ServedFolders([self._served]),
                 credentials,
-                [GateInterceptor(gate)],
+                [ValveInterceptor(valve)],
                 label=label,
             )
 
@@ -314,7 +314,7 @@ class ServerPool:
         label = self._unique(name)
         return InProcessHost(
             label,
-            lambda bind, gate: servicer.serve(label, bind, credentials, gate),
+            lambda bind, valve: servicer.serve(label, bind, credentials, valve),
             self._bind(settings),
         )
 

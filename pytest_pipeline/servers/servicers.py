@@ -18,7 +18,7 @@ from pipeline.transport.servicers import StageServicer
 from pipeline.transport.stubs import StageStub
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.servers.aio import AioRpcServer
-from pytest_pipeline.servers.gate import AsyncGateInterceptor, Gate, GateInterceptor
+from pytest_pipeline.servers.valve import AsyncValveInterceptor, Valve, ValveInterceptor
 
 AddToServer = Callable[[Any, Any], object]
 
@@ -44,14 +44,18 @@ class UserServicer:
         name: str,
         bind: str,
         credentials: grpc.ServerCredentials | None,
-        gate: Gate | None = None,
+        valve: Valve | None = None,
     ) -> RpcServer | AioRpcServer:
         """Bind a server of the right kind; raises as `RpcServer`."""
         if self.is_aio:
-            gates = [AsyncGateInterceptor(gate)] if gate else []
-            return AioRpcServer(name, self._add, bind, credentials, gates)
+            valves = [AsyncValveInterceptor(valve)] if valve else []
+            return AioRpcServer(name, self._add, bind, credentials, valves)
         return RpcServer(
-            name, self._add, bind, credentials, [GateInterceptor(gate)] if gate else []
+            name,
+            self._add,
+            bind,
+            credentials,
+            [ValveInterceptor(valve)] if valve else [],
         )
 
     def _add(self, server: Any) -> Sequence[str]:
