@@ -52,6 +52,7 @@ class OpenCalls:
         self._count = 0
         self._then: Callable[[], None] | None = None
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
 
     def begin(self) -> None:
         """Count a call that begins."""
@@ -63,6 +64,8 @@ class OpenCalls:
         with self._lock:
             self._count -= 1
             then = self._then if self._count == 0 else None
+            if self._count == 0:
+                self._idle.notify_all()
         if then is not None:
             # Not in the thread of the call, which the closing of a channel waits for.
             threading.Thread(target=then, name="when_idle").start()
@@ -74,6 +77,11 @@ class OpenCalls:
             idle = self._count == 0
         if idle:
             then()
+
+    def wait_idle(self, timeout_s: float) -> None:
+        """Wait until no call is open, but no longer than that."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._count == 0, timeout_s)
 
 
 class TraceInterceptor(

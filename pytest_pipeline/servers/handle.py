@@ -19,6 +19,8 @@ from pytest_pipeline.trace import OpenCalls, Trace, TraceInterceptor
 
 _HEALTH_S = 2.0
 _SETTLE_S = 0.1
+#: How long the end of a call may be on its way from a server that has ended.
+_STATUS_S = 1.0
 
 
 class Server:
@@ -226,23 +228,25 @@ class Server:
 
     def stop(self) -> None:
         """End it in good order, as SIGTERM does; open calls may finish for 5 s."""
-        self._end(self.host.stop)
+        self._end(self.host.stop, _STATUS_S)
 
     def kill(self) -> None:
         """End it at once, as SIGKILL does; open calls are cut."""
-        self._end(self.host.kill)
+        self._end(self.host.kill, 0.0)
 
-    def _end(self, how: Callable[[], None]) -> None:
+    def _end(self, how: Callable[[], None], status_s: float) -> None:
         self._touch()
         asked_before, self._asked_to_end = self._asked_to_end, True
         # A server that drains asks its clients for a sign, which gRPC may give only
         # while a call is open; so an idle channel would hold it up.
-        self._calls.when_idle(self.close_channel)
+        calls = self._calls
+        calls.when_idle(self.close_channel)
         try:
             how()
         except UsageError:
             self._asked_to_end = asked_before
             raise
+        calls.wait_idle(status_s)
         self.close_channel()
 
     def pause(self) -> None:
