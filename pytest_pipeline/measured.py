@@ -135,6 +135,8 @@ class Session(msgspec.Struct, frozen=True):
     when: str
     #: Each benchmark with the name of its test.
     benchmarks: list[tuple[str, Measured]]
+    #: Of the repository, shortened; empty where none is known.
+    commit: str = ""
 
 
 def to_extra_info(measured: Measured) -> dict[str, Any]:

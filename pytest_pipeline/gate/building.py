@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 
 from pytest_pipeline.gate.errors import GateFaultError
@@ -69,6 +70,18 @@ def side_of(building: Building, environ: Mapping[str, str], below: Path) -> Side
         building.environment / "bin" / "python",
         environ,
     )
+
+
+def versions_in(building: Building) -> dict[str, str]:
+    """Return the version of each distribution that is installed there, by name."""
+    folders = map(str, building.environment.glob("lib/python*/site-packages"))
+    found = {
+        one.name: one.version
+        for one in distributions(path=list(folders))
+        # What is left of one that was half removed has none.
+        if one.name
+    }
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def _environ(building: Building) -> Mapping[str, str]:

@@ -9,19 +9,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.errors import PipelineError
-from pytest_pipeline.gate.building import Building, build, side_of
-from pytest_pipeline.gate.errors import GateUsageError
+from pytest_pipeline.gate.building import (
+    Building,
+    build,
+    side_of,
+    versions_in,
+)
 from pytest_pipeline.gate.measuring import Measuring, sittings
 from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, OWN_OPTIONS, GateSettings
-from pytest_pipeline.gate.outcome import Gated, gated
+from pytest_pipeline.gate.outcome import Conditions, Gated, gated
 from pytest_pipeline.gate.revisions import Repository
-from pytest_pipeline.gate.summary import terminal_lines, write_summary
+from pytest_pipeline.gate.summary import check_summary, terminal_lines, write_summary
+from pytest_pipeline.machine import this_machine
 
 
 def run_gate(settings: GateSettings, arguments: Sequence[str], folder: Path) -> int:
@@ -33,7 +39,7 @@ def run_gate(settings: GateSettings, arguments: Sequence[str], folder: Path) -> 
     try:
         with _ended_in_order():
             if settings.summary is not None:
-                _check(settings.summary)
+                check_summary(folder / settings.summary)
             found = _gate(settings, arguments, folder, _print)
             for line in terminal_lines(found):
                 _print(line)
@@ -56,6 +62,7 @@ def _gate(
     say: Callable[[str], None],
 ) -> Gated:
     began = time.perf_counter()
+    when = datetime.now(UTC).isoformat(timespec="seconds")
     repository = Repository(folder)
     below = folder.resolve().relative_to(repository.top.resolve())
     chosen = chosen_arguments(settings, arguments, repository.top, folder)
@@ -86,6 +93,13 @@ def _gate(
             side_of(building, environ, below)
             for building, environ in zip(buildings, environs, strict=True)
         )
+        old_versions, new_versions = map(versions_in, buildings)
+        conditions = Conditions(
+            machine=this_machine(),
+            when=when,
+            old_versions=old_versions,
+            new_versions=new_versions,
+        )
         benchmarks = Measuring(
             sittings((old, new), chosen, scratch),
             threshold=settings.threshold,
@@ -96,6 +110,7 @@ def _gate(
             revisions[0].name,
             revisions[1].name,
             time.perf_counter() - began,
+            conditions,
             benchmarks,
         )
 
@@ -121,13 +136,6 @@ def _within(word: str, top: Path, folder: Path) -> str:
     if not path.is_absolute() or not path.resolve().is_relative_to(top.resolve()):
         return word
     return os.path.relpath(path.resolve(), folder.resolve()) + word[len(str(path)) :]
-
-
-def _check(summary: Path) -> None:
-    if not summary.absolute().parent.is_dir():
-        raise GateUsageError(
-            f"--pipeline-gate-summary {summary}: there is no folder {summary.parent}"
-        )
 
 
 @contextmanager

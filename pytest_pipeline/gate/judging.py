@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from pytest_pipeline.comparison import (
@@ -28,6 +29,16 @@ Sitting = Sequence[tuple[float, ...]]
 _SITTINGS_CONFIDENCE = 0.95
 
 
+class Quartiles(msgspec.Struct, frozen=True):
+    """Where the quarters of some samples begin and end."""
+
+    minimum: float
+    q1: float
+    median: float
+    q3: float
+    maximum: float
+
+
 class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A benchmark, its verdict, and what that rests on."""
 
@@ -44,6 +55,9 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rounds: int = 0
     #: Pairs of processes that have run it.
     sittings: int = 0
+    #: Seconds of one call at each revision, of all samples; no verdict rests on them.
+    old_s: Quartiles | None = None
+    new_s: Quartiles | None = None
     #: What there is to say beside it, such as why it was skipped.
     note: str = ""
     #: Whether more rounds may change the verdict.
@@ -104,8 +118,15 @@ def judge(
         could_see=could_see,
         rounds=len(logs),
         sittings=len(sittings),
+        # Of each round the outer samples are of the old side.
+        old_s=_quartiles(logs[:, [0, 3]]),
+        new_s=_quartiles(logs[:, [1, 2]]),
         is_open=is_open,
     )
+
+
+def _quartiles(logs: NDArray[np.float64]) -> Quartiles:
+    return Quartiles(*map(float, np.exp(np.percentile(logs, [0, 25, 50, 75, 100]))))
 
 
 def _of_sittings(sittings: Sequence[Sitting]) -> tuple[float, float]:

@@ -37,7 +37,7 @@ class GateSettings:
     threshold: float = 0.05
     #: Seconds that all of it may take, building included.
     budget: float = 240.0
-    #: Where the summary is written, as .md and as .json.
+    #: Where the summary is written, as .md, as .json and as .html.
     summary: Path | None = None
 
 
@@ -47,7 +47,7 @@ _HELP = {
     "threshold": "From which relative change on a benchmark counts as slower [0.05].",
     "budget": "Seconds that the gate may take, building included; past them no rounds "
     "are added [240].",
-    "summary": "Write the verdicts to PATH.md and PATH.json.",
+    "summary": "Write the verdicts to PATH.md, PATH.json and PATH.html.",
 }
 _METAVAR = {
     "install": "COMMAND",

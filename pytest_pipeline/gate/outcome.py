@@ -9,6 +9,7 @@ import msgspec
 
 from pytest_pipeline.gate.judging import Judged, Verdict
 from pytest_pipeline.gate.percent import percent
+from pytest_pipeline.measured import Machine
 
 Outcome = Literal["ok", "regressed", "inconclusive", "nothing measured"]
 
@@ -22,6 +23,17 @@ EXIT_CODES: dict[Outcome, int] = {
 _MOST_NAMED = 3
 
 
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gate has measured under."""
+
+    machine: Machine
+    #: When it began, in ISO 8601.
+    when: str
+    #: What is installed at each revision, by distribution.
+    old_versions: dict[str, str]
+    new_versions: dict[str, str]
+
+
 class Gated(msgspec.Struct, frozen=True, kw_only=True):
     """All that a gate has found."""
 
@@ -32,10 +44,17 @@ class Gated(msgspec.Struct, frozen=True, kw_only=True):
     #: The outcome in one line.
     line: str
     seconds: float
+    conditions: Conditions
     benchmarks: list[Judged]
 
 
-def gated(old: str, new: str, seconds: float, benchmarks: Sequence[Judged]) -> Gated:
+def gated(
+    old: str,
+    new: str,
+    seconds: float,
+    conditions: Conditions,
+    benchmarks: Sequence[Judged],
+) -> Gated:
     """Sum the verdicts up."""
     outcome, line = _outcome(benchmarks)
     return Gated(
@@ -45,6 +64,7 @@ def gated(old: str, new: str, seconds: float, benchmarks: Sequence[Judged]) -> G
         exit_code=EXIT_CODES[outcome],
         line=f"{outcome}: {line}",
         seconds=seconds,
+        conditions=conditions,
         benchmarks=list(benchmarks),
     )
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from html import escape
 
 import plotly.graph_objects as go
 
 from pytest_pipeline.measured import Compared
-from pytest_pipeline.report.drawing import Point, log_ticks, styled, whiskers
-from pytest_pipeline.report.figures import Chart
+from pytest_pipeline.report.drawing import Chart, Point, log_ticks, styled, whiskers
 from pytest_pipeline.report.palette import Palette
+from pytest_pipeline.report.rows import Rows, wrapped
 from pytest_pipeline.report.tables import question, verdict
 from pytest_pipeline.report.wording import count, times
 
@@ -25,37 +23,20 @@ def claims(compared: Sequence[tuple[str, Compared]]) -> Chart | None:
     """Return the ratio of each comparison with its interval, by verdict."""
     if not compared:
         return None
-    labels = [_wrapped(question(one), lines=3) for _, one in compared]
-    # A unit of y is a line of text.
-    tall = [label.count("<br>") + 1 + _MARKER_LINES for label in labels]
-    tops = [sum(tall[:number]) for number in range(len(tall))]
+    rows = Rows([question(one) for _, one in compared], lines=3, room=_MARKER_LINES)
 
     def draw(palette: Palette) -> go.Figure:
         figure = go.Figure()
         for sign, (look, symbol) in _VERDICTS.items():
             chosen = [
-                (top + lines - 0.6 * _MARKER_LINES, one)
-                for top, lines, (_, one) in zip(tops, tall, compared, strict=True)
+                (row, one)
+                for row, (_, one) in zip(rows.marks, compared, strict=True)
                 if verdict(one).startswith(sign)
             ]
             if chosen:
                 colour = palette.series[look]
                 figure.add_trace(_markers(chosen, colour, symbol))
-        for top, label in zip(tops, labels, strict=True):
-            figure.add_annotation(
-                xref="paper",
-                x=0,
-                xanchor="left",
-                xshift=3,
-                yref="y",
-                y=top,
-                yanchor="top",
-                text=label,
-                align="left",
-                bgcolor=palette.paper,
-                borderpad=0,
-                showarrow=False,
-            )
+        rows.write(figure, palette)
         figure.add_shape(
             type="line",
             xref="x",
@@ -83,13 +64,7 @@ def claims(compared: Sequence[tuple[str, Compared]]) -> Chart | None:
             tickvals=ticks,
             ticktext=list(map(count, ticks)),
         )
-        figure.update_yaxes(
-            range=[sum(tall), -0.3],
-            showticklabels=False,
-            showgrid=False,
-            zeroline=False,
-        )
-        return styled(figure, palette, height=150 + round(19 * sum(tall)))
+        return styled(figure, palette, height=rows.height)
 
     return Chart(
         _title([one for _, one in compared]),
@@ -106,12 +81,6 @@ def _title(compared: Sequence[Compared]) -> str:
     return f"{said}, {unclear} inconclusive" if unclear else said
 
 
-def _wrapped(text: str, lines: int) -> str:
-    """Return text as markup of at most so many lines that a phone has room for."""
-    found = textwrap.wrap(text, 44, max_lines=lines, placeholder=" …")
-    return "<br>".join(map(escape, found))
-
-
 def _markers(
     chosen: Sequence[tuple[float, Compared]], colour: str, symbol: str
 ) -> go.Scatter:
@@ -121,7 +90,7 @@ def _markers(
             one.ratio.low,
             one.ratio.value,
             one.ratio.high,
-            f"{_wrapped(question(one), lines=6)}<br>"
+            f"{wrapped(question(one), lines=6)}<br>"
             f"<b>{verdict(one)}</b>: {times(one.ratio.value)} "
             f"({times(one.ratio.low)} to {times(one.ratio.high)} at "
             f"{one.ratio.confidence:.0%}), {one.rounds} rounds",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -15,12 +15,26 @@ from pytest_pipeline.report.wording import short
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SYMBOLS = ("circle", "square", "triangle-up", "diamond", "cross", "star")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+#: How to read what is overlaid.
+BEFORE = " Thin lines and open markers are the session before."
 #: The factor between two batch sizes whose labels have room on a phone.
 _APART = 2.1
 #: Below so many decades a log axis has ticks between the powers of ten too.
 _FEW_DECADES = 2.2
 #: Decades that a log axis has at least, so that noise does not fill it.
 _LEAST_SPAN = 1.0
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart: what it shows, in words, and how it is drawn in some colours.
+
+    ``title`` says what is seen, ``text`` how to read it; neither is markup.
+    """
+
+    title: str
+    text: str
+    draw: Callable[[Palette], go.Figure]
 
 
 @dataclass(frozen=True)
@@ -39,19 +53,34 @@ def line(
     points: Sequence[Point],
     colour: str,
     look: int,
+    *,
+    before: bool = False,
 ) -> go.Scatter:
-    """Return a series; ``look`` chooses its dash and marker."""
+    """Return a series; ``look`` chooses its dash and marker.
+
+    That of ``before`` is the same, but thin and with open markers.
+    """
+    symbol = _SYMBOLS[look]
     return go.Scatter(
         name=name,
         x=[point.x for point in points],
         y=[point.value for point in points],
         mode="lines+markers",
-        line={"color": colour, "dash": _DASHES[look], "width": 2.5},
-        marker={"color": colour, "symbol": _SYMBOLS[look], "size": 9},
+        line={"color": colour, "dash": _DASHES[look], "width": 1.2 if before else 2.5},
+        marker={
+            "color": colour,
+            "symbol": f"{symbol}-open" if before else symbol,
+            "size": 9,
+        },
         error_y=whiskers(points, colour),
         hovertext=[point.hover for point in points],
         hoverinfo="text",
     )
+
+
+def named(series: str, *, before: bool) -> str:
+    """Return the name of a series, as it is now or was before."""
+    return f"{series}, before" if before else series
 
 
 def whiskers(points: Sequence[Point], colour: str, caps: int = 3) -> dict[str, object]:

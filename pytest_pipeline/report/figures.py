@@ -10,9 +10,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pipeline.stage import INGEST, SINK
-from pytest_pipeline.measured import Interval, Latency, Measured
+from pytest_pipeline.measured import Interval, Latency, Measured, Variant
 from pytest_pipeline.report.answers import Batching
 from pytest_pipeline.report.drawing import (
+    BEFORE,
+    Chart,
     Point,
     batch_size_axis,
     heading,
@@ -20,6 +22,7 @@ from pytest_pipeline.report.drawing import (
     log_range,
     log_ticks,
     marked,
+    named,
     styled,
 )
 from pytest_pipeline.report.palette import Palette
@@ -33,52 +36,55 @@ from pytest_pipeline.report.wording import (
     times,
 )
 
+_VARIANTS: dict[Variant, str] = {
+    "split": "split",
+    "monolith": "monolith, same batches",
+    "floor": "floor: stages that do nothing",
+    "queues": "queues instead of gRPC",
+}
+_WHOLE: dict[str, Callable[[Latency], float]] = {
+    "99.9% of records": lambda of: of.total.p999,
+    "99% of records": lambda of: of.total.p99,
+    "half of the records": lambda of: of.total.p50,
+}
+_PARTS: dict[str, Callable[[Latency], float]] = {
+    "filling": lambda of: of.filling.p99,
+    "queueing": lambda of: of.queueing.p99,
+    "service": lambda of: of.service.p99,
+}
 #: The batch size that titles speak of where it was measured.
 _USUAL = 100
 
 
-@dataclass(frozen=True)
-class Chart:
-    """One chart: what it shows, in words, and how it is drawn in some colours.
+def throughput(batching: Batching, before: Batching | None = None) -> Chart | None:
+    """Return throughput against batch size; None where the split was not measured.
 
-    ``title`` says what is seen, ``text`` how to read it; neither is markup.
+    What was measured ``before`` is drawn of the same series.
     """
-
-    title: str
-    text: str
-    draw: Callable[[Palette], go.Figure]
-
-
-def throughput(batching: Batching) -> Chart | None:
-    """Return throughput against batch size; None where the split was not measured."""
     split = batching.of("split")
     if not split:
         return None
-    series = {
-        "split": split,
-        "monolith, same batches": batching.of("monolith"),
-        "floor: stages that do nothing": batching.of("floor"),
-        "queues instead of gRPC": batching.of("queues"),
-    }
+    series = _series(batching, before)
+    overlaid = BEFORE if any(one.before for one in series) else ""
+    sizes = sorted({size for one in series for size in one.speeds})
 
     def draw(palette: Palette) -> go.Figure:
         figure = go.Figure()
-        for look, (name, speeds) in enumerate(series.items()):
-            if speeds:
-                figure.add_trace(
-                    line(name, _speeds(name, speeds), palette.series[look], look)
-                )
-        if batching.by_event is not None:
-            name, level = "monolith, record by record", batching.by_event
-            points = _speeds(name, dict.fromkeys(batching.sizes, level))
-            trace = line(name, points, palette.series[1], 1)
-            figure.add_trace(
-                trace.update(mode="lines", line_dash="dot", error_y_visible=False)
+        for one in series:
+            trace = line(
+                one.name,
+                _speeds(one.name, one.speeds),
+                palette.series[one.look],
+                one.look,
+                before=one.before,
             )
+            if one.is_level:
+                trace.update(mode="lines", line_dash="dot", error_y_visible=False)
+            figure.add_trace(trace)
         if batching.knee is not None and len(split) > 2:
             marked(figure, batching.knee, f"knee: {count(batching.knee)}", palette)
-        batch_size_axis(figure, batching.sizes, palette)
-        shown = [speed for of in series.values() for speed in of.values()]
+        batch_size_axis(figure, sizes, palette)
+        shown = [speed for one in series for speed in one.speeds.values()]
         ends = log_range(end for speed in shown for end in (speed.low, speed.high))
         ticks = log_ticks(10**end for end in ends)
         figure.update_yaxes(
@@ -87,15 +93,43 @@ def throughput(batching: Batching) -> Chart | None:
             tickvals=ticks,
             ticktext=[f"{short(tick)}/s" for tick in ticks],
         )
-        return styled(figure, palette, height=480)
+        return styled(figure, palette, height=400 + 16 * len(series))
 
     return Chart(
         _throughput_title(batching),
         "Records per second against batch size, both on log axes. Each point is the "
         "median round; where rounds differ by more than the marker hides, a whisker "
-        "goes from the slowest to the fastest.",
+        f"goes from the slowest to the fastest.{overlaid}",
         draw,
     )
+
+
+@dataclass(frozen=True)
+class _Series:
+    name: str
+    speeds: dict[int, Interval]
+    look: int
+    before: bool
+    #: Whether it is one speed at every batch size.
+    is_level: bool = False
+
+
+def _series(batching: Batching, before: Batching | None) -> list[_Series]:
+    """Return what there is now, each followed by what there was of it before."""
+    found = []
+    for look, (variant, name) in enumerate(_VARIANTS.items()):
+        for side in filter(None, (batching, before)):
+            if batching.of(variant) and side.of(variant):
+                is_before = side is before
+                name_of = named(name, before=is_before)
+                found.append(_Series(name_of, side.of(variant), look, is_before))
+    for side in filter(None, (batching, before)):
+        if batching.by_event is not None and side.by_event is not None:
+            is_before = side is before
+            name_of = named("monolith, record by record", before=is_before)
+            speeds = dict.fromkeys(batching.sizes, side.by_event)
+            found.append(_Series(name_of, speeds, 1, is_before, is_level=True))
+    return found
 
 
 def _throughput_title(batching: Batching) -> str:
@@ -214,8 +248,13 @@ def _stage_time_title(batching: Batching) -> str:
     return said if first == last else f"{said}, {working(last)} at {count(last)}"
 
 
-def latency(measured: Sequence[Measured]) -> Chart | None:
-    """Return the percentiles of latency by batch size, in whole and in parts."""
+def latency(
+    measured: Sequence[Measured], before: Sequence[Measured] = ()
+) -> Chart | None:
+    """Return the percentiles of latency by batch size, in whole and in parts.
+
+    What was measured ``before`` is drawn where the same came at the same rate.
+    """
     known = [
         (one.batch_size, one.latency)
         for one in sorted(measured, key=lambda one: one.batch_size)
@@ -228,61 +267,66 @@ def latency(measured: Sequence[Measured]) -> Chart | None:
         f"{count(size)}" + (f"<br>{count(of.rate_per_s)}/s" if len(rates) > 1 else "")
         for size, of in known
     ]
-    whole = {
-        "99.9% of records": [of.total.p999 for _, of in known],
-        "99% of records": [of.total.p99 for _, of in known],
-        "half of the records": [of.total.p50 for _, of in known],
+    earlier = {
+        (one.batch_size, one.latency.rate_per_s): one.latency
+        for one in before
+        if one.latency is not None
     }
-    parts = {
-        "filling": [of.filling.p99 for _, of in known],
-        "queueing": [of.queueing.p99 for _, of in known],
-        "service": [of.service.p99 for _, of in known],
-    }
+    then = [earlier.get((size, of.rate_per_s)) for size, of in known]
+    sides = [(False, [of for _, of in known])] + [(True, then)] * any(then)
 
     def draw(palette: Palette) -> go.Figure:
         figure = make_subplots(
             rows=2, shared_xaxes=True, vertical_spacing=0.12, row_heights=[0.5, 0.5]
         )
-        for row, group in enumerate((whole, parts), 1):
-            for look, (name, values) in enumerate(group.items()):
-                points = [
-                    Point(
-                        label,
-                        value,
-                        value,
-                        value,
-                        f"<b>{name}</b><br>batch size {count(size)}<br>"
-                        f"at most {duration(value)}",
+        shown: list[float] = []
+        for row, group in enumerate((_WHOLE, _PARTS), 1):
+            for look, (name, percentile) in enumerate(group.items()):
+                for is_before, side in sides:
+                    points = [
+                        _latency_point(
+                            named(name, before=is_before), label, size, percentile(of)
+                        )
+                        for label, (size, _), of in zip(
+                            labels, known, side, strict=True
+                        )
+                        # What took no time has no place on a log axis.
+                        if of is not None and percentile(of) > 0
+                    ]
+                    shown += [point.value for point in points]
+                    # The percentiles share a colour; each part has its own.
+                    colour = palette.series[0 if row == 1 else 1 + look]
+                    trace = line(
+                        named(name, before=is_before),
+                        points,
+                        colour,
+                        3 * (row - 1) + look,
+                        before=is_before,
                     )
-                    for label, value, (size, _) in zip(
-                        labels, values, known, strict=True
-                    )
-                    # What took no time has no place on a log axis.
-                    if value > 0
-                ]
-                # The percentiles share a colour; each part has its own.
-                colour = palette.series[0 if row == 1 else 1 + look]
-                trace = line(name, points, colour, 3 * (row - 1) + look)
-                figure.add_trace(trace, row=row, col=1)
+                    figure.add_trace(trace, row=row, col=1)
         figure.update_xaxes(type="category", categoryarray=labels)
         figure.update_xaxes(title_text="batch size (records in a message)", row=2)
-        ticks = log_ticks(
-            value for of in (whole, parts) for values in of.values() for value in values
-        )
+        ticks = log_ticks(shown)
         figure.update_yaxes(
             type="log", tickvals=ticks, ticktext=list(map(duration, ticks))
         )
         heading(figure, "from due until done", 1)
         heading(figure, "99th percentile of each part", 0.44)
-        return styled(figure, palette, height=640)
+        return styled(figure, palette, height=540 + 100 * len(sides))
 
     return Chart(
         _latency_title(measured[0].workload, known),
         "Records are due at a fixed rate, whether or not the stages keep up. filling: "
         "until the last record of its batch was due. queueing: until the batch was "
-        "sent. service: until the last transform stage had answered.",
+        "sent. service: until the last transform stage had answered."
+        f"{BEFORE if any(then) else ''}",
         draw,
     )
+
+
+def _latency_point(name: str, label: str, size: int, value: float) -> Point:
+    hover = f"<b>{name}</b><br>batch size {count(size)}<br>at most {duration(value)}"
+    return Point(label, value, value, value, hover)
 
 
 def _latency_title(workload: str, known: Sequence[tuple[int, Latency]]) -> str:

@@ -19,21 +19,26 @@ from pytest_pipeline.report.answers import (
     with_speed,
 )
 from pytest_pipeline.report.drawing import (
+    BEFORE,
+    Chart,
     Point,
     heading,
     line,
     log_ticks,
     marked,
+    named,
     styled,
     whiskers,
 )
-from pytest_pipeline.report.figures import Chart
 from pytest_pipeline.report.palette import Palette
 from pytest_pipeline.report.wording import between, count, share, short, times
 
 
-def work(points: Sequence[Work]) -> Chart | None:
-    """Return what batching gains, and processing's share, against work per record."""
+def work(points: Sequence[Work], before: Sequence[Work] = ()) -> Chart | None:
+    """Return what batching gains, and processing's share, against work per record.
+
+    ``before`` are the points of an earlier session.
+    """
     if not points:
         return None
     half = crossover(points)
@@ -42,29 +47,24 @@ def work(points: Sequence[Work]) -> Chart | None:
         figure = make_subplots(
             rows=2, shared_xaxes=True, vertical_spacing=0.1, row_heights=[0.58, 0.42]
         )
-        figure.add_trace(
-            line("gain from batching", _gains(points), palette.series[0], 0), 1, 1
-        )
-        shares = [
-            Point(
-                point.iterations,
-                point.processing,
-                point.processing,
-                point.processing,
-                f"{count(point.iterations)} iterations<br>"
-                f"processing: {share(point.processing)} of all CPU",
-            )
-            for point in points
-            if point.processing is not None
-        ]
-        figure.add_trace(
-            line("processing's share of CPU", shares, palette.series[1], 1), 2, 1
-        )
+        for row, (name, series) in enumerate(
+            (("gain from batching", _gains), ("processing's share of CPU", _shares)), 1
+        ):
+            for side in filter(None, (points, before)):
+                is_before = side is before
+                trace = line(
+                    named(name, before=is_before),
+                    series(named(name, before=is_before), side),
+                    palette.series[row - 1],
+                    row - 1,
+                    before=is_before,
+                )
+                figure.add_trace(trace, row, 1)
         if half is not None:
             marked(figure, half, f"crossover: {_about(half)}", palette)
         figure.update_xaxes(type="log", dtick=1, tickformat="~s")
         figure.update_xaxes(title_text="iterations (work in a record)", row=2)
-        ticks = log_ticks(point.compared.ratio.value for point in points)
+        ticks = log_ticks(point.compared.ratio.value for point in [*points, *before])
         figure.update_yaxes(
             type="log",
             tickvals=ticks,
@@ -72,28 +72,43 @@ def work(points: Sequence[Work]) -> Chart | None:
             row=1,
         )
         figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25, row=2)
-        return styled(figure, palette, height=520)
+        return styled(figure, palette, height=560 if before else 520)
 
     return Chart(
         _work_title(points, half),
         "Above: how many times as fast larger batches are as batch size 1, with the "
         "interval. Below: processing's share of all CPU at batch size 1; where it "
-        "takes half, work and IPC cost the same.",
+        f"takes half, work and IPC cost the same.{BEFORE if before else ''}",
         draw,
     )
 
 
-def _gains(points: Sequence[Work]) -> list[Point]:
+def _gains(name: str, points: Sequence[Work]) -> list[Point]:
     found = []
     for point in points:
         compared, ratio = point.compared, point.compared.ratio
         hover = (
-            f"<b>{count(point.iterations)} iterations</b><br>"
+            f"<b>{name}</b><br>{count(point.iterations)} iterations<br>"
             f"{escape(compared.first)}: {times(ratio.value)} × "
             f"{escape(compared.second)}<br>({times(ratio.low)} to {times(ratio.high)})"
         )
         found.append(Point(point.iterations, ratio.low, ratio.value, ratio.high, hover))
     return found
+
+
+def _shares(name: str, points: Sequence[Work]) -> list[Point]:
+    return [
+        Point(
+            point.iterations,
+            point.processing,
+            point.processing,
+            point.processing,
+            f"<b>{name}</b><br>{count(point.iterations)} iterations<br>"
+            f"{share(point.processing)} of all CPU",
+        )
+        for point in points
+        if point.processing is not None
+    ]
 
 
 def _work_title(points: Sequence[Work], half: float | None) -> str:

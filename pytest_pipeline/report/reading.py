@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from string import hexdigits
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,10 +21,16 @@ class _Benchmark(msgspec.Struct):
     extra_info: dict[str, Any] = {}
 
 
+class _Commit(msgspec.Struct, frozen=True):
+    id: str = ""
+    dirty: bool = False
+
+
 class _Saved(msgspec.Struct):
     machine_info: dict[str, Any]
     benchmarks: list[_Benchmark]
     datetime: str = ""
+    commit_info: _Commit = _Commit()
 
 
 def read_saved(path: str | Path) -> Session:
@@ -47,7 +54,15 @@ def read_saved(path: str | Path) -> Session:
         machine=_convert(path, machine, Machine, "machine_info is of another version"),
         when=saved.datetime,
         benchmarks=[(one.name, _measured(path, one)) for one in ours],
+        commit=_named(saved.commit_info),
     )
+
+
+def _named(commit: _Commit) -> str:
+    # Where there is no commit, pytest-benchmark says so in a word.
+    if not set(commit.id) <= set(hexdigits):
+        return ""
+    return commit.id[:8] + (" with changes" if commit.id and commit.dirty else "")
 
 
 def _loaded(path: str | Path) -> Any:

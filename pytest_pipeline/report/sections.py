@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from pytest_pipeline.measured import Measured, Session
 from pytest_pipeline.report import claims, figures, ratios, tables
@@ -14,35 +15,32 @@ from pytest_pipeline.report.answers import (
     of_group,
     works,
 )
-from pytest_pipeline.report.figures import Chart
+from pytest_pipeline.report.changes import changes_table
+from pytest_pipeline.report.document import Section
+from pytest_pipeline.report.drawing import Chart
 from pytest_pipeline.report.tables import Table
 
 
-@dataclass(frozen=True)
-class Section:
-    """A heading, the charts below it, and their figures as tables.
+def sections(session: Session, before: Session | None = None) -> list[Section]:
+    """Return the sections that a session has figures for, in reading order.
 
-    The first table is shown; the others can be unfolded.
+    What an earlier session has of the same is drawn in the same charts.
     """
-
-    heading: str
-    charts: tuple[Chart, ...]
-    tables: tuple[Table, ...]
-
-
-def sections(session: Session) -> list[Section]:
-    """Return the sections that a session has figures for, in reading order."""
+    then = before or replace(session, benchmarks=[])
     points = works(session)
     replicas = of_group(session, "replicas")
     transports = of_group(session, "transports")
     latency = of_group(session, "latency")
+    earlier = _alike(of_group(then, "latency"))
     compared = comparisons(session)
     made = [
-        *(_batching("Batching", one) for one in batchings(session, "batching")),
+        *_batchings("Batching", *(batchings(of, "batching") for of in (session, then))),
         _section(
-            "CPU-bound crossover", [ratios.work(points)], tables.crossover_table(points)
+            "CPU-bound crossover",
+            [ratios.work(points, works(then))],
+            tables.crossover_table(points),
         ),
-        *(_batching("Mixed work", one) for one in batchings(session, "mixed")),
+        *_batchings("Mixed work", *(batchings(of, "mixed") for of in (session, then))),
         _section(
             "Replicas", [ratios.replicas(replicas)], tables.replicas_table(replicas)
         ),
@@ -53,23 +51,38 @@ def sections(session: Session) -> list[Section]:
         ),
         _section(
             "Latency",
-            [figures.latency(of) for of in _alike(latency)],
+            [
+                figures.latency(of, earlier.get(key, []))
+                for key, of in _alike(latency).items()
+            ],
             tables.latency_table(latency),
         ),
         _section(
             "Comparisons", [claims.claims(compared)], tables.comparisons_table(compared)
         ),
     ]
+    if before is not None:
+        change = changes_table(session, before)
+        made.append(_section("What has changed", [], change))
     return [section for section in made if section.tables]
 
 
-def _batching(heading: str, batching: Batching) -> Section:
-    return _section(
-        f"{heading}: {batching.workload}",
-        [figures.throughput(batching), figures.stage_time(batching)],
-        tables.batching_table(batching),
-        tables.stages_table(batching),
-    )
+def _batchings(
+    heading: str, now: Iterable[Batching], then: Iterable[Batching]
+) -> list[Section]:
+    earlier = {one.workload: one for one in then}
+    return [
+        _section(
+            f"{heading}: {one.workload}",
+            [
+                figures.throughput(one, earlier.get(one.workload)),
+                figures.stage_time(one),
+            ],
+            tables.batching_table(one),
+            tables.stages_table(one),
+        )
+        for one in now
+    ]
 
 
 def _section(
@@ -82,9 +95,11 @@ def _section(
     )
 
 
-def _alike(measured: Iterable[Measured]) -> list[list[Measured]]:
+def _alike(
+    measured: Iterable[Measured],
+) -> dict[tuple[str, str], list[Measured]]:
     """Return a list for each workload and transport."""
     found: dict[tuple[str, str], list[Measured]] = {}
     for one in measured:
         found.setdefault((one.workload, one.transport), []).append(one)
-    return list(found.values())
+    return found

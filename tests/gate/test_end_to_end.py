@@ -59,7 +59,12 @@ def test_three_times_the_work_is_regressed(benchmarked: Project) -> None:
     saved = json.loads((benchmarked.folder / "gate.json").read_text())
     assert [found["verdict"] for found in saved["benchmarks"]] == ["regressed"] * 2
     assert saved["benchmarks"][0]["ratio"]["value"] == pytest.approx(3)
+    (old_s, new_s) = (saved["benchmarks"][0][side] for side in ("old_s", "new_s"))
+    assert new_s["median"] == pytest.approx(3 * old_s["median"])
+    # What the environment of a side has installed.
+    assert "pip" in saved["conditions"]["new_versions"]
     assert (benchmarked.folder / "gate.md").read_text().startswith("### ❌ Gate")
+    assert "<h1>Gate: regressed</h1>" in (benchmarked.folder / "gate.html").read_text()
 
 
 def test_revisions_that_need_other_packages_are_built_apart(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from msgspec.structs import astuple
 
 from pytest_pipeline.gate.judging import Judged, Sitting, judge
 
@@ -111,6 +112,19 @@ def test_many_benchmarks_share_out_the_error() -> None:
     assert of_many is not None
     assert of_many.low < alone.low < alone.high < of_many.high
     assert of_many.confidence == pytest.approx(0.9995)
+
+
+def test_the_seconds_of_a_call_are_recorded_for_each_side() -> None:
+    """Of all samples, those in the middle of a round being of the new side."""
+    rounds: Sitting = [
+        (math.log(0.1), math.log(0.3), math.log(0.5), math.log(0.2)) for _ in range(6)
+    ]
+    found = judged([rounds, rounds])
+
+    assert found.old_s is not None
+    assert found.new_s is not None
+    assert astuple(found.old_s) == pytest.approx((0.1, 0.1, math.sqrt(0.02), 0.2, 0.2))
+    assert astuple(found.new_s) == pytest.approx((0.3, 0.3, math.sqrt(0.15), 0.5, 0.5))
 
 
 def test_a_verdict_says_what_it_could_have_seen() -> None:

@@ -25,7 +25,7 @@ def test_every_option_is_on_the_page() -> None:
         ("--pipeline-gate-threshold=some", "must be a share, more than 0"),
         ("--pipeline-gate-budget=-1", "must be seconds, more than 0"),
         ("--pipeline-gate-install= ", "must not be empty"),
-        ("--pipeline-gate-summary=no/gate", "there is no folder no"),
+        ("--pipeline-gate-summary=no/gate", "no/gate.md: no such file"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_named(

@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pytest_pipeline.gate import summary
 from pytest_pipeline.gate.errors import GateUsageError
-from pytest_pipeline.gate.judging import Judged, Verdict
-from pytest_pipeline.gate.outcome import Gated, gated
+from pytest_pipeline.gate.judging import Verdict
 from pytest_pipeline.gate.percent import percent
-from pytest_pipeline.gate.summary import markdown, terminal_lines, write_summary
-from pytest_pipeline.measured import Interval
-
-
-def judged(verdict: Verdict, name: str = "", change: float = 1.0) -> Judged:
-    """Return a benchmark with that verdict, measured if it can be."""
-    name = name or f"test_it[{verdict}]"
-    if verdict in ("new", "gone", "skipped"):
-        return Judged(
-            name=name, verdict=verdict, threshold=0.05, note="skipped: no disk"
-        )
-    return Judged(
-        name=name,
-        verdict=verdict,
-        threshold=0.05,
-        ratio=Interval(
-            low=change - 0.02, value=change, high=change + 0.02, confidence=0.99
-        ),
-        floor=1.004,
-        could_see=0.08,
-        rounds=12,
-        sittings=2,
-    )
-
-
-def found(*benchmarks: Judged) -> Gated:
-    """Return what a gate has found."""
-    return gated("main (01234567)", "HEAD (89abcdef)", 75.4, benchmarks)
-
+from pytest_pipeline.gate.summary import (
+    check_summary,
+    markdown,
+    terminal_lines,
+    write_summary,
+)
+from tests.gate.verdicts import found, judged
 
 FINE = "none slower by its threshold"
 IMPROVED = f"ok: 2 benchmarks, {FINE}; improved: test_it[improved] +0.0 %"
@@ -109,21 +89,88 @@ def test_the_markdown_can_be_posted() -> None:
     assert r"| `test_it[a\|b]` | ✅ ok | +0.0 % | -2.0 % to +2.0 % |" in text
 
 
-def test_the_summary_is_two_files(tmp_path: Path) -> None:
-    """Of which the JSON has all that is known."""
-    as_markdown, as_json = write_summary(found(judged("ok")), tmp_path / "gate")
+def test_the_summary_is_three_files(tmp_path: Path) -> None:
+    """Of which the JSON has all that is known, times too."""
+    as_markdown, as_json, as_page = write_summary(
+        found(judged("ok")), tmp_path / "gate"
+    )
 
     assert as_markdown == tmp_path / "gate.md"
     assert as_markdown.read_text().startswith("### ✅")
     saved = json.loads(as_json.read_text())
     assert saved["exit_code"] == 0
     assert saved["benchmarks"][0]["ratio"]["confidence"] == 0.99
+    assert saved["benchmarks"][0]["old_s"]["median"] == 0.002
+    assert saved["benchmarks"][0]["new_s"]["q3"] == pytest.approx(0.0021)
+    assert saved["conditions"]["new_versions"]["numpy"] == "2.4.6"
+    assert as_page.read_text().startswith("<!doctype html>")
 
 
-def test_a_summary_that_can_not_be_written_is_a_wrong_option(tmp_path: Path) -> None:
-    """And named."""
-    with pytest.raises(GateUsageError, match="no/gate: not written: No such file"):
-        write_summary(found(), tmp_path / "no" / "gate")
+def summary_at(folder: Path, hindrance: str) -> Path:
+    """Return where an earlier summary is, of which one file can't be replaced."""
+    path = folder / "gate"
+    for suffix in (".md", ".json", ".html"):
+        path.with_suffix(suffix).write_text("earlier")
+    path.with_suffix(hindrance).unlink()
+    path.with_suffix(hindrance).mkdir()
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".md", ".json", ".html"])
+def test_a_summary_that_can_not_be_written_leaves_the_earlier(
+    tmp_path: Path, suffix: str
+) -> None:
+    """All of it, with one line that names the option and the file; no draft stays."""
+    path = summary_at(tmp_path, suffix)
+
+    with pytest.raises(GateUsageError) as refused:
+        write_summary(found(judged("ok")), path)
+
+    assert str(refused.value) == (
+        f"--pipeline-gate-summary {path}: can't write {path}{suffix}: it is a folder"
+    )
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "gate.html",
+        "gate.json",
+        "gate.md",
+    ]
+    assert {file.read_text() for file in tmp_path.iterdir() if file.is_file()} == {
+        "earlier"
+    }
+
+
+def test_a_summary_that_can_not_be_written_is_known_before(tmp_path: Path) -> None:
+    """And nothing is left where it can."""
+    with pytest.raises(GateUsageError, match=r"no/gate\.md: no such file"):
+        check_summary(tmp_path / "no" / "gate")
+    with pytest.raises(GateUsageError, match="it is a folder"):
+        check_summary(summary_at(tmp_path, ".html"))
+
+    other = tmp_path / "other"
+    other.mkdir()
+    check_summary(other / "gate")
+    assert list(other.iterdir()) == []
+
+
+def test_without_plotly_a_summary_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before anything is measured, for the page needs it."""
+    monkeypatch.setattr(summary, "find_spec", {"plotly": None}.__getitem__)
+
+    with pytest.raises(GateUsageError, match=r"needs plotly; pip install 'pytest-grpc"):
+        check_summary(tmp_path / "gate")
+
+
+def test_without_a_summary_nothing_is_drawn() -> None:
+    """What draws is slow to import."""
+    code = "import sys, pytest_pipeline.gate.gating; print('plotly' in sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -68,6 +69,49 @@ def opened(page: Path, profile: Path, *flags: str) -> Seen:
         console=[line for line in said if "CONSOLE" in line],
         asked=_hosts_asked(log),
     )
+
+
+@dataclass(frozen=True)
+class Phone:
+    """What a page takes up on a phone of 390 pixels."""
+
+    #: Of the page, by which it scrolls sideways if it is more than the phone has.
+    width: float
+    charts: int
+    #: Where the chart ends that ends furthest to the right.
+    right: float
+
+
+_PHONE = """<body>
+  <iframe id="phone" style="width: 390px; height: 800px"></iframe>
+  <script>
+    const phone = document.getElementById("phone");
+    phone.onload = () => setTimeout(() => {
+      const inside = phone.contentDocument;
+      const widths = [...inside.querySelectorAll(".chart svg")].map(
+        svg => svg.getBoundingClientRect().right);
+      document.body.dataset.found = JSON.stringify(
+        [inside.documentElement.scrollWidth, widths.length, Math.max(...widths)]);
+    }, 1000);
+    phone.srcdoc = PAGE;
+  </script>
+</body>"""
+
+
+def opened_text(page: str, folder: Path, *flags: str) -> Seen:
+    """Open a page as a file."""
+    path = folder / "page.html"
+    path.write_text(page, encoding="utf-8")
+    return opened(path, folder / "profile", *flags)
+
+
+def on_a_phone(page: str, folder: Path) -> Phone:
+    """Open a page in as much room as a phone has."""
+    quoted = json.dumps(page).replace("</", r"<\/")
+    seen = opened_text(_PHONE.replace("PAGE", quoted), folder)
+    found = re.search(r'data-found="\[(\d+),(\d+),([\d.]+)\]"', seen.dom)
+    assert found is not None
+    return Phone(float(found[1]), int(found[2]), float(found[3]))
 
 
 def _hosts_asked(log: Path) -> set[str]:

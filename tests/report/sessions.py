@@ -362,6 +362,7 @@ def saved(of: Session) -> dict[str, Any]:
     return {
         "machine_info": {"node": "here", "pipeline": msgspec.to_builtins(of.machine)},
         "datetime": of.when,
+        "commit_info": {"id": of.commit or "unversioned", "dirty": False},
         "version": "5.3.1",
         "benchmarks": [
             {"name": "test_of_others", "fullname": "x.py::test_of_others", "stats": {}},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from pytest_pipeline.report import render
 from pytest_pipeline.report.palette import DARK, LIGHT
-from tests.report.browser import Charts, Seen, browser, opened
+from tests.report.browser import Charts, Seen, browser, on_a_phone, opened_text
 from tests.report.sessions import session
 
 pytestmark = pytest.mark.skipif(
@@ -31,13 +30,6 @@ def page() -> str:
 def seen(page: str, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """What came of opening the report."""
     return opened_text(page, tmp_path_factory.mktemp("report"))
-
-
-def opened_text(page: str, folder: Path, *flags: str) -> Seen:
-    """Open a page as a file."""
-    path = folder / "page.html"
-    path.write_text(page, encoding="utf-8")
-    return opened(path, folder / "profile", *flags)
 
 
 def rgb(colour: str) -> str:
@@ -105,25 +97,8 @@ def test_charts_follow_the_preferred_colours(
 
 def test_nothing_sticks_out_on_a_phone(page: str, tmp_path: Path) -> None:
     """A page of 390 pixels scrolls down only, and each chart fits in it."""
-    around = """
-      <iframe id="phone" style="width: 390px; height: 800px"></iframe>
-      <script>
-        const phone = document.getElementById("phone");
-        phone.onload = () => setTimeout(() => {
-          const inside = phone.contentDocument;
-          const widths = [...inside.querySelectorAll(".chart svg")].map(
-            svg => svg.getBoundingClientRect().right);
-          document.body.dataset.found = JSON.stringify(
-            [inside.documentElement.scrollWidth, widths.length, Math.max(...widths)]);
-        }, 1000);
-        phone.srcdoc = PAGE;
-      </script>"""
-    quoted = json.dumps(page).replace("</", r"<\/")
-    seen = opened_text(f"<body>{around.replace('PAGE', quoted)}</body>", tmp_path)
+    phone = on_a_phone(page, tmp_path)
 
-    found = re.search(r'data-found="\[(\d+),(\d+),([\d.]+)\]"', seen.dom)
-    assert found is not None
-    width, charts, right = map(float, found.groups())
-    assert width <= 390
-    assert charts >= 9
-    assert right <= 390
+    assert phone.width <= 390
+    assert phone.charts >= 9
+    assert phone.right <= 390

@@ -47,6 +47,40 @@ def test_what_can_not_be_read_leaves_an_earlier_page(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text() == "earlier"
 
 
+def test_an_earlier_file_is_overlaid(tmp_path: Path) -> None:
+    """Its curves are in the page too."""
+    save(session(), tmp_path / "saved.json")
+    save(session(), tmp_path / "earlier.json")
+
+    done = pipeline(tmp_path, "report", "saved.json", "--against", "earlier.json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"split, before"' in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_an_earlier_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    """In one line, and nothing is written."""
+    save(session(), tmp_path / "saved.json")
+
+    done = pipeline(tmp_path, "report", "saved.json", "--against", "earlier.json")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr == "pipeline: can't read earlier.json: no such file or directory\n"
+    )
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_file_is_not_held_against_itself(tmp_path: Path) -> None:
+    """It would say that nothing has changed."""
+    save(session(), tmp_path / "saved.json")
+
+    done = pipeline(tmp_path, "report", "saved.json", "--against", "./saved.json")
+
+    assert done.returncode == 2
+    assert "--against saved.json: is the same file as SAVED" in done.stderr
+
+
 def test_the_saved_file_is_not_overwritten(tmp_path: Path) -> None:
     """The page must have a name of its own."""
     path = save(session(), tmp_path / "saved.json")

@@ -20,6 +20,26 @@ def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
     assert read_saved(save(made, tmp_path / "saved.json")) == made
 
 
+@pytest.mark.parametrize(
+    ("info", "commit"),
+    [
+        ({"id": "0123456789abcdef", "dirty": False, "branch": "main"}, "01234567"),
+        ({"id": "0123456789abcdef", "dirty": True}, "01234567 with changes"),
+        ({"id": "unversioned", "dirty": False}, ""),
+        ({"id": "unknown", "dirty": True, "error": "no git"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_commit_is_known_by_its_first_digits(
+    tmp_path: Path, info: dict[str, object], commit: str
+) -> None:
+    """Where there was none, pytest-benchmark has a word in its place."""
+    path = tmp_path / "saved.json"
+    path.write_text(json.dumps(saved(session()) | {"commit_info": info}))
+
+    assert read_saved(path).commit == commit
+
+
 def test_a_file_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
     """The message names the path."""
     path = tmp_path / "none.json"

@@ -1,0 +1,186 @@
+"""A page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING
+
+from pytest_pipeline.measured import Machine
+from pytest_pipeline.report.palette import DARK, LIGHT
+from pytest_pipeline.report.tables import Table
+
+if TYPE_CHECKING:
+    from pytest_pipeline.report.drawing import Chart
+
+_WORDS = ' class="words"'
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, the charts below it, and their figures as tables.
+
+    The first table is shown; the others can be unfolded.
+    """
+
+    heading: str
+    charts: tuple[Chart, ...]
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says, from its top to its end; none of it is markup."""
+
+    title: str
+    #: The line below the title.
+    lead: str
+    #: By what is asked: what each answer is about, and what it says.
+    answers: dict[str, list[tuple[str, str]]]
+    #: What must not be overlooked.
+    notices: tuple[str, ...]
+    sections: tuple[Section, ...]
+    #: Where it was measured; as in a section the first one is shown.
+    machine: tuple[Table, ...]
+    #: What can be copied.
+    copied: tuple[Table, ...]
+
+
+def document(page: Page) -> str:
+    """Return a page as HTML; the library that draws the charts must be installed."""
+    # Slow to import, and not there wherever a table in a terminal is enough.
+    from plotly.offline import get_plotlyjs
+
+    drawn = _Drawn()
+    return Template(_file("page.html")).substitute(
+        style=_file("page.css"),
+        title=escape(page.title),
+        lead=escape(page.lead),
+        answers=_answers(page.answers),
+        notices="".join(
+            f'<p class="notice">{escape(notice)}</p>\n' for notice in page.notices
+        ),
+        sections="\n".join(_section(section, drawn) for section in page.sections),
+        machine=_tables(page.machine),
+        markdown=escape("\n\n".join(map(_markdown, page.copied)) + "\n"),
+        figures=drawn.as_json(),
+        plotly=get_plotlyjs(),
+        script=_file("page.js"),
+    )
+
+
+def machine_answer(machine: Machine) -> list[tuple[str, str]]:
+    """Return what was measured on, in one line."""
+    said = f"{machine.cores} cores, {machine.system}, {machine.python}"
+    return [(machine.processor, said)]
+
+
+def machine_rows(machine: Machine) -> dict[str, str]:
+    """Return what was measured on, by what it is; versions are not among it."""
+    return {
+        "processor": machine.processor,
+        "cores": str(machine.cores),
+        "system": machine.system,
+        "Python": machine.python,
+    }
+
+
+class _Drawn:
+    """The charts drawn so far, by the id of their element, once for each theme."""
+
+    def __init__(self) -> None:
+        self._figures: dict[str, dict[str, str]] = {"light": {}, "dark": {}}
+
+    def add(self, chart: Chart) -> str:
+        """Draw a chart, and return its id."""
+        name = f"chart-{len(self._figures['light']) + 1}"
+        for theme, palette in (("light", LIGHT), ("dark", DARK)):
+            self._figures[theme][name] = chart.draw(palette).to_json()
+        return name
+
+    def as_json(self) -> str:
+        """Return all as one JSON object.
+
+        Plotly writes no "<" into JSON, so it can't end the element that it is in.
+        """
+        return _object({theme: _object(of) for theme, of in self._figures.items()})
+
+
+def _object(members: dict[str, str]) -> str:
+    """Return a JSON object of members that are JSON already."""
+    said = (f"{json.dumps(name)}: {value}" for name, value in members.items())
+    return f"{{{', '.join(said)}}}"
+
+
+def _file(name: str) -> str:
+    return files("pytest_pipeline.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _answers(asked: dict[str, list[tuple[str, str]]]) -> str:
+    return "\n".join(
+        f"<div><dt>{escape(question)}</dt>"
+        + "".join(
+            f"<dd><b>{escape(of)}</b>: {escape(said)}.</dd>" for of, said in answers
+        )
+        + "</div>"
+        for question, answers in asked.items()
+        if answers
+    )
+
+
+def _section(section: Section, drawn: _Drawn) -> str:
+    charts = "".join(_figure(chart, drawn.add(chart)) for chart in section.charts)
+    heading = f"<h2>{escape(section.heading)}</h2>"
+    first = f"<h3>{escape(section.tables[0].title)}</h3>\n"
+    return f"<section>\n{heading}\n{charts}{first}{_tables(section.tables)}</section>"
+
+
+def _tables(tables: Sequence[Table]) -> str:
+    """Return the first table, and the others to be unfolded."""
+    first, *others = tables
+    return _table(first) + "".join(
+        f"<details><summary>{escape(table.title)}</summary>{_table(table)}</details>"
+        for table in others
+    )
+
+
+def _figure(chart: Chart, name: str) -> str:
+    title, text = escape(chart.title), escape(chart.text)
+    return (
+        f"<figure>\n<figcaption><b>{title}</b><span>{text}</span></figcaption>\n"
+        f'<div class="chart" id="{name}" role="img" '
+        f'aria-label="{title}. The table below has its figures."></div>\n</figure>\n'
+    )
+
+
+def _table(table: Table) -> str:
+    def cells(tag: str, row: Sequence[str]) -> str:
+        return "".join(
+            f"<{tag}{_WORDS if number < table.texts else ''}>{escape(cell)}</{tag}>"
+            for number, cell in enumerate(row)
+        )
+
+    rows = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
+    note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{escape(table.title)}"><table>\n'
+        f"<thead><tr>{cells('th', table.columns)}</tr></thead>\n"
+        f"<tbody>\n{rows}\n</tbody>\n</table></div>\n{note}"
+    )
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+    ruler = [
+        "---" if number < table.texts else "---:"
+        for number in range(len(table.columns))
+    ]
+    rows = [table.columns, ruler, *table.rows]
+    return "\n".join([f"**{table.title}**", "", *map(line, rows)])

@@ -1,0 +1,221 @@
+"""The page of a gate: what came of it, the changes, and old and new overlaid."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from pytest_pipeline.gate.charts import percent_ticks
+from pytest_pipeline.gate.outcome import Gated
+from pytest_pipeline.gate.page import page_of, place_of
+from pytest_pipeline.report.document import document
+from tests.gate.verdicts import CONDITIONS, found, judged
+from tests.report.browser import Charts, browser, on_a_phone, opened_text
+
+FILE = "benchmarks/test_gate.py::"
+LONG = f"{FILE}test_{'quite_long_' * 8}[some-parameter-100]"
+
+
+def one_of_each() -> Gated:
+    """Return a gate with every verdict."""
+    return found(
+        judged("ok", f"{FILE}test_ok", 1.01, old_s=0.00031),
+        judged("regressed", f"{FILE}test_slower[1-2]", 1.12),
+        judged("improved", f"{FILE}test_quicker", 0.8, old_s=0.042),
+        judged("inconclusive", LONG, 1.06),
+        judged("gone", f"{FILE}test_gone"),
+    )
+
+
+def figures(gate: Gated) -> list[dict[str, Any]]:
+    """Return the figures of a gate's page, drawn for a light one."""
+    text = re.search(r'id="figures">(.*?)</script>', document(page_of(gate)), re.DOTALL)
+    assert text is not None
+    return list(json.loads(text[1])["light"].values())
+
+
+def series(figure: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the series of a figure that its legend names."""
+    return {of["name"]: of for of in figure["data"] if of.get("showlegend")}
+
+
+def test_the_first_lines_say_what_came_of_it() -> None:
+    """In one line, with both revisions, the benchmarks and the machine."""
+    page = page_of(one_of_each())
+
+    assert page.title == "Gate: regressed"
+    assert page.lead == "Measured 2026-03-01 12:00 UTC, in 75 s."
+    assert page.answers["What came of it?"] == [
+        ("regressed", f"{FILE}test_slower[1-2] +12.0 %")
+    ]
+    assert page.answers["What was compared?"] == [
+        ("old", "main (01234567)"),
+        ("new", "HEAD (89abcdef)"),
+        ("benchmarks", "5, all in benchmarks/test_gate.py"),
+    ]
+    assert page.answers["What was the machine?"][0][1].startswith("2 cores, Linux")
+    assert page.notices == ()
+
+
+def test_changes_are_drawn_by_verdict() -> None:
+    """Each with its interval, a colour and a marker, the most slowed down on top."""
+    changes, _ = figures(one_of_each())
+    drawn = series(changes)
+    verdicts = ["regressed", "inconclusive", "improved", "ok"]
+    slower = drawn["regressed"]
+
+    assert list(drawn) == ["A/A floor", *verdicts]
+    assert slower["x"] == [1.12]
+    assert slower["error_x"]["array"] == [pytest.approx(0.02)]
+    assert "+12.0 % (+10.0 % to +14.0 %), 12 rounds" in slower["hovertext"][0]
+    assert "threshold +5.0 %, A/A +0.4 %" in slower["hovertext"][0]
+    for what in ("symbol", "color"):
+        assert len({drawn[verdict]["marker"][what] for verdict in verdicts}) == 4
+    heights = [drawn[verdict]["y"][0] for verdict in verdicts]
+    assert heights == [min(heights), heights[1], max(heights), heights[3]]
+
+
+def test_threshold_and_floor_are_drawn_for_each() -> None:
+    """The threshold as a band and the floor as two strokes."""
+    wide = replace(judged("ok", "test_wide"), threshold=0.25, floor=1.1)
+    changes, _ = figures(found(judged("ok", "test_it", 1.02), wide))
+    bands = [of for of in changes["layout"]["shapes"] if of["type"] == "rect"]
+
+    assert [(of["x0"], of["x1"]) for of in bands] == [
+        (pytest.approx(1 / 1.05), 1.05),
+        (0.8, 1.25),
+    ]
+    assert series(changes)["A/A floor"]["x"] == [
+        *(pytest.approx(1 / 1.004), 1.004),
+        *(pytest.approx(1 / 1.1), 1.1),
+    ]
+
+
+def test_old_and_new_are_overlaid() -> None:
+    """As two series in rows of one name, with seconds beside it."""
+    _, seconds = figures(one_of_each())
+    drawn = series(seconds)
+    old, new = drawn["old revision"], drawn["new revision"]
+    labels = [of["text"] for of in seconds["layout"]["annotations"]]
+
+    assert list(drawn) == ["old revision", "new revision"]
+    assert old["x"] == [1, 1, 1, 1]
+    assert new["x"] == pytest.approx([1.12, 1.06, 1.01, 0.8])
+    assert new["error_x"]["array"] == pytest.approx([0.336, 0.318, 0.303, 0.24])
+    assert all(above < below for above, below in zip(old["y"], new["y"], strict=True))
+    assert labels[0] == "test_slower[1-2]: 2\xa0ms\xa0→\xa02.24\xa0ms"
+    assert "<b>new</b>: 2.24 ms a call" in new["hovertext"][0]
+    assert "half of the samples 2.2 ms to 2.35 ms" in new["hovertext"][0]
+
+
+def test_half_of_the_samples_have_a_bar() -> None:
+    """From the first to the third quartile, against the old median."""
+    _, seconds = figures(found(judged("regressed", change=1.5)))
+    bars = [of for of in seconds["data"] if of["mode"] == "lines"]
+
+    assert [of["x"] for of in bars] == [
+        [pytest.approx(0.98), pytest.approx(1.05), None],
+        [pytest.approx(1.47), pytest.approx(1.575), None],
+    ]
+
+
+def test_the_tables_have_all_of_it() -> None:
+    """Names without what they have in common, verdicts, times, and machine."""
+    page = page_of(one_of_each())
+    verdicts, times, machine, versions = page.copied
+
+    assert [row[:3] for row in verdicts.rows][1] == (
+        *("test_slower[1-2]", "regressed", "+12.0 %"),
+    )
+    assert verdicts.rows[-1][0] == "test_gone (skipped: no disk)"
+    assert times.rows[0] == (
+        *("test_ok", "310 µs", "304 µs to 326 µs", "313 µs", "307 µs to 329 µs"),
+    )
+    assert len(times.rows) == 4
+    assert ("cores", "2") in machine.rows
+    assert versions.title == "Versions: none of 2 differ"
+
+
+def test_versions_that_differ_are_noticed() -> None:
+    """Since they may be what has changed the times; they come first in the table."""
+    newer = {"numpy": "2.5.0", "pytest": "9.2.0", "a": "1"}
+    older = {"a": "1", "gone": "3", **CONDITIONS.old_versions}
+    page = page_of(
+        found(conditions=replace(CONDITIONS, old_versions=older, new_versions=newer))
+    )
+
+    assert page.notices == (
+        "What is installed differs: gone 3, now none; numpy 2.4.6, now 2.5.0.",
+    )
+    assert page.machine[1].title == "Versions: 2 of 4 differ"
+    assert [row[0] for row in page.machine[1].rows[:2]] == ["gone", "numpy"]
+
+
+@pytest.mark.parametrize(
+    ("names", "place"),
+    [
+        (["a/b.py::test_one", "a/b.py::test_other"], "a/b.py::"),
+        (["a/b.py::test_one[x/y::z]"], "a/b.py::"),
+        (["a/b.py::test_it", "a/c.py::test_it"], "a/"),
+        (["b.py::Test::test_it", "b.py::Test::test_too"], "b.py::Test::"),
+        (["b.py::test_it", "c.py::test_it"], ""),
+        ([], ""),
+    ],
+)
+def test_a_name_is_drawn_without_the_place_of_all(names: list[str], place: str) -> None:
+    """File, class or folder; what is in brackets is none of it."""
+    assert place_of(names) == place
+
+
+def test_nothing_measured_has_no_charts() -> None:
+    """But the outcome, and whatever there is to say of the benchmarks."""
+    gone, none = page_of(found(judged("gone"))), page_of(found())
+
+    assert [section.charts for section in gone.sections] == [()]
+    assert none.sections == ()
+    assert none.title == "Gate: nothing measured"
+    assert "Gate: nothing measured" in document(none)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.97, 1.03, [0.98, 0.99, 1, 1.01, 1.02]),
+        (0.9, 1.2, [0.9, 0.95, 1, 1.05, 1.1, 1.2]),
+        (0.3, 4, [0.5, 1, 2]),
+        (1.5, 40, [2, 5, 10, 30]),
+    ],
+)
+def test_ticks_are_round_changes(low: float, high: float, ticks: list[float]) -> None:
+    """With room beside each other; where no change is in sight it is one."""
+    assert percent_ticks(low, high) == ticks
+
+
+def test_names_are_no_markup() -> None:
+    """Neither in the page nor in the charts."""
+    evil = "a.py::test_it[<script>alert(1)</script>]"
+
+    text = document(page_of(found(judged("regressed", evil, 1.2))))
+
+    assert "<script>alert" not in text
+    assert "<" not in text.partition('id="figures">')[2].partition("</script>")[0]
+
+
+@pytest.mark.skipif(browser() is None, reason="there is no chromium or chrome on PATH")
+def test_the_page_draws_asks_for_nothing_and_fits_a_phone(tmp_path: Path) -> None:
+    """In a real browser, with a name that is longer than a phone is wide."""
+    page = document(page_of(one_of_each()))
+
+    seen = opened_text(page, tmp_path)
+    phone = on_a_phone(page, tmp_path)
+
+    assert Charts(seen.dom).traces == {"chart-1": 5, "chart-2": 4}
+    assert (seen.console, seen.asked) == ([], set())
+    assert phone.width <= 390
+    assert phone.charts >= 2
+    assert phone.right <= 390

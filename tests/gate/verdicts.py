@@ -1,0 +1,51 @@
+"""What a gate has found, made up."""
+
+from __future__ import annotations
+
+from pytest_pipeline.gate.judging import Judged, Quartiles, Verdict
+from pytest_pipeline.gate.outcome import Conditions, Gated, gated
+from pytest_pipeline.measured import Interval
+from tests.report.sessions import MACHINE
+
+CONDITIONS = Conditions(
+    machine=MACHINE,
+    when="2026-03-01T12:00:00+00:00",
+    old_versions={"numpy": "2.4.6", "pytest": "9.2.0"},
+    new_versions={"numpy": "2.4.6", "pytest": "9.2.0"},
+)
+
+
+def judged(
+    verdict: Verdict, name: str = "", change: float = 1.0, old_s: float = 0.002
+) -> Judged:
+    """Return a benchmark with that verdict, measured if it can be."""
+    name = name or f"test_it[{verdict}]"
+    if verdict in ("new", "gone", "skipped"):
+        return Judged(
+            name=name, verdict=verdict, threshold=0.05, note="skipped: no disk"
+        )
+    return Judged(
+        name=name,
+        verdict=verdict,
+        threshold=0.05,
+        ratio=Interval(
+            low=change - 0.02, value=change, high=change + 0.02, confidence=0.99
+        ),
+        floor=1.004,
+        could_see=0.08,
+        rounds=12,
+        sittings=2,
+        old_s=_around(old_s),
+        new_s=_around(old_s * change),
+    )
+
+
+def found(*benchmarks: Judged, conditions: Conditions = CONDITIONS) -> Gated:
+    """Return what a gate has found."""
+    return gated("main (01234567)", "HEAD (89abcdef)", 75.4, conditions, benchmarks)
+
+
+def _around(median: float) -> Quartiles:
+    return Quartiles(
+        *(median * factor for factor in (0.96, 0.98, 1.0, 1.05, 1.3)),
+    )

@@ -1,0 +1,182 @@
+"""A session with an earlier one overlaid, for looking and not for judging."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from msgspec.structs import replace
+
+from pytest_pipeline.measured import Measured, Session
+from pytest_pipeline.report import render
+from pytest_pipeline.report.changes import changed, changes_table, unlike
+from tests.report.sessions import (
+    MACHINE,
+    batching,
+    comparisons,
+    crossover,
+    latency,
+    rounds,
+    session,
+    transports,
+)
+
+OLD = replace(
+    session(batching(slower=1.25)),
+    when="2026-02-01T12:00:00+00:00",
+    commit="0a1b2c3d",
+)
+
+
+def figures(now: Session, before: Session) -> list[dict[str, Any]]:
+    """Return the figures of a page."""
+    text = re.search(r'id="figures">(.*?)</script>', render(now, before), re.DOTALL)
+    assert text is not None
+    return list(json.loads(text[1])["light"].values())
+
+
+def series(figure: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the series of a figure by their names."""
+    return {of["name"]: of for of in figure["data"]}
+
+
+def test_throughput_before_is_in_the_same_chart() -> None:
+    """Thin, with open markers, and else like the series that it is of."""
+    drawn = series(figures(session(batching()), OLD)[0])
+    now, before = drawn["split"], drawn["split, before"]
+
+    assert len(drawn) == 10
+    assert before["y"][3] == 173_097 / 1.25
+    assert before["line"]["width"] < now["line"]["width"]
+    assert before["marker"]["symbol"] == f"{now['marker']['symbol']}-open"
+    for same in ("color", "dash"):
+        assert before["line"][same] == now["line"][same]
+    assert drawn["monolith, record by record, before"]["y"][0] == 42_828 / 1.25
+
+
+def test_what_is_not_measured_any_more_is_not_drawn() -> None:
+    """Nor what was not measured before; a size that only one has is."""
+    of = {name: measured for name, measured in batching() if "split" in name}
+    one_more = dict(list(of.items())[1:])
+
+    drawn = series(figures(session(list(one_more.items())), OLD)[0])
+    assert list(drawn) == ["split", "split, before"]
+    assert drawn["split, before"]["x"][0] == 1
+    drawn = series(figures(session(batching()), session(list(of.items())))[0])
+    assert [name for name in drawn if "before" in name] == ["split, before"]
+
+
+def test_crossover_and_latency_before_are_drawn_too() -> None:
+    """Latency only at the same batch size and rate."""
+    (_, first), *others = latency()
+    assert first.latency is not None
+    slow = replace(first, latency=replace(first.latency, rate_per_s=500.0))
+    earlier = session(crossover()[1:], [("slow", slow), *others])
+
+    work, delays = figures(session(crossover(), latency()), earlier)
+
+    assert list(series(work)) == [
+        "gain from batching",
+        "gain from batching, before",
+        "processing's share of CPU",
+        "processing's share of CPU, before",
+    ]
+    assert len(series(work)["gain from batching, before"]["x"]) == 5
+    assert series(delays)["service"]["x"] == ["1", "10", "100", "1,000"]
+    assert series(delays)["service, before"]["x"] == ["10", "100", "1,000"]
+
+
+def test_the_table_has_the_change_of_each_benchmark_of_both() -> None:
+    """As a ratio of throughputs, with how the rounds lie to each other."""
+    fast = {"test_transports[unix-1]": 2_300.0, "test_transports[tcp-1]": 1_000.0}
+    earlier = [
+        (name, replace(of, throughput_per_s=rounds(fast.get(name, 9e6))))
+        for name, of in transports()[:3]
+    ]
+
+    table = changes_table(session(transports()), session(earlier))
+
+    assert table.rows == (
+        ("test_transports[unix-1]", "2,300", "2,251", "0.98", "overlap"),
+        ("test_transports[tcp-1]", "1,000", "2,102", "2.10", "▲ all above"),
+        ("test_transports[tls-1]", "9,000,000", "1,840", "0.00", "▼ all below"),
+    )
+    assert "For looking, not for judging" in table.note
+    assert "pytest --pipeline-gate-against" in table.note
+
+
+def test_a_test_that_has_measured_something_else_is_another() -> None:
+    """Its name alone says too little."""
+    other = [(name, replace(of, workload="mine")) for name, of in transports()]
+
+    assert changes_table(session(transports()), session(other)).rows == ()
+    assert changed(session(transports()), session(other)) == [
+        ("nothing to compare", "no benchmark has a throughput in both")
+    ]
+
+
+def test_what_has_changed_is_summed_up() -> None:
+    """And that it is no verdict."""
+    two = batching()[:2]
+    slower = [two[0], (two[1][0], _slower(two[1][1], by=4))]
+
+    (what, said), (no_verdict, _) = changed(session(two), session(slower))
+
+    assert what == "2 benchmarks of both"
+    assert said == (
+        "now 2.00 times as many records per second, in the geometric mean; from 1.00 "
+        "(test_split[events-1]) to 4.00 (test_split[events-10])"
+    )
+    assert no_verdict == "no verdict"
+
+
+def _slower(measured: Measured, by: float) -> Measured:
+    speeds = [speed / by for speed in measured.throughput_per_s]
+    return replace(measured, throughput_per_s=speeds)
+
+
+def test_the_page_says_at_the_top_which_sessions() -> None:
+    """Their times, commits and machine, and what has changed."""
+    now = replace(session(batching()), commit="4e5f6071 with changes")
+    head = render(now, OLD).split("<section", maxsplit=1)[0]
+
+    assert (
+        "Measured 2026-03-01 12:00 UTC, at commit 4e5f6071 with changes. "
+        "Before: 2026-02-01 12:00 UTC, at commit 0a1b2c3d."
+    ) in head
+    assert "28 benchmarks of both" in head
+    assert "CPython 3.11.7, both times" in head
+    assert "differ" not in head
+
+
+def test_machines_that_differ_are_said_to() -> None:
+    """Before any figure, and so are versions."""
+    other = replace(
+        OLD,
+        machine=replace(
+            MACHINE,
+            processor="AMD EPYC",
+            versions={**MACHINE.versions, "numpy": "2.3.0", "scipy": "1.15.0"},
+        ),
+    )
+    machine, versions = unlike(session(batching()), other)
+    head = render(session(batching()), other).split("<section", maxsplit=1)[0]
+
+    assert machine == (
+        "The machines differ, and so do their times: processor Intel(R) Xeon(R) "
+        "Processor @ 2.60GHz, before AMD EPYC."
+    )
+    assert versions == (
+        "The versions differ: numpy 2.4.6, before 2.3.0; scipy none, before 1.15.0."
+    )
+    assert machine in head
+    assert "before, AMD EPYC" in head
+
+
+def test_a_session_without_throughput_has_no_table_of_changes() -> None:
+    """Nor anything else that there is nothing to say of."""
+    text = render(session(comparisons()), OLD)
+
+    assert "What has changed</h2>" not in text
+    assert "Throughput now and before" not in text
