@@ -116,15 +116,15 @@ def test_many_benchmarks_share_out_the_error() -> None:
 
 def test_the_seconds_of_a_call_are_recorded_for_each_side() -> None:
     """Of all samples, those in the middle of a round being of the new side."""
-    rounds: Sitting = [
-        (math.log(0.1), math.log(0.3), math.log(0.5), math.log(0.2)) for _ in range(6)
-    ]
+    # Their logarithms; four samples of each.
+    rounds: Sitting = [(log, log + 10, log + 10, log) for log in range(6)]
     found = judged([rounds, rounds])
 
     assert found.old_s is not None
     assert found.new_s is not None
-    assert astuple(found.old_s) == pytest.approx((0.1, 0.1, math.sqrt(0.02), 0.2, 0.2))
-    assert astuple(found.new_s) == pytest.approx((0.3, 0.3, math.sqrt(0.15), 0.5, 0.5))
+    quarters = np.array([0, 1, 2.5, 4, 5])
+    assert astuple(found.old_s) == pytest.approx(np.exp(quarters))
+    assert astuple(found.new_s) == pytest.approx(np.exp(quarters + 10))
 
 
 def test_a_verdict_says_what_it_could_have_seen() -> None:

@@ -164,6 +164,7 @@ def test_versions_that_differ_are_noticed() -> None:
         (["a/b.py::test_it", "a/c.py::test_it"], "a/"),
         (["b.py::Test::test_it", "b.py::Test::test_too"], "b.py::Test::"),
         (["b.py::test_it", "c.py::test_it"], ""),
+        (["test_one", "test_other"], ""),
         ([], ""),
     ],
 )
@@ -200,8 +201,10 @@ def test_names_are_no_markup() -> None:
     """Neither in the page nor in the charts."""
     evil = "a.py::test_it[<script>alert(1)</script>]"
 
-    text = document(page_of(found(judged("regressed", evil, 1.2))))
+    gate = found(judged("regressed", evil, 1.2))
+    text = document(page_of(gate))
 
+    assert "<script" not in json.dumps(figures(gate))
     assert "<script>alert" not in text
     assert "<" not in text.partition('id="figures">')[2].partition("</script>")[0]
 
