@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import distributions
 from pathlib import Path
 
 from pytest_pipeline.gate.errors import GateFaultError
@@ -74,14 +73,14 @@ def side_of(building: Building, environ: Mapping[str, str], below: Path) -> Side
 
 def versions_in(building: Building) -> dict[str, str]:
     """Return the version of each distribution that is installed there, by name."""
-    folders = map(str, building.environment.glob("lib/python*/site-packages"))
-    found = {
-        one.name: one.version
-        for one in distributions(path=list(folders))
-        # What is left of one that was half removed has none.
-        if one.name
-    }
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+    # Whose folders say it, whatever has become of the files in them; what an
+    # interrupted pip has left begins with a tilde.
+    folders = building.environment.glob("lib/python*/site-packages/[!~]*-*.dist-info")
+    found = {}
+    for folder in sorted(folders, key=lambda folder: folder.name.lower()):
+        name, _, version = folder.stem.rpartition("-")
+        found[name.replace("_", "-")] = version
+    return found
 
 
 def _environ(building: Building) -> Mapping[str, str]:

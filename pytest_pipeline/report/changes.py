@@ -11,8 +11,8 @@ from pytest_pipeline.report.tables import Table
 from pytest_pipeline.report.wording import count, times
 
 _NO_VERDICT = (
-    "for looking, not for judging: times of two sessions are no verdict, since the "
-    "machine has changed between them too; the gate judges "
+    "for looking, not for judging: from one session to another a machine has other "
+    "things to do, so that their times are no verdict; the gate judges "
     "(pytest --pipeline-gate-against)"
 )
 
