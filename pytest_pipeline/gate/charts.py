@@ -32,6 +32,8 @@ _ROUND_RATIOS = (
     *(1, 2, 0.5, 1.5, 0.75, 10, 0.1, 5, 0.2, 1.2, 0.8, 1.1, 0.9, 1.05, 0.95),
     *(1.02, 0.98, 1.01, 0.99, 3, 1.15, 0.85, 100, 0.01, 30, 0.03),
 )
+#: Around what does not differ at all, as the logarithm of a ratio.
+_LEAST_MARGIN = 0.01
 #: Share of the axis that a tick's label needs on a phone.
 _TICK_ROOM = 0.16
 
@@ -192,7 +194,7 @@ def percent_ticks(low: float, high: float) -> list[float]:
 
 def _percent_axis(figure: go.Figure, ratios: Sequence[float], title: str) -> None:
     """Make x a log axis of ratios, with room around these, labelled as changes."""
-    margin = 0.04 * math.log(max(ratios) / min(ratios))
+    margin = max(_LEAST_MARGIN, 0.04 * math.log(max(ratios) / min(ratios)))
     low, high = min(ratios) * math.exp(-margin), max(ratios) * math.exp(margin)
     ticks = percent_ticks(low, high)
     figure.update_xaxes(

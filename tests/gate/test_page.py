@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from pytest_pipeline.gate.charts import percent_ticks
+from pytest_pipeline.gate.judging import Quartiles
 from pytest_pipeline.gate.outcome import Gated
 from pytest_pipeline.gate.page import page_of, place_of
 from pytest_pipeline.report.document import document
@@ -111,6 +112,15 @@ def test_old_and_new_are_overlaid() -> None:
     assert labels[0] == "test_slower[1-2]: 2\xa0ms\xa0→\xa02.24\xa0ms"
     assert "<b>new</b>: 2.24 ms a call" in new["hovertext"][0]
     assert "half of the samples 2.2 ms to 2.35 ms" in new["hovertext"][0]
+
+
+def test_samples_that_are_all_the_same_have_room() -> None:
+    """As a clock that is too coarse may have them."""
+    same = Quartiles(1e-9, 1e-9, 1e-9, 1e-9, 1e-9)
+    _, seconds = figures(found(replace(judged("ok"), old_s=same, new_s=same)))
+    low, high = seconds["layout"]["xaxis"]["range"]
+
+    assert low < 0 < high
 
 
 def test_half_of_the_samples_have_a_bar() -> None:
