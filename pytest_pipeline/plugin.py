@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pipeline.counts import options as counts_options
+from pytest_pipeline import committed
 from pytest_pipeline.fixtures import (
     aggregate_stage,
     fake_clock,
@@ -77,7 +77,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
     gate_options.add_options(parser)
-    counts_options.add_options(parser)
+    committed.add_options(parser)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

@@ -105,16 +105,20 @@ class Bench:
         key = (workload, batch_size)
         if key not in self._records:
             runs = self.runs(workload)
-            available = runs.subject.available
-            if available is not None and available < batch_size:
-                pytest.skip(
-                    f"batch size {batch_size}: the input of {workload} has only "
-                    f"{available} records"
-                )
+            self.skip_if_too_few(workload, batch_size)
             self._records[key] = runs.records_for(
                 self.split(workload), batch_size, self.settings.run_seconds
             )
         return self._records[key]
+
+    def skip_if_too_few(self, workload: str, batch_size: int) -> None:
+        """Skip the test where the input has too few records for a batch."""
+        available = self.runs(workload).subject.available
+        if available is not None and available < batch_size:
+            pytest.skip(
+                f"batch size {batch_size}: the input of {workload} has only "
+                f"{available} records"
+            )
 
     def floor(self, report: RunReport) -> tuple[CheckedRuns, SplitEngine]:
         """Return runs of as many bytes as a run had, and stages that do nothing."""

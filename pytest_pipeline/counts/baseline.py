@@ -6,15 +6,13 @@ be read by itself in a review.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from pipeline.errors import UsageError, one_line
+from pytest_pipeline.committed import by_number, read_committed, write_committed
 
 #: Instructions that a call may have more or fewer, as a fraction of the baseline. In
 #: one environment they are the same each time; in another with longer paths, what is
@@ -50,15 +48,7 @@ class Baseline:
     @classmethod
     def read(cls, path: Path) -> Baseline:
         """Read a file; raise UsageError where there is none, or it is none of ours."""
-        try:
-            read = msgspec.json.decode(path.read_bytes(), type=_File)
-        except FileNotFoundError:
-            raise UsageError(
-                f"--pipeline-baseline {path}: there is no such file; "
-                f"--pipeline-update-baseline makes it"
-            ) from None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise UsageError(f"--pipeline-baseline {path}: {one_line(error)}") from None
+        read = read_committed(path, _File)
         return cls(read.counts, read.instructions)
 
     def write(self, path: Path) -> None:
@@ -69,12 +59,7 @@ class Baseline:
                 "fingerprint": dict(sorted(self.instructions.fingerprint.items())),
                 "per_call": _sorted(self.instructions.per_call),
             }
-        beside = path.with_name(f".{path.name}.part")
-        try:
-            beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-            beside.replace(path)
-        except OSError as error:
-            raise UsageError(f"--pipeline-baseline {path}: {one_line(error)}") from None
+        write_committed(path, content)
 
     def replace(self, where: str, counts: Mapping[str, int]) -> None:
         """Have these counts, and no others, of the runs that ``where`` names."""
@@ -90,7 +75,7 @@ class Baseline:
     def others(self, wheres: list[str]) -> list[str]:
         """Return the names of counts that are of none of these runs."""
         known = {name for where in wheres for name in self._of(where)}
-        return sorted(set(self.counts) - known, key=_by_number)
+        return by_number(set(self.counts) - known)
 
     def differences(self, where: str, counts: Mapping[str, int]) -> list[str]:
         """Return a line for each count of ``where`` that is not the baseline's.
@@ -138,12 +123,4 @@ def _full(where: str, counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: counts[name] for name in sorted(counts, key=_by_number)}
-
-
-def _by_number(name: str) -> list[tuple[int, str]]:
-    """Sort by words, but 10 before 100 and after 2."""
-    return [
-        (int(word), "") if word.isdecimal() else (0, word)
-        for word in re.split(r"(\d+)", name)
-    ]
+    return {name: counts[name] for name in by_number(counts)}

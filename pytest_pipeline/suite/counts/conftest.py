@@ -11,9 +11,9 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.workloads import workload_named
 from pytest_pipeline.benchmarks.subject import Subject
+from pytest_pipeline.committed import baseline_path, is_update
 from pytest_pipeline.counts.baseline import Baseline
 from pytest_pipeline.counts.crossings import counted_subject
-from pytest_pipeline.counts.options import baseline_path, is_update
 from pytest_pipeline.options import settings_given
 from pytest_pipeline.state import state_of
 from pytest_pipeline.suite.data import data_of

@@ -1,0 +1,1 @@
+"""``pytest --pyargs pytest_pipeline.suite.ratios --pipeline-baseline FILE``."""
