@@ -127,6 +127,8 @@ def _run(engine: Engine, events: Path, records: int, batch_size: int) -> int:
     return engine.run(settings).records.ingested
 
 
+# Its runs open, write and rename files.
+@pytest.mark.pipeline_gate(threshold=0.1)
 @pytest.mark.parametrize(("batch_size", "records"), [(1, 100), (1000, 2000)])
 def test_monolith(
     benchmark: BenchmarkFixture, events: Path, batch_size: int, records: int
