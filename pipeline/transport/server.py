@@ -145,6 +145,8 @@ def serve_until_stopped(
     of file means that whoever started the server is gone: it then stops at once.
     """
     stopping = threading.Event()
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
 
     def stop(*_: object) -> None:
         if stopping.is_set():
@@ -155,13 +157,18 @@ def serve_until_stopped(
         os.read(descriptor, 1)
         stop()
         stop()
+        wake.send(b"\0")
 
+    # A handler runs in the main thread, and a signal that comes just before a wait of
+    # that thread, or in another one, does not end the wait. A byte to read does.
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     if lifeline is not None:
         threading.Thread(target=watch, args=(lifeline,), daemon=True).start()
     announce()
-    stopping.wait()
+    while not stopping.is_set():
+        woken.recv(1)
     _log.info("draining")
     server.drain()
 

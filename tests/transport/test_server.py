@@ -227,3 +227,41 @@ def test_a_server_ends_with_whoever_started_it(served: Served) -> None:
     os.close(served.lifeline)
 
     assert served.process.wait(timeout=30) == 0
+
+
+# Its main thread never gets the signal, as none does that comes just before a wait.
+DEAF = """
+import signal, threading
+from pipeline.transport.server import serve_until_stopped
+
+class Server:
+    def drain(self):
+        print("drained")
+
+    def stop_now(self):
+        print("stopped")
+
+def announce():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    print("up", flush=True)
+
+serve_until_stopped(Server(), announce)
+"""
+
+
+def test_a_signal_that_wakes_no_wait_is_heeded_all_the_same() -> None:
+    """Whichever thread the system gives it to, the server drains."""
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGTERM)
+        try:
+            said, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert said == "drained\n"
+    assert process.returncode == 0

@@ -57,15 +57,15 @@ class Program:
         self._server.start()
 
     def announce(self) -> None:
-        """Say where it listens, and from then on heed SIGTERM in its own way."""
-        stage = "rules" if self._name == "says-another-stage" else "parse"
-        said = {"address": f"127.0.0.1:{self._port}", "stage": stage}
-        sys.stdout.write(json.dumps(said) + "\n")
-        sys.stdout.flush()
+        """Heed SIGTERM in its own way, and say where it listens."""
         if self._name == "cuts-what-is-open":
             signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
         if self._name == "outlives-sigterm":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stage = "rules" if self._name == "says-another-stage" else "parse"
+        said = {"address": f"127.0.0.1:{self._port}", "stage": stage}
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
 
     def drain(self) -> None:
         """Let open streams finish."""
