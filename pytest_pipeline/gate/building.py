@@ -7,10 +7,12 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
 
 from pytest_pipeline.gate.errors import GateFaultError
 from pytest_pipeline.gate.peer import Side, last_line
@@ -106,13 +108,31 @@ def _run_all(
     running: list[subprocess.Popen[bytes]] = []
     try:
         for building, words, environ in zip(buildings, commands, environs, strict=True):
-            running.append(_start(building, words, environ))
+            with _uninterrupted():
+                running.append(_start(building, words, environ))
         _wait_for(buildings, commands, running)
     finally:
         for process in running:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold an interrupt back until the end: in ``Popen`` it would lose the process."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or current_thread() is not main_thread():
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *interrupt: held.append(interrupt))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if held:
+            handler(*held[0])
 
 
 def _start(
