@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
 
 pytest_plugins = ["pytester"]
 

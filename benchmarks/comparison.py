@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.events.parse import parse
-from pytest_pipeline.comparison import Answer, Comparer
+from pytest_pipeline.measure.comparison import Answer, Comparer
 
 # Claims allowed of comparisons with itself, and findings needed of those with more.
 _MOST_CLAIMS = 2 / 200

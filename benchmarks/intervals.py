@@ -2,8 +2,8 @@
 
 Rounds of A B B A are simulated, of the same twice and of one that is 10 % slower: with
 even noise, with spikes, and with a drift. Each kind of bootstrap looks at them after
-12, 24 and 48 rounds, as `pytest_pipeline.comparison` does, without its A/A floor, and
-may claim a difference in 1 % of the comparisons in all.
+12, 24 and 48 rounds, as `pytest_pipeline.measure.comparison` does, without its A/A
+floor, and may claim a difference in 1 % of the comparisons in all.
 
     python benchmarks/intervals.py [--comparisons 400]
 """
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_pipeline.comparison import CONFIDENCE, LOOKS, interval
+from pytest_pipeline.measure.comparison import CONFIDENCE, LOOKS, interval
 
 Floats = NDArray[np.float64]
 Ends = tuple[float, float]

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
 
 _MIB = 1024 * 1024
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
 from pytest_pipeline.options import Hosting, PipelineSettings
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
 
 # Batch sizes and the share of the events that each runs, so that none takes minutes.
 _SIZES = {1: 0.005, 10: 0.05, 100: 0.2, 1000: 1.0}

@@ -16,7 +16,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
 
 
 def main() -> None:
@@ -28,12 +28,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     tune(os.environ)  # before gRPC and numpy are imported
+    from pipeline.accounting import RunReport
     from pipeline.batching import BatchLimits
-    from pipeline.calibration import calibrated_iterations
     from pipeline.engines.base import RunSettings
     from pipeline.engines.split import SplitEngine
-    from pipeline.report import RunReport
     from pipeline.transport.processes import StageServers
+    from pipeline.tuning.calibration import calibrated_iterations
     from pipeline.workloads.work_items import WORK_ITEMS, work_item_source
 
     with tempfile.TemporaryDirectory() as name:

@@ -13,20 +13,26 @@ from pytest_pipeline.options import (
     PipelineSettings,
     Transport,
     is_address,
+    settings_of,
     with_values,
 )
-from pytest_pipeline.state import state_of
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from pipeline.stage import Workload
-    from pytest_pipeline.comparison import Comparer
-    from pytest_pipeline.driver import FakeClock, StageDriver
-    from pytest_pipeline.recording import Record
-    from pytest_pipeline.runs import PipelineRunner
+    from pytest_pipeline.measure.comparison import Comparer
+    from pytest_pipeline.measure.recording import Record
+    from pytest_pipeline.measure.results import Measured
+    from pytest_pipeline.servers.driver import FakeClock, StageDriver
     from pytest_pipeline.servers.handle import Server
     from pytest_pipeline.servers.pool import ServerPool
+    from pytest_pipeline.servers.runs import PipelineRunner
+
+#: The servers of a session, from when a test first asks for one.
+POOL: pytest.StashKey[ServerPool] = pytest.StashKey()
+#: What each test has measured, by the name of the test.
+MEASURED: pytest.StashKey[dict[str, Measured]] = pytest.StashKey()
 
 Scope = Literal["session", "package", "module", "class", "function"]
 
@@ -61,9 +67,7 @@ class StageServerFactory(Protocol):
 @pytest.fixture(scope="session")
 def pipeline_settings(request: pytest.FixtureRequest) -> PipelineSettings:
     """What is in force: options, ini file and the test's ``pipeline`` marker."""
-    settings: PipelineSettings = getattr(
-        request, "param", state_of(request.config).settings
-    )
+    settings: PipelineSettings = getattr(request, "param", settings_of(request.config))
     return settings
 
 
@@ -95,9 +99,9 @@ def pipeline_servers(
     from pytest_pipeline.servers.pool import ServerPool
 
     pool = ServerPool(tmp_path_factory.getbasetemp())
-    state_of(request.config).pool = pool
+    request.config.stash[POOL] = pool
     yield pool
-    state_of(request.config).pool = None
+    del request.config.stash[POOL]
     pool.close()
 
 
@@ -178,7 +182,7 @@ def run_pipeline(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> PipelineRunner:
     """Run the workload on live servers: ``run_pipeline(data).results``."""
-    from pytest_pipeline.runs import PipelineRunner
+    from pytest_pipeline.servers.runs import PipelineRunner
 
     return PipelineRunner(
         pipeline_workload,
@@ -206,7 +210,7 @@ def stage_driver() -> Iterator[Callable[..., StageDriver]]:
     _need("grpc_testing", "stage_driver")
     from contextlib import ExitStack
 
-    from pytest_pipeline.driver import FakeClock, StageDriver
+    from pytest_pipeline.servers.driver import FakeClock, StageDriver
 
     with ExitStack() as stack:
 
@@ -222,7 +226,7 @@ def stage_driver() -> Iterator[Callable[..., StageDriver]]:
 @pytest.fixture
 def fake_clock() -> FakeClock:
     """Time that moves only when it is told to, for ``stage_driver``."""
-    from pytest_pipeline.driver import FakeClock
+    from pytest_pipeline.servers.driver import FakeClock
 
     return FakeClock()
 
@@ -232,22 +236,22 @@ def pipeline_record(
     request: pytest.FixtureRequest, benchmark: BenchmarkFixture
 ) -> Iterator[Record]:
     """What this test has measured: for pytest-benchmark's JSON, and for the report."""
-    from pytest_pipeline.measured import to_extra_info
-    from pytest_pipeline.recording import Record
+    from pytest_pipeline.measure.recording import Record
+    from pytest_pipeline.measure.results import to_extra_info
 
     record = Record()
     yield record
     if record.measured is not None:
         benchmark.extra_info |= to_extra_info(record.measured)
         name = request.node.nodeid.rpartition("::")[2]
-        state_of(request.config).measured[name] = record.measured
+        request.config.stash[MEASURED][name] = record.measured
 
 
 @pytest.fixture
 def pipeline_compare(benchmark: BenchmarkFixture, pipeline_record: Record) -> Comparer:
     """Compare two callables: ``compare(a, b).faster_than(b, by=3.0)``."""
     _need("scipy", "pipeline_compare")
-    from pytest_pipeline.comparison import Answer, Comparer
+    from pytest_pipeline.measure.comparison import Answer, Comparer
 
     def answering(find: Callable[[], Answer]) -> Answer:
         if benchmark.disabled:

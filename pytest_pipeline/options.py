@@ -22,6 +22,9 @@ Hosting = Literal["inprocess", "subprocess", "external"]
 
 MARKER = "pipeline"
 
+#: Where the plugin keeps the settings of a session.
+SETTINGS = pytest.StashKey["PipelineSettings"]()
+
 _ADDRESS = re.compile(r"unix:\S+|(\[[^\]\s]+\]|[^:\[\]\s/]+):\d{1,5}")
 
 
@@ -337,8 +340,8 @@ def add_options(parser: pytest.Parser) -> None:
         )
 
 
-def settings_of(config: pytest.Config) -> PipelineSettings:
-    """Return what command line and ini file say.
+def read_settings(config: pytest.Config) -> PipelineSettings:
+    """Read command line and ini file into one frozen value.
 
     Raises pytest.UsageError that names the option or ini key where one makes no sense
     or contradicts another.
@@ -361,6 +364,11 @@ def settings_of(config: pytest.Config) -> PipelineSettings:
             said[setting.name] = f"{source} {' '.join(given)}"
             break
     return _checked(PipelineSettings(**values), said)
+
+
+def settings_of(config: pytest.Config) -> PipelineSettings:
+    """Return the settings of this session, as the plugin has read them."""
+    return config.stash[SETTINGS]
 
 
 def settings_given(config: pytest.Config) -> frozenset[str]:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pipeline import committed
+from pytest_pipeline.conformance.verdicts import Verdicts
 from pytest_pipeline.fixtures import (
+    MEASURED,
+    POOL,
     aggregate_stage,
     fake_clock,
     ingest_stage,
@@ -33,20 +35,21 @@ from pytest_pipeline.fixtures import (
     stage_server,
 )
 from pytest_pipeline.gate import options as gate_options
+from pytest_pipeline.measure import baseline_file
 from pytest_pipeline.options import (
     MARKER,
     SETTING_NAMES,
+    SETTINGS,
     PipelineSettings,
     add_options,
+    read_settings,
     settings_of,
     with_marks,
 )
-from pytest_pipeline.state import KEY, PluginState, state_of
-from pytest_pipeline.summary import Summary
-from pytest_pipeline.verdicts import Verdicts
+from pytest_pipeline.report.summary import Summary
 
 if TYPE_CHECKING:
-    from pytest_pipeline.leaks import Owned, Snapshot
+    from pytest_pipeline.servers.leaks import Owned, Snapshot
     from pytest_pipeline.servers.pool import ServerPool
 
 __all__ = [
@@ -71,13 +74,15 @@ __all__ = [
 # What is there when the body of a test begins.
 _BEFORE: pytest.StashKey[Snapshot] = pytest.StashKey()
 _PASSED = pytest.StashKey[bool]()
+# Settings of tests, by themselves: pytest asks that equal parameters be one object.
+_INTERNED = pytest.StashKey[dict[PipelineSettings, PipelineSettings]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
     gate_options.add_options(parser)
-    committed.add_options(parser)
+    baseline_file.add_options(parser)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -106,20 +111,20 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{gate_options.MARKER}(threshold): from which change on this benchmark is "
         f"slower, in place of --pipeline-gate-threshold.",
     )
-    settings = settings_of(config)
-    config.stash[KEY] = PluginState(settings)
+    settings = config.stash[SETTINGS] = read_settings(config)
+    measured = config.stash[MEASURED] = {}
     config.pluginmanager.register(
         Verdicts(settings.conformance_report, dict(settings.stages)),
         "pipeline-verdicts",
     )
     config.pluginmanager.register(
-        Summary(settings.report, config.stash[KEY].measured), "pipeline-summary"
+        Summary(settings.report, measured), "pipeline-summary"
     )
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say what is in force."""
-    settings = state_of(config).settings
+    settings = settings_of(config)
     parts = [
         f"{settings.servers} servers over {settings.transport}",
         f"batch sizes {', '.join(map(str, settings.batch_sizes))}",
@@ -155,15 +160,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _settings_of_test(metafunc: pytest.Metafunc) -> PipelineSettings:
     """Return the settings of a test; equal ones are one object, as pytest asks for."""
-    state = state_of(metafunc.config)
     marks = metafunc.definition.iter_markers(MARKER)
     try:
-        settings = with_marks(state.settings, marks)
+        settings = with_marks(settings_of(metafunc.config), marks)
     except pytest.UsageError as error:
         raise pytest.Collector.CollectError(
             f"{metafunc.definition.nodeid}: usage error: {error}"
         ) from error
-    return state.interned.setdefault(settings, settings)
+    interned = metafunc.config.stash.setdefault(_INTERNED, {})
+    return interned.setdefault(settings, settings)
 
 
 def _is_parametrized(metafunc: pytest.Metafunc, name: str) -> bool:
@@ -183,7 +188,7 @@ def _names(argnames: Any) -> list[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Bring the servers back that the test before has used."""
-    pool = state_of(item.config).pool
+    pool = item.config.stash.get(POOL, None)
     if pool is not None:
         pool.reset()
 
@@ -192,7 +197,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Note what is there before the body of a test that has to do with servers."""
     if _has_servers(item):
-        from pytest_pipeline.leaks import snapshot
+        from pytest_pipeline.servers.leaks import snapshot
 
         item.stash[_BEFORE] = snapshot()
     yield
@@ -204,11 +209,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """Fail a test that has left something behind, or lost a server unnoticed."""
     before = item.stash.get(_BEFORE, None)
     # The fixtures of the last test are those of the session, the pool among them.
-    pool = state_of(item.config).pool
+    pool = item.config.stash.get(POOL, None)
     if before is None or pool is None or not item.stash.get(_PASSED, False):
         return (yield)
-    from pytest_pipeline.failures import obituaries
-    from pytest_pipeline.leaks import left_behind
+    from pytest_pipeline.servers.failures import obituaries
+    from pytest_pipeline.servers.leaks import left_behind
 
     lines = obituaries(pool.servers)
     yield
@@ -226,9 +231,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what is known of the servers to the report of a test that failed."""
     report = yield
-    pool = state_of(item.config).pool
+    pool = item.config.stash.get(POOL, None)
     if pool is not None and report.failed:
-        from pytest_pipeline.failures import sections
+        from pytest_pipeline.servers.failures import sections
 
         report.sections.extend(sections(pool.servers))
     return report
@@ -241,8 +246,8 @@ def _has_servers(item: pytest.Item) -> bool:
 
 def _owned(pool: ServerPool) -> Owned:
     """Return what the servers of the session have, which no test need end."""
-    from pytest_pipeline.leaks import Owned
     from pytest_pipeline.servers.hosts import InProcessHost
+    from pytest_pipeline.servers.leaks import Owned
 
     servers = pool.servers
     return Owned(

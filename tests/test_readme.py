@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.report import RunReport
+from pipeline.accounting import RunReport
 from pipeline.workloads.events.parse import REASONS
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

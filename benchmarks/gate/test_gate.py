@@ -26,8 +26,8 @@ from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.stage import Opener, Workload
+from pipeline.transport.environment import tune
 from pipeline.transport.processes import StageServers
-from pipeline.transport.tuning import tune
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.lines import line_source

@@ -15,7 +15,7 @@ from pipeline.cli.run import run
 from pipeline.cli.serve import serve
 from pipeline.cli.tune import tune as tune_command
 from pipeline.errors import FunctionError, PipelineError, UsageError, one_line
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
 
 _DISTRIBUTION = "pytest-grpc-pipeline"
 _INTERRUPTED = 130

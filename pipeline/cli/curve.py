@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cost import TOLERANCE, BatchCost, Interval, SizeCost
-from pipeline.sweep import LEAST_BATCHES, MOST_TIMES, Plan
+from pipeline.tuning.cost import TOLERANCE, BatchCost, Interval, SizeCost
+from pipeline.tuning.sweep import LEAST_BATCHES, MOST_TIMES, Plan
 
 _KIB = 1024
 _MIB = 1024 * _KIB

@@ -14,8 +14,8 @@ from pipeline.errors import ConservationError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipeline.accounting import RunReport
     from pipeline.engines.base import Engine, RunSettings
-    from pipeline.report import RunReport
 
 BATCH_SIZES = (1, 10, 50, 100, 1000)
 #: Batch size and replicas of parse, in the runs of work items.
@@ -117,11 +117,11 @@ def _light_work(events: int, folder: Path, console: Console) -> None:
 
 
 def _cpu_bound_work(items: int, folder: Path, console: Console) -> None:
-    from pipeline.calibration import calibrated_iterations
     from pipeline.cli.tables import print_replicas
     from pipeline.engines.base import RunSettings
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
+    from pipeline.tuning.calibration import calibrated_iterations
     from pipeline.workloads.work_items import WORK_ITEMS, work_item_source
 
     settings = RunSettings(

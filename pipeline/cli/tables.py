@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.report import RunReport
+from pipeline.accounting import RunReport
 
 _MIB = 1024 * 1024
 

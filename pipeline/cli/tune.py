@@ -20,7 +20,7 @@ from pipeline.errors import ConservationError, UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
 from pipeline.stage import INGEST, SINK, Workload
-from pipeline.sweep import Sample, plan, sweep
+from pipeline.tuning.sweep import Sample, plan, sweep
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -102,11 +102,11 @@ def tune(
     """
     # Here and not above, so that --help need not wait for gRPC and numpy.
     from pipeline.cli.curve import Tuning, left_out, print_tuning, steps
-    from pipeline.cost import fit
     from pipeline.engines.base import RunSettings
     from pipeline.engines.monolith import MonolithEngine
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
+    from pipeline.tuning.cost import fit
     from pipeline.workloads import workload_named
 
     batch_sizes = _batch_sizes(sizes)

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from google.protobuf.message import Message
 
+from pipeline.accounting import RunAccount, RunReport
 from pipeline.batching import BatchLimits
 from pipeline.errors import ContractError, SourceError
-from pipeline.report import RunAccount, RunReport
 from pipeline.stage import Workload
 
 

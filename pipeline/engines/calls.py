@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import grpc
 
+from pipeline.accounting import StageAccount
 from pipeline.errors import (
     ConservationError,
     ContractError,
@@ -18,7 +19,6 @@ from pipeline.errors import (
     SourceError,
     StageError,
 )
-from pipeline.report import StageAccount
 from pipeline.stage import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import Batch, Timing

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from pipeline.accounting import RunAccount
 from pipeline.engines.base import check_counts
 from pipeline.engines.calls import Ending, Peer
 from pipeline.errors import ContractError, PipelineError
-from pipeline.report import RunAccount
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import (
     Batch,

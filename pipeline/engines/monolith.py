@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from pipeline.accounting import RejectsFile, RunAccount, RunReport
 from pipeline.clock import ProcessClock, peak_rss_bytes
 from pipeline.engines.base import RunSettings, check_counts, check_not_empty
 from pipeline.errors import (
@@ -18,7 +19,6 @@ from pipeline.errors import (
 )
 from pipeline.inputs import Inputs
 from pipeline.publishing import Draft
-from pipeline.report import RejectsFile, RunAccount, RunReport
 from pipeline.result import ResultWriter
 from pipeline.stage import INGEST, SINK
 from pipeline.v1.pipeline_pb2 import Timing

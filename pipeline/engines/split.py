@@ -12,6 +12,7 @@ from typing import Protocol
 
 import grpc
 
+from pipeline.accounting import RejectsFile, RunAccount, RunReport
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_not_empty
 from pipeline.engines.calls import OnMessage, Peer
@@ -20,7 +21,6 @@ from pipeline.engines.replicas import Replicas
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
-from pipeline.report import RejectsFile, RunAccount, RunReport
 from pipeline.stage import INGEST, SINK, Workload
 from pipeline.transport import wire
 from pipeline.transport.health import check_health

@@ -19,7 +19,8 @@ from typing import IO, Any, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
 from pipeline.stage import INGEST
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
+from pipeline.transport.process_group import end_group, signal_group
 
 Transport = Literal["unix", "tcp"]
 
@@ -160,11 +161,10 @@ class ServerProcess:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process and to those that it has started."""
-        with contextlib.suppress(ProcessLookupError):
-            if self._has_group:
-                os.killpg(self.pid, number)
-            else:
-                self._process.send_signal(number)
+        if self._has_group:
+            signal_group(self.pid, number)
+        else:
+            self._process.send_signal(number)
 
     def pause(self) -> None:
         """Let the process stand still until SIGCONT; return when it does.
@@ -180,13 +180,13 @@ class ServerProcess:
 
     def reap(self, deadline: float) -> None:
         """Wait until the process is gone; from ``deadline`` on, by force."""
-        try:
-            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        wait_s = max(0.0, deadline - time.monotonic())
+        if self._has_group:
+            end_group(self._process, wait_s)
+        else:
+            self.wait_ended(wait_s)
             self._process.kill()
             self._process.wait()
-        if self._has_group:
-            self.signal(signal.SIGKILL)  # what it has started and left behind
         self._pipe.close()
         os.close(self._lifeline)
 

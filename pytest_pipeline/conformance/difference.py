@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from pipeline.stage import Output
 from pipeline.v1.pipeline_pb2 import Rejection
 from pytest_pipeline.invariance.case import exact
-from pytest_pipeline.streams import shown
+from pytest_pipeline.records.streams import shown
 
 
 def difference_of(expected: Output[Any], found: Output[Any]) -> str:

@@ -20,9 +20,9 @@ from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.declaration import Declaration
 from pytest_pipeline.conformance.leg import Ending, Leg, Violation
 from pytest_pipeline.invariance.case import passed
-from pytest_pipeline.samples import sample
+from pytest_pipeline.records.samples import sample
+from pytest_pipeline.records.streams import Cutting, Stream, numbered
 from pytest_pipeline.servers.handle import Server
-from pytest_pipeline.streams import Cutting, Stream, numbered
 
 
 @dataclass(frozen=True)

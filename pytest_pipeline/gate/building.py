@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
 
+from pipeline.transport.process_group import end_group
 from pytest_pipeline.gate.errors import GateFaultError
 from pytest_pipeline.gate.peer import Side, last_line
 
@@ -113,9 +114,7 @@ def _run_all(
         _wait_for(buildings, commands, running)
     finally:
         for process in running:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end_group(process)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from pytest_pipeline.gate.judging import Judged, Quartiles, Verdict
 from pytest_pipeline.gate.percent import percent
-from pytest_pipeline.measured import Interval
+from pytest_pipeline.measure.results import Interval
 from pytest_pipeline.report.drawing import Chart, Point, styled, whiskers
 from pytest_pipeline.report.palette import Palette
 from pytest_pipeline.report.rows import Rows, wrapped

@@ -27,7 +27,7 @@ from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, OWN_OPTIONS, GateS
 from pytest_pipeline.gate.outcome import Conditions, Gated, gated
 from pytest_pipeline.gate.revisions import Repository
 from pytest_pipeline.gate.summary import check_summary, terminal_lines, write_summary
-from pytest_pipeline.machine import this_machine
+from pytest_pipeline.measure.machine import this_machine
 
 
 def run_gate(settings: GateSettings, arguments: Sequence[str], folder: Path) -> int:

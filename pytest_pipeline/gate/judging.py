@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_pipeline.comparison import (
+from pytest_pipeline.measure.comparison import (
     CONFIDENCE,
     floor_of,
     interval,
     log_ratios,
     trimmed_mean,
 )
-from pytest_pipeline.measured import Interval
+from pytest_pipeline.measure.results import Interval
 
 Verdict = Literal[
     "ok", "regressed", "improved", "inconclusive", "new", "gone", "skipped"
 ]
-#: Rounds of one sitting; see `pytest_pipeline.comparison.Rounds.logs`.
+#: Rounds of one sitting; see `pytest_pipeline.measure.comparison.Rounds.logs`.
 Sitting = Sequence[tuple[float, ...]]
 
 _SITTINGS_CONFIDENCE = 0.95

@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_pipeline.gate.judging import Judged, Verdict
 from pytest_pipeline.gate.percent import percent
-from pytest_pipeline.measured import Machine
+from pytest_pipeline.measure.results import Machine
 
 Outcome = Literal["ok", "regressed", "inconclusive", "nothing measured"]
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.transport.process_group import end_group
 from pytest_pipeline.gate import worker
 from pytest_pipeline.gate.errors import GateFaultError
 
@@ -148,14 +147,7 @@ class Peer:
             self._channel.shutdown(socket.SHUT_RDWR)
         self._lines.close()
         self._channel.close()
-        try:
-            self._process.wait(_LEAVE_S)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        end_group(self._process, _LEAVE_S)
 
     def _ended(self, name: str, message: Mapping[str, Any]) -> str:
         """Return why a test was skipped; raise if it failed."""

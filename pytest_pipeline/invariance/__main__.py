@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.stage import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import Property, properties_of
-from pytest_pipeline.streams import Stream, parse_cutting
+from pytest_pipeline.records.streams import Stream, parse_cutting
 
 
 @click.command()

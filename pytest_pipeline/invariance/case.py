@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from pipeline.errors import PipelineError, UsageError, raised, user_traceback
 from pipeline.stage import Output, Stage, Workload
-from pytest_pipeline.streams import Cutting, Stream, joined
+from pytest_pipeline.records.streams import Cutting, Stream, joined
 
 
 class InvarianceError(PipelineError):

@@ -16,13 +16,13 @@ from google.protobuf import proto
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BytesValue
 
+from pipeline.accounting import RunReport
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import PipelineError
-from pipeline.report import RunReport
 from pipeline.stage import INGEST, SINK, Opener, Output, Source, Workload
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.processes import new_folder
@@ -30,7 +30,7 @@ from pipeline.transport.server import StageServer
 from pipeline.transport.wire import unpack
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.invariance.case import Case, InvarianceError
-from pytest_pipeline.strategies.streams import as_batches
+from pytest_pipeline.records.strategies.streams import as_batches
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pytest_pipeline.invariance.case import (
     is_columns,
     whole_of,
 )
-from pytest_pipeline.streams import shown
+from pytest_pipeline.records.streams import shown
 
 
 def check_cutting(case: Case, stage_name: str) -> None:

@@ -19,8 +19,8 @@ from pytest_pipeline.invariance.functions import (
     check_purity,
     check_snapshot,
 )
+from pytest_pipeline.records.streams import Cutting, Stream
 from pytest_pipeline.strategies import cuttings, streams
-from pytest_pipeline.streams import Cutting, Stream
 
 #: Takes a case and raises InvarianceError where the property does not hold for it.
 Check = Callable[[Case], object]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from pipeline.report import RunReport
-from pytest_pipeline.measured import (
+from pipeline.accounting import RunReport
+from pytest_pipeline.measure.results import (
     Compared,
     Group,
     Interval,

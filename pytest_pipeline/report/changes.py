@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import geometric_mean
 
-from pytest_pipeline.measured import Interval, Measured, Session
+from pytest_pipeline.measure.results import Interval, Measured, Session
 from pytest_pipeline.report.document import machine_rows
 from pytest_pipeline.report.tables import Table
 from pytest_pipeline.report.wording import count, times

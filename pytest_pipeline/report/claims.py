@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from pytest_pipeline.measured import Compared
+from pytest_pipeline.measure.results import Compared
 from pytest_pipeline.report.drawing import Chart, Point, log_ticks, styled, whiskers
 from pytest_pipeline.report.palette import Palette
 from pytest_pipeline.report.rows import Rows, wrapped

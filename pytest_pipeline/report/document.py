@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING
 
-from pytest_pipeline.measured import Machine
+from pytest_pipeline.measure.results import Machine
 from pytest_pipeline.report.palette import DARK, LIGHT
 from pytest_pipeline.report.tables import Table
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pipeline.stage import INGEST, SINK
-from pytest_pipeline.measured import Interval, Latency, Measured, Variant
+from pytest_pipeline.measure.results import Interval, Latency, Measured, Variant
 from pytest_pipeline.report.answers import Batching
 from pytest_pipeline.report.drawing import (
     BEFORE,

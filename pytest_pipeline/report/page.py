@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.publishing import write_whole
-from pytest_pipeline.measured import Session
+from pytest_pipeline.measure.results import Session
 from pytest_pipeline.report.answers import batchings, cost, win
 from pytest_pipeline.report.changes import changed, changes_table, unlike
 from pytest_pipeline.report.document import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.report import RunReport, StageReport
+from pipeline.accounting import RunReport, StageReport
 
 PHASES = ("decode", "process", "encode", "send", "wait", "idle")
 

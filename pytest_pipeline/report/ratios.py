@@ -8,7 +8,7 @@ from html import escape
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from pytest_pipeline.measured import Measured
+from pytest_pipeline.measure.results import Measured
 from pytest_pipeline.report.answers import (
     Work,
     by_kind,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pipeline.errors import ReportError, one_line
-from pytest_pipeline.measured import KEY, Machine, Measured, Session
+from pytest_pipeline.measure.results import KEY, Machine, Measured, Session
 
 _T = TypeVar("_T")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from pytest_pipeline.measured import Measured, Session
+from pytest_pipeline.measure.results import Measured, Session
 from pytest_pipeline.report import claims, figures, ratios, tables
 from pytest_pipeline.report.answers import (
     Batching,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipeline.report import RunReport
-from pytest_pipeline.measured import (
+from pipeline.accounting import RunReport
+from pytest_pipeline.measure.results import (
     Compared,
     Interval,
     Latency,

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pytest_pipeline.measured import Session
+from pytest_pipeline.measure.results import Session
 from pytest_pipeline.report.answers import batchings, cost, win
 from pytest_pipeline.report.tables import Table, all_tables
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pytest_pipeline.measured import Interval
+from pytest_pipeline.measure.results import Interval
 
 
 def count(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pipeline.errors import StageError, UsageError
 from pipeline.transport import wire
 from pytest_pipeline.options import Hosting
-from pytest_pipeline.servers.example import current_example
 from pytest_pipeline.servers.hosts import Host
-from pytest_pipeline.trace import OpenCalls, Trace, TraceInterceptor
+from pytest_pipeline.servers.trace import OpenCalls, Trace, TraceInterceptor
 
 _HEALTH_S = 2.0
 _SETTLE_S = 0.1
@@ -338,3 +338,13 @@ class Server:
             self._calls = OpenCalls()
         if plain is not None:
             plain.close()
+
+
+def current_example() -> object | None:
+    """Return what stands for the example of hypothesis that runs now; None outside."""
+    if "hypothesis" not in sys.modules:
+        return None
+    from hypothesis import currently_in_test_context
+    from hypothesis.control import current_build_context
+
+    return current_build_context() if currently_in_test_context() else None

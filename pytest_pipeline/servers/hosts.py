@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from pipeline.errors import StageError, UsageError
 from pipeline.transport.processes import ServerProcess
 from pytest_pipeline.options import Hosting
-from pytest_pipeline.servers.valve import Valve
+from pytest_pipeline.servers.pause_gate import Valve
 
 # How long open calls may go on when a server is asked to stop.
 GRACE_S = 5.0

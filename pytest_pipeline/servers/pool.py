@@ -32,13 +32,13 @@ from pytest_pipeline.servers.hosts import (
     ProcessHost,
     RunningServer,
 )
+from pytest_pipeline.servers.pause_gate import Valve, ValveInterceptor
 from pytest_pipeline.servers.servicers import (
     AddToServer,
     UserServicer,
     servicer_of,
     stub_of,
 )
-from pytest_pipeline.servers.valve import Valve, ValveInterceptor
 
 StubType = Callable[[grpc.Channel], Any]
 

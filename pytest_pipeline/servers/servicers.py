@@ -18,7 +18,11 @@ from pipeline.transport.servicers import StageServicer
 from pipeline.transport.stubs import StageStub
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.servers.aio import AioRpcServer
-from pytest_pipeline.servers.valve import AsyncValveInterceptor, Valve, ValveInterceptor
+from pytest_pipeline.servers.pause_gate import (
+    AsyncValveInterceptor,
+    Valve,
+    ValveInterceptor,
+)
 
 AddToServer = Callable[[Any, Any], object]
 

@@ -16,17 +16,17 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
+from pipeline.accounting import RunAccount, RunReport
 from pipeline.cli.curve import Tuning, findings, left_out, print_tuning, recommendation
 from pipeline.cli.tune import SweptRuns, tune
-from pipeline.cost import fit
 from pipeline.engines.base import RunSettings
 from pipeline.errors import ConservationError, PipelineError, SourceError, UsageError
 from pipeline.publishing import write_whole
-from pipeline.report import RunAccount, RunReport
-from pipeline.sweep import Plan, Sample
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
+from pipeline.tuning.cost import fit
+from pipeline.tuning.sweep import Plan, Sample
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.lines import line_source

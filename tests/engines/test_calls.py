@@ -9,9 +9,9 @@ from typing import Any, Never, cast
 import grpc
 import pytest
 
+from pipeline.accounting import StageAccount
 from pipeline.engines.calls import Ending, Peer
 from pipeline.errors import PipelineError
-from pipeline.report import StageAccount
 
 FAILED_WRITE = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 OF_THE_PEER = (grpc.StatusCode.INTERNAL, "batch 2: ZeroDivisionError: no luck")

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.accounting import RunReport
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import SourceError
-from pipeline.report import RunReport
 from pipeline.transport.processes import Transport
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline import strategies

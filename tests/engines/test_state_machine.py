@@ -20,21 +20,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from pipeline.accounting import RunReport
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.engines.window import DEFAULT_WINDOW_BYTES, WindowLimits
 from pipeline.errors import SourceError, StageError
-from pipeline.report import RunReport
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.lines import line_source
 from pytest_pipeline import strategies
-from pytest_pipeline.leaks import Owned, left_behind, snapshot
 from pytest_pipeline.options import PipelineSettings
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.hosts import InProcessHost
+from pytest_pipeline.servers.leaks import Owned, left_behind, snapshot
 from pytest_pipeline.servers.pool import ServerPool
 from tests.engines.failing import is_soon_gone
 from tests.engines.troubles import TRANSFORMS, Trouble, Watch, troubles

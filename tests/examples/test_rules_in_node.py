@@ -13,11 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.accounting import RunReport
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
-from pipeline.report import RunReport
 from pipeline.transport import wire
 from pipeline.transport.wire import TRACEBACK_KEY, unpack
 from pipeline.v1.events_pb2 import EVENT_TYPE_CLICK, Events

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_pipeline.gate.judging import Judged, Quartiles, Verdict
 from pytest_pipeline.gate.outcome import Conditions, Gated, gated
-from pytest_pipeline.measured import Interval
+from pytest_pipeline.measure.results import Interval
 from tests.report.sessions import MACHINE
 
 CONDITIONS = Conditions(

@@ -13,7 +13,7 @@ from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.rules import rules
 from pytest_pipeline.fixtures import StageServerFactory
 from pytest_pipeline.invariance import Case, InvarianceError, SplitStages
-from pytest_pipeline.samples import sample
+from pytest_pipeline.records.samples import sample
 
 CASE = Case(EVENTS, sample(EVENTS), (1, 9, 30))
 

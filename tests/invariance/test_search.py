@@ -22,7 +22,7 @@ from pipeline.workloads.events.aggregate import TotalsByType, aggregate
 from pipeline.workloads.events.parse import parse
 from pipeline.workloads.events.rules import rules
 from pytest_pipeline.invariance import InvarianceError, Property, properties_of
-from pytest_pipeline.streams import Stream, parse_cutting
+from pytest_pipeline.records.streams import Stream, parse_cutting
 
 
 def with_stage(function: Callable[..., Output[Any]], name: str) -> Workload:

@@ -17,9 +17,9 @@ from pipeline.errors import StageError
 from pipeline.stage import INGEST, SINK, Workload
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline.invariance import Case, SplitStages
-from pytest_pipeline.runs import PipelineRun, PipelineRunner
-from pytest_pipeline.samples import sample
+from pytest_pipeline.records.samples import sample
 from pytest_pipeline.servers.handle import Server
+from pytest_pipeline.servers.runs import PipelineRun, PipelineRunner
 
 WORKLOADS = ("events", "work-items", "mixed")
 

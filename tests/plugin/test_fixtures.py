@@ -16,8 +16,8 @@ from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch, ReadRequest, Target, WriteRequest
 from pipeline.workloads.lines import line_source
 from pytest_pipeline import strategies
-from pytest_pipeline.runs import PipelineRunner
 from pytest_pipeline.servers.handle import Server
+from pytest_pipeline.servers.runs import PipelineRunner
 
 GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":11}\n'
 

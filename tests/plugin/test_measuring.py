@@ -154,7 +154,7 @@ def test_a_benchmark_of_ones_own_may_be_kept_too(pytester: pytest.Pytester) -> N
     """With whatever it has measured."""
     pytester.makepyfile(
         """
-        from pytest_pipeline.measured import Measured
+        from pytest_pipeline.measure.results import Measured
 
         def test_mine(benchmark, pipeline_record):
             benchmark.pedantic(lambda: None)

@@ -15,7 +15,7 @@ from pipeline.engines.window import WindowLimits
 from pipeline.workloads import BUILT_IN, workload_named
 from pytest_pipeline import strategies
 from pytest_pipeline.invariance import Case, SplitStages
-from pytest_pipeline.streams import Cutting, Stream
+from pytest_pipeline.records.streams import Cutting, Stream
 
 Transport = Literal["unix", "tcp"]
 StagesOf = Callable[[str, Transport, int], SplitStages]

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline.report import Records, RunReport, Seconds, StageReport
-from pytest_pipeline.measured import (
+from pipeline.accounting import Records, RunReport, Seconds, StageReport
+from pytest_pipeline.measure.results import (
     Compared,
     Interval,
     Latency,

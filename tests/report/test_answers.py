@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from pytest_pipeline.measured import Measured, Session, Variant
+from pytest_pipeline.measure.results import Measured, Session, Variant
 from pytest_pipeline.report.answers import (
     Batching,
     batchings,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pipeline.report import render
+from pytest_pipeline.report.page import render
 from pytest_pipeline.report.palette import DARK, LIGHT
 from tests.report.browser import Charts, Seen, browser, on_a_phone, opened_text
 from tests.report.sessions import session

@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pytest_pipeline.measured import Measured, Session
-from pytest_pipeline.report import render
+from pytest_pipeline.measure.results import Measured, Session
 from pytest_pipeline.report.changes import changed, changes_table, unlike
+from pytest_pipeline.report.page import render
 from tests.report.sessions import (
     MACHINE,
     batching,

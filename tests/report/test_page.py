@@ -12,9 +12,9 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.errors import SinkError, UsageError
-from pytest_pipeline.measured import Measured, Session
+from pytest_pipeline.measure.results import Measured, Session
 from pytest_pipeline.report import page as page_module
-from pytest_pipeline.report import render, write
+from pytest_pipeline.report.page import render, write
 from tests.report.sessions import (
     MACHINE,
     batching,

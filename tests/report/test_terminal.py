@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_pipeline.measured import Measured
-from pytest_pipeline.report import terminal_table
+from pytest_pipeline.measure.results import Measured
+from pytest_pipeline.report.terminal import terminal_table
 from tests.report.sessions import (
     batching,
     compared,

@@ -7,7 +7,7 @@ from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check
 from pytest_pipeline.conformance.leg import Violation
 from pytest_pipeline.conformance.peer import Given, Peer
-from pytest_pipeline.streams import emptied
+from pytest_pipeline.records.streams import emptied
 
 #: Whole batches and ragged ones.
 _CUTTING = (7, 7, 1, 20, 3)

@@ -23,8 +23,8 @@ from pytest_pipeline.conformance.peer import Given, Peer
 from pytest_pipeline.invariance.case import Case, InvarianceError
 from pytest_pipeline.invariance.engines import SplitStages
 from pytest_pipeline.invariance.search import quiet_search
+from pytest_pipeline.records.streams import Cutting, Stream, shown
 from pytest_pipeline.strategies import cuttings, streams
-from pytest_pipeline.streams import Cutting, Stream, shown
 
 Difference = Callable[[Output[Any], Output[Any]], str]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 
@@ -12,6 +11,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from pipeline.errors import StageError
 from pipeline.transport import wire
+from pipeline.transport.process_group import signal_group
 from pytest_pipeline.conformance.check import (
     check,
     declares_reflection,
@@ -91,7 +91,7 @@ async def drain(peer: Peer) -> None:
         async with peer.leg() as leg:
             await leg.send(given[0].batch)
             await leg.receive()
-            os.killpg(peer.server.pid or 0, signal.SIGTERM)
+            _ask_to_stop(peer)
             await _heeds_it(peer)
             await leg.send(given[1].batch)
             await leg.half_close()
@@ -108,6 +108,13 @@ async def drain(peer: Peer) -> None:
         )
     if not ended:
         raise Violation(f"was asked to stop, and still runs after {_STOP_S:g} s")
+
+
+def _ask_to_stop(peer: Peer) -> None:
+    pid = peer.server.pid
+    if pid is None:
+        raise Violation("ended before it was asked to stop")
+    signal_group(pid, signal.SIGTERM)
 
 
 async def _starts_again(peer: Peer) -> None:

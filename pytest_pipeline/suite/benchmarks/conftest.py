@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
 
 # Before gRPC is imported, as in the command: this process drives the runs.
 tune(os.environ)
 
 from pipeline.errors import PipelineError  # noqa: E402
 from pipeline.workloads import workload_named  # noqa: E402
-from pytest_pipeline.benchmarks.bench import Bench  # noqa: E402
-from pytest_pipeline.options import settings_given  # noqa: E402
-from pytest_pipeline.state import state_of  # noqa: E402
-from pytest_pipeline.suite.data import data_of  # noqa: E402
+from pytest_pipeline.measure.bench import Bench  # noqa: E402
+from pytest_pipeline.options import settings_given, settings_of  # noqa: E402
+from pytest_pipeline.records.data import data_of  # noqa: E402
 
 if TYPE_CHECKING:
     from pytest_pipeline.servers.pool import ServerPool
@@ -35,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         for name in _workloads(config):
             workload_named(name)
-        data_of(state_of(config).settings)
+        data_of(settings_of(config))
     except PipelineError as error:
         raise pytest.Collector.CollectError(f"usage error: {error}") from error
     if "workload_name" in metafunc.fixturenames:
@@ -47,13 +46,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _workloads(config: pytest.Config) -> Sequence[str]:
     """Return what is asked for; stages that are given serve one workload only."""
     if settings_given(config) & {"workload", "stage"}:
-        return state_of(config).settings.workload
+        return settings_of(config).workload
     return WORKLOADS
 
 
 def _batch_sizes(config: pytest.Config) -> Sequence[int]:
     if "batch_sizes" in settings_given(config):
-        return state_of(config).settings.batch_sizes
+        return settings_of(config).batch_sizes
     return BATCH_SIZES
 
 
@@ -64,7 +63,7 @@ def bench(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Bench:
     """Engines on the servers of this session, and runs that are checked."""
-    settings = state_of(request.config).settings
+    settings = settings_of(request.config)
     return Bench(
         pipeline_servers,
         # In threads of one process there would be nothing between the stages to pay.

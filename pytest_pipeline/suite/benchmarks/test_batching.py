@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from pipeline.accounting import RunReport
 from pipeline.engines.monolith import MonolithEngine
-from pipeline.report import RunReport
-from pytest_pipeline.baselines.queues import QueuesEngine
-from pytest_pipeline.benchmarks.bench import Bench
-from pytest_pipeline.benchmarks.measure import measure
-from pytest_pipeline.measured import Variant
-from pytest_pipeline.recording import Record
+from pytest_pipeline.measure.bench import Bench
+from pytest_pipeline.measure.recording import Record
+from pytest_pipeline.measure.references.queues import QueuesEngine
+from pytest_pipeline.measure.results import Variant
+from pytest_pipeline.measure.rounds import measure
 
 #: The variants that a transport says something of.
 GRPC = ("split", "floor")

@@ -9,12 +9,12 @@ from itertools import pairwise
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pipeline.cost import fit
-from pipeline.report import RunReport
+from pipeline.accounting import RunReport
 from pipeline.stage import INGEST, SINK
-from pytest_pipeline.benchmarks.bench import Bench
-from pytest_pipeline.comparison import LOOKS, Comparer, interval
-from pytest_pipeline.measured import Interval
+from pipeline.tuning.cost import fit
+from pytest_pipeline.measure.bench import Bench
+from pytest_pipeline.measure.comparison import LOOKS, Comparer, interval
+from pytest_pipeline.measure.results import Interval
 
 # What may skip a test comes before its benchmark, which would warn of not being used.
 pytestmark = pytest.mark.benchmark(group="claims")

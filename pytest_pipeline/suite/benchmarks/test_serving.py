@@ -7,12 +7,12 @@ from typing import get_args
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pytest_pipeline.baselines.arrivals import Arrivals
-from pytest_pipeline.benchmarks.bench import Bench
-from pytest_pipeline.benchmarks.measure import measure
-from pytest_pipeline.measured import Measured
+from pytest_pipeline.measure.bench import Bench
+from pytest_pipeline.measure.recording import Record
+from pytest_pipeline.measure.references.arrivals import Arrivals
+from pytest_pipeline.measure.results import Measured
+from pytest_pipeline.measure.rounds import measure
 from pytest_pipeline.options import Transport
-from pytest_pipeline.recording import Record
 
 #: Where messages are all of the cost, and where they are not.
 SIZES = (1, 100)

@@ -7,14 +7,14 @@ from statistics import median
 
 import pytest
 
-from pipeline.calibration import CPU_BOUND_SHARE
-from pipeline.report import RunReport
-from pytest_pipeline.benchmarks.bench import Bench
-from pytest_pipeline.benchmarks.measure import measured_of
-from pytest_pipeline.comparison import Comparer
-from pytest_pipeline.machine import this_machine
-from pytest_pipeline.measured import Group, Interval, Measured
-from pytest_pipeline.recording import Record
+from pipeline.accounting import RunReport
+from pipeline.tuning.calibration import CPU_BOUND_SHARE
+from pytest_pipeline.measure.bench import Bench
+from pytest_pipeline.measure.comparison import Comparer
+from pytest_pipeline.measure.machine import this_machine
+from pytest_pipeline.measure.recording import Record
+from pytest_pipeline.measure.results import Group, Interval, Measured
+from pytest_pipeline.measure.rounds import measured_of
 
 pytestmark = pytest.mark.benchmark(group="claims")
 

@@ -16,10 +16,9 @@ from pytest_pipeline.conformance.check import Check
 from pytest_pipeline.conformance.declaration import Declaration, read_declarations
 from pytest_pipeline.conformance.judging import Verdict, judge
 from pytest_pipeline.conformance.peer import Peer
-from pytest_pipeline.options import PipelineSettings
-from pytest_pipeline.state import state_of
-from pytest_pipeline.suite.data import check_samples, data_of
-from pytest_pipeline.verdicts import Entry
+from pytest_pipeline.conformance.verdicts import Entry
+from pytest_pipeline.options import PipelineSettings, settings_of
+from pytest_pipeline.records.data import check_samples, data_of
 
 if TYPE_CHECKING:
     from pytest_pipeline.servers.pool import ServerPool
@@ -39,7 +38,7 @@ class Target:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each check for each stage that was given, and each workload."""
-    settings = state_of(metafunc.config).settings
+    settings = settings_of(metafunc.config)
     try:
         check_samples(settings)
         targets = _targets(settings)

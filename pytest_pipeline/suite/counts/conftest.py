@@ -10,13 +10,12 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.workloads import workload_named
-from pytest_pipeline.benchmarks.subject import Subject
-from pytest_pipeline.committed import baseline_path, is_update
-from pytest_pipeline.counts.baseline import Baseline
-from pytest_pipeline.counts.crossings import counted_subject
-from pytest_pipeline.options import settings_given
-from pytest_pipeline.state import state_of
-from pytest_pipeline.suite.data import data_of
+from pytest_pipeline.measure.baseline_file import baseline_path, is_update
+from pytest_pipeline.measure.counts.baseline import Baseline
+from pytest_pipeline.measure.counts.crossings import counted_subject
+from pytest_pipeline.measure.dataset import Subject
+from pytest_pipeline.options import settings_given, settings_of
+from pytest_pipeline.records.data import data_of
 
 #: What is counted where the options say nothing.
 BATCH_SIZES = (1, 10, 100, 1000)
@@ -69,7 +68,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     try:
         HeldTo.of(config)
-        data_of(state_of(config).settings)
+        data_of(settings_of(config))
         workloads = [workload_named(name) for name in _workloads(config)]
     except (PipelineError, pytest.UsageError) as error:
         raise pytest.Collector.CollectError(f"usage error: {error}") from error
@@ -98,13 +97,13 @@ def where(workload: str, batch_size: int) -> str:
 
 def _workloads(config: pytest.Config) -> Sequence[str]:
     if "workload" in settings_given(config):
-        return state_of(config).settings.workload
+        return settings_of(config).workload
     return WORKLOADS
 
 
 def _batch_sizes(config: pytest.Config) -> Sequence[int]:
     if "batch_sizes" in settings_given(config):
-        return state_of(config).settings.batch_sizes
+        return settings_of(config).batch_sizes
     return BATCH_SIZES
 
 
@@ -135,7 +134,7 @@ def subject_named(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Subject]:
     """Makes the records of a workload, once for each."""
-    data = data_of(state_of(request.config).settings)
+    data = data_of(settings_of(request.config))
     folder = tmp_path_factory.mktemp("counts")
     made: dict[str, Subject] = {}
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.workloads import workload_named
-from pytest_pipeline.benchmarks.subject import Subject
-from pytest_pipeline.counts.baseline import Instructions, more_or_less
-from pytest_pipeline.counts.crossings import count_run
-from pytest_pipeline.counts.instructions import (
+from pytest_pipeline.measure.counts.baseline import Instructions, more_or_less
+from pytest_pipeline.measure.counts.crossings import count_run
+from pytest_pipeline.measure.counts.instructions import (
     RECORDS,
     counter_here,
     fingerprint,
     first_messages,
     instructions_of,
 )
+from pytest_pipeline.measure.dataset import Subject
 from pytest_pipeline.suite.counts.conftest import HeldTo, where
 
 

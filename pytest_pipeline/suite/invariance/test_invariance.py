@@ -8,14 +8,13 @@ from pipeline.errors import PipelineError
 from pipeline.stage import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import InvarianceError, Property, properties_of
-from pytest_pipeline.options import PipelineSettings
-from pytest_pipeline.state import state_of
-from pytest_pipeline.suite.data import check_samples, data_of
+from pytest_pipeline.options import PipelineSettings, settings_of
+from pytest_pipeline.records.data import check_samples, data_of
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each property of each workload."""
-    settings = state_of(metafunc.config).settings
+    settings = settings_of(metafunc.config)
     try:
         check_samples(settings)
         found = [

@@ -10,27 +10,26 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pipeline.transport.tuning import tune
+from pipeline.transport.environment import tune
 
 # Before gRPC is imported, as in the command: this process drives the runs.
 tune(os.environ)
 
 from pipeline.errors import PipelineError  # noqa: E402
 from pipeline.workloads import workload_named  # noqa: E402
-from pytest_pipeline.benchmarks.bench import Bench  # noqa: E402
-from pytest_pipeline.committed import baseline_path, is_update  # noqa: E402
-from pytest_pipeline.options import settings_given  # noqa: E402
-from pytest_pipeline.ratios import measuring  # noqa: E402
-from pytest_pipeline.ratios.baseline import Baseline, MadeOn  # noqa: E402
-from pytest_pipeline.ratios.judging import (  # noqa: E402
+from pytest_pipeline.measure.baseline_file import baseline_path, is_update  # noqa: E402
+from pytest_pipeline.measure.bench import Bench  # noqa: E402
+from pytest_pipeline.measure.ratios import measuring  # noqa: E402
+from pytest_pipeline.measure.ratios.baseline import Baseline, MadeOn  # noqa: E402
+from pytest_pipeline.measure.ratios.judging import (  # noqa: E402
     MOST_USED,
     Found,
     Judged,
     judge,
 )
-from pytest_pipeline.ratios.pairs import Pair, pairs_of  # noqa: E402
-from pytest_pipeline.state import state_of  # noqa: E402
-from pytest_pipeline.suite.data import data_of  # noqa: E402
+from pytest_pipeline.measure.ratios.pairs import Pair, pairs_of  # noqa: E402
+from pytest_pipeline.options import settings_given, settings_of  # noqa: E402
+from pytest_pipeline.records.data import data_of  # noqa: E402
 
 if TYPE_CHECKING:
     from pytest_pipeline.servers.pool import ServerPool
@@ -161,7 +160,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     try:
         HeldTo.of(config)
-        data_of(state_of(config).settings)
+        data_of(settings_of(config))
         workload_named(_workload(config))
     except (PipelineError, pytest.UsageError) as error:
         raise pytest.Collector.CollectError(f"usage error: {error}") from error
@@ -205,14 +204,14 @@ def pytest_terminal_summary(
 
 def _workload(config: pytest.Config) -> str:
     if settings_given(config) & {"workload", "stage"}:
-        return state_of(config).settings.workload[0]
+        return settings_of(config).workload[0]
     return WORKLOAD
 
 
 def _pairs(config: pytest.Config) -> list[Pair]:
     sizes: Sequence[int] = BATCH_SIZES
     if "batch_sizes" in settings_given(config):
-        sizes = state_of(config).settings.batch_sizes
+        sizes = settings_of(config).batch_sizes
     return pairs_of(_workload(config), sizes)
 
 
@@ -235,7 +234,7 @@ def bench(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Bench:
     """Engines on the servers of this session, and runs that are checked."""
-    settings = state_of(request.config).settings
+    settings = settings_of(request.config)
     if "run_seconds" not in settings_given(request.config):
         settings = replace(settings, run_seconds=measuring.RUN_S)
     return Bench(

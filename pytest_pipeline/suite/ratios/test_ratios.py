@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_pipeline.benchmarks.bench import Bench
-from pytest_pipeline.ratios.pairs import Pair
+from pytest_pipeline.measure.bench import Bench
+from pytest_pipeline.measure.ratios.pairs import Pair
 from pytest_pipeline.suite.ratios.conftest import BUDGET_S, HeldTo
 
 

@@ -1,0 +1,1 @@
+"""The cost of a batch, the sweep that measures it, and calibration."""

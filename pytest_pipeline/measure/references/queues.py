@@ -1,0 +1,192 @@
+"""The queues: what a user would write without gRPC, with the same stage functions.
+
+One process a stage, from ingest to sink, and between each two a bounded queue of
+multiprocessing, through which batches go pickled.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack, suppress
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import Queue
+from typing import Any, Self
+
+import msgspec
+
+from pipeline.accounting import RunReport
+from pipeline.clock import ProcessClock, peak_rss_bytes
+from pipeline.engines.base import RunSettings
+from pipeline.errors import StageError, UsageError
+from pipeline.inputs import STANDARD_INPUT
+from pipeline.stage import Workload
+from pytest_pipeline.measure.references.queue_stages import (
+    Failure,
+    Greeting,
+    Job,
+    serve,
+)
+
+#: Batches in each queue, as many as the split has in flight at a stage.
+QUEUE_BATCHES = 64
+
+# A process without a run ends in milliseconds.
+_STOP_S = 5.0
+
+
+class QueuesEngine:
+    """Runs a workload on one process a stage, with queues between them.
+
+    To be used in ``with``, which starts the processes and ends them: each run is then
+    measured without their start. A run that fails ends them too.
+    """
+
+    name = "queues"
+
+    def __init__(self, workload: Workload, start_timeout_s: float = 30.0) -> None:
+        """Start nothing yet; raise UsageError for a workload without a name."""
+        if not workload.name:
+            raise UsageError(
+                "the workload has no name for its processes to find it by; get it from "
+                "workload_named, or name it package.module:name"
+            )
+        self._workload = workload
+        self._start_timeout_s = start_timeout_s
+        self._startup_s = 0.0
+        self._processes: list[SpawnProcess] = []
+
+    @property
+    def pids(self) -> dict[str, int | None]:
+        """The process of each stage; none where they have ended."""
+        return {process.name: process.pid for process in self._processes}
+
+    def __enter__(self) -> Self:
+        """Start the processes; raise StageError if one does not come up."""
+        began = time.perf_counter()
+        context = get_context("spawn")
+        names = self._workload.stage_names
+        queues: list[Queue[Any]] = [context.Queue(QUEUE_BATCHES) for _ in names[1:]]
+        jobs, self._jobs = context.Pipe(duplex=False)
+        self._answers, answers = context.Pipe(duplex=False)
+        with ExitStack() as stack:
+            stack.callback(self._stop, 0.0)
+            # Ours would keep the end of what is at the other end from being noticed.
+            with jobs, answers:
+                for name, inbox, outbox in zip(
+                    names, [jobs, *queues], [*queues, answers], strict=True
+                ):
+                    process = context.Process(
+                        target=serve,
+                        args=(self._workload.name, name, inbox, outbox),
+                        name=name,
+                        daemon=True,
+                    )
+                    process.start()
+                    self._processes.append(process)
+            self._ask(Greeting(), self._start_timeout_s)
+            stack.pop_all()
+        self._startup_s = time.perf_counter() - began
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop(_STOP_S)
+
+    def run(self, settings: RunSettings) -> RunReport:
+        """Run to the end; see `Engine.run`. Progress is told at the end only.
+
+        Raises UsageError for another workload than that of the processes, for standard
+        input, which they have not, and where they have ended.
+        """
+        if settings.workload.name != self._workload.name:
+            raise UsageError(
+                f"workload {settings.workload.name}: the queues were made for "
+                f"{self._workload.name}"
+            )
+        if settings.input == STANDARD_INPUT:
+            raise UsageError("standard input: the queues can't read it; give a file")
+        if not self._processes:
+            raise UsageError(
+                "the queues have no processes: run in `with`, and anew after a failure"
+            )
+        cpu, began = ProcessClock(), time.perf_counter()
+        with ExitStack() as stack:
+            stack.callback(self._stop, 0.0)
+            answer = self._ask(
+                Job(
+                    settings.source,
+                    settings.limits,
+                    settings.max_records,
+                    settings.output.absolute(),
+                    settings.rejects.absolute() if settings.rejects else None,
+                )
+            )
+            if isinstance(answer, Failure):
+                raise answer.error
+            stack.pop_all()
+        elapsed_s = time.perf_counter() - began
+        report: RunReport = msgspec.structs.replace(
+            answer,
+            engine=self.name,
+            elapsed_s=elapsed_s,
+            throughput_per_s=answer.records.ingested / elapsed_s,
+            startup_s=self._startup_s,
+            cpu_s=cpu.lap() / 1e9,
+            peak_rss_bytes=peak_rss_bytes(),
+        )
+        settings.on_progress(report.records.ingested)
+        return report
+
+    def _ask(self, what: Greeting | Job, timeout_s: float | None = None) -> Any:
+        """Send something in at ingest; return what comes out of the sink.
+
+        Raises StageError where a process ends before that, or nothing comes in time.
+        """
+        # Whoever has ended is found below.
+        with suppress(BrokenPipeError):
+            self._jobs.send(what)
+        ends = {process.sentinel: process for process in self._processes}
+        ready = wait([self._answers, *ends], timeout_s)
+        if not ready:
+            raise StageError(f"the queues did not start within {timeout_s:g} s")
+        if self._answers in ready:
+            try:
+                return self._answers.recv()
+            except (EOFError, ConnectionError):
+                # The sink is just about to end.
+                ready = wait(ends, _STOP_S)
+        ended = [process for sentinel, process in ends.items() if sentinel in ready]
+        first = (ended or self._processes[-1:])[0]
+        first.join(_STOP_S)
+        raise StageError(f"stage {first.name} is lost: {_ending(first)}")
+
+    def _stop(self, grace_s: float) -> None:
+        """End the processes, by force those that take longer."""
+        # Which ingest takes for the end, and passes on.
+        self._jobs.close()
+        _join(self._processes, grace_s)
+        for process in self._processes:
+            process.terminate()
+        _join(self._processes, _STOP_S)
+        for process in self._processes:
+            process.kill()
+            process.join()
+            process.close()
+        self._processes.clear()
+        self._answers.close()
+
+
+def _join(processes: list[SpawnProcess], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+
+
+def _ending(process: SpawnProcess) -> str:
+    """Say how a process has ended."""
+    code = process.exitcode or 0
+    if code < 0:
+        return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code}"

@@ -1,0 +1,1 @@
+"""The records that pipelines are fed with."""

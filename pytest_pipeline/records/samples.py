@@ -1,0 +1,143 @@
+"""Sample records of a workload, the same each time.
+
+Of the workloads of this project they hold a record for each reason to refuse one; of
+others, what their source reads.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from inspect import signature
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+
+from pipeline.batching import BatchLimits
+from pipeline.errors import UsageError
+from pipeline.inputs import Inputs
+from pipeline.stage import Workload
+from pipeline.v1.lines_pb2 import Lines
+from pipeline.v1.mixed_pb2 import MixedRecords
+from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
+from pipeline.workloads.events.generate import generate_events
+from pytest_pipeline.records.streams import Stream, numbered
+
+#: Most records of a sample.
+RECORDS = 200
+
+_EVENT = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}'
+
+#: A line for each reason to refuse one.
+REFUSED_LINES: Mapping[str, bytes] = {
+    "not_utf8": b'{"user":"\xff"}',
+    "blank_line": b" \t",
+    "malformed_json": b'{"ts":',
+    "not_an_object": b"[1]",
+    "missing_field": _EVENT.replace(b'"user":"u",', b""),
+    "wrong_type": _EVENT.replace(b"10", b"true"),
+    "bad_timestamp": _EVENT.replace(b"2026-01", b"2026-13"),
+    "unknown_type": _EVENT.replace(b"click", b"buy"),
+    "out_of_range": _EVENT.replace(b"10", b"9007199254740993"),
+}
+
+_EDGES = (
+    _EVENT,
+    _EVENT.replace(b"10", b"9"),
+    _EVENT.replace(b"10", b"-9007199254740992"),
+    _EVENT.replace(b"10", b"9007199254740992"),
+    _EVENT.replace(b"10", b"9007199254740991"),
+    _EVENT.replace(b"10", b"12345678901.9"),
+    _EVENT.replace(b"click", b"view"),
+    _EVENT.replace(b"click", b"purchase").replace(b'"u"', '"😀\u00e9"'.encode()),
+)
+
+
+def sample(workload: Workload, data: bytes | None = None) -> Stream:
+    """Return sample records of a workload, 1 to `RECORDS`.
+
+    ``data`` is the input, for a workload that reads one. Raises UsageError where it is
+    needed and not given, or given and not read, or where it holds no records.
+    """
+    if data is None and workload.name in _SAMPLES:
+        return numbered(_SAMPLES[workload.name]())
+    payloads = tuple(islice(_read(workload, data), RECORDS))
+    if not payloads:
+        raise UsageError(f"workload {workload.name}: its source holds no records")
+    return Stream(payloads)
+
+
+def _read(workload: Workload, data: bytes | None) -> Iterator[Message]:
+    """Yield what the source of a workload reads, one record at a time."""
+    describe = workload.source.describe
+    known = signature(describe).parameters
+    options: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        if "path" in known:
+            if data is None:
+                raise UsageError(
+                    f"workload {workload.name} reads an input, and there is none to "
+                    f"take records from; give one (data, --data, --pipeline-data)"
+                )
+            options["path"] = Path(folder) / "sample"
+            options["path"].write_bytes(data)
+        elif data is not None:
+            raise UsageError(f"workload {workload.name} makes its own records")
+        elif "records" in known:
+            options["records"] = RECORDS
+        for output in workload.source.read(
+            describe(**options), BatchLimits(records=1), RECORDS, Inputs()
+        ):
+            yield output.message
+
+
+def _lines() -> Iterator[Lines]:
+    lines = [*REFUSED_LINES.values(), *_EDGES]
+    # Two of ours, then one generated, so that no batch is all of one kind.
+    events = generate_events(RECORDS - len(lines) - 1, seed=5, users=9)
+    for line in lines:
+        yield Lines(text=line + b"\n")
+        yield Lines(text=next(events))
+    yield Lines(text=b"\n", too_long=[0])
+    for line in events:
+        yield Lines(text=line)
+
+
+def _items() -> Iterator[WorkItems]:
+    from pipeline.workloads.work_items.items import ItemMaker
+
+    maker = ItemMaker(WorkItemSource(records=RECORDS, seed=5, size=3, iterations=7))
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"size": [0], "first": [], "second": [], "matrix": []},
+        {"first": [1.0, float("nan"), 1.0]},
+        {"second": [float("-inf"), 1.0, 1.0]},
+        {"matrix": [float("inf")] * 9},
+        {"matrix": [1.7e308] * 9},
+        {"matrix": [1e300] * 9},
+        {"first": [0.0] * 3, "second": [-0.0] * 3},
+        {"first": [5e-324] * 3},
+        {"first": [1e200] * 3, "iterations": [0]},
+    ]
+    for number in range(RECORDS):
+        item = maker.next_items([number + 1])
+        # One in three is out of the ordinary.
+        changes = kinds[number // 3 % len(kinds)] if number % 3 == 0 else {}
+        for name, column in changes.items():
+            getattr(item, name)[:] = column
+        yield item
+
+
+def _mixed() -> Iterator[MixedRecords]:
+    for lines, items in islice(zip(_lines(), _items(), strict=True), RECORDS // 2):
+        yield MixedRecords(lines=lines, line_record=[1])
+        yield MixedRecords(items=items)
+
+
+_SAMPLES: Mapping[str, Any] = {
+    "events": _lines,
+    "work-items": _items,
+    "mixed": _mixed,
+}

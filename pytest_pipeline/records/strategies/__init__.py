@@ -1,0 +1,1 @@
+"""Hypothesis strategies of records; `pytest_pipeline.strategies` exports them."""

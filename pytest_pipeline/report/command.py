@@ -1,0 +1,38 @@
+"""What the plugin adds to the command line of `pipeline`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli.files import check_distinct
+
+
+@click.command()
+@click.argument("saved", type=click.Path(path_type=Path))
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="An earlier SAVED, to be drawn in the same charts.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="Where the page is written.",
+)
+def report(saved: Path, against: Path | None, output: Path) -> None:
+    """Draw what benchmarks have measured as one page.
+
+    SAVED is what pytest has written with --benchmark-json, or below .benchmarks with
+    --benchmark-save. The page needs no network and no other file.
+    """
+    check_distinct({"SAVED": saved, "--against": against, "--output": output})
+    from pytest_pipeline.report.page import write
+    from pytest_pipeline.report.reading import read_saved
+
+    before = None if against is None else read_saved(against)
+    write(read_saved(saved), output, before)
+    click.echo(f"written: {output}")

@@ -1,0 +1,104 @@
+"""What a session has measured: the table at its end, and the page.
+
+Needs pytest only, since pytest loads it wherever the plugin is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_pipeline.measure.results import Measured, Session
+
+
+class Summary:
+    """A plugin that sums up what tests have ``measured``; ``path`` is of the page.
+
+    Raises pytest.UsageError where a page is asked for that can't be drawn or written.
+    """
+
+    def __init__(self, path: Path | None, measured: Mapping[str, Measured]) -> None:
+        if path is not None and find_spec("plotly") is None:
+            raise pytest.UsageError(
+                f"--pipeline-report {path}: needs plotly; "
+                f"pip install 'pytest-grpc-pipeline[test]'"
+            )
+        if path is not None and not path.absolute().parent.is_dir():
+            raise pytest.UsageError(
+                f"--pipeline-report {path}: there is no folder {path.parent}"
+            )
+        self._path = path
+        self._measured = measured
+        self._unwritten = ""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_machine_info(
+        self, machine_info: dict[str, Any]
+    ) -> None:
+        """Add what a reader of our figures needs to the saved JSON."""
+        import msgspec
+
+        from pytest_pipeline.measure.machine import this_machine
+        from pytest_pipeline.measure.results import KEY
+
+        machine_info[KEY] = msgspec.to_builtins(this_machine())
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the page; fail a session that was to write one of nothing."""
+        if self._path is None or hasattr(session.config, "workerinput"):
+            return
+        if self._measured:
+            self._unwritten = self._write(self._path)
+        else:
+            self._unwritten = (
+                "nothing was measured; run benchmarks, such as --pyargs "
+                "pytest_pipeline.suite.benchmarks --benchmark-only"
+            )
+        if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> None:
+        """Print the table, and where the page is."""
+        if self._measured:
+            from pytest_pipeline.report.terminal import terminal_table
+
+            terminalreporter.section("pipeline: what was measured")
+            for line in terminal_table(self._session()):
+                terminalreporter.line(line)
+        if self._unwritten:
+            terminalreporter.line(
+                f"--pipeline-report {self._path}: not written: {self._unwritten}",
+                red=True,
+            )
+        elif self._path is not None:
+            terminalreporter.line(f"written: {self._path}")
+
+    def _write(self, path: Path) -> str:
+        """Write the page; return why it could not be written, if so."""
+        from pipeline.errors import PipelineError
+        from pytest_pipeline.report.page import write
+
+        try:
+            write(self._session(), path)
+        except PipelineError as error:
+            return str(error)
+        return ""
+
+    def _session(self) -> Session:
+        from pytest_pipeline.measure.machine import this_machine
+        from pytest_pipeline.measure.results import Session
+
+        return Session(
+            machine=this_machine(),
+            when=datetime.now(UTC).isoformat(timespec="seconds"),
+            benchmarks=list(self._measured.items()),
+        )

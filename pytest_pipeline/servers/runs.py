@@ -1,0 +1,176 @@
+"""Runs of the pipeline on the servers of a test."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.accounting import RunReport
+from pipeline.batching import BatchLimits
+from pipeline.engines.base import Engine, RunSettings
+from pipeline.engines.calls import OnMessage
+from pipeline.engines.monolith import MonolithEngine
+from pipeline.engines.split import SplitEngine
+from pipeline.errors import UsageError
+from pipeline.stage import Workload
+from pipeline.workloads.events.generate import generate_events
+from pytest_pipeline.servers.handle import Server
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """What a run gave."""
+
+    report: RunReport
+    #: The result, byte for byte.
+    output: bytes
+    #: The rejects, one JSON object for each.
+    rejections: list[dict[str, Any]]
+
+    @property
+    def results(self) -> list[Any]:
+        """The lines of the result, which must be JSON."""
+        return [json.loads(line) for line in self.output.splitlines()]
+
+
+def split_engine(
+    servers: Mapping[str, Sequence[Server]],
+    on_message: OnMessage = lambda *_: None,
+) -> SplitEngine:
+    """Return an engine that runs on these servers of each stage."""
+    return SplitEngine(
+        {
+            stage: [server.address for server in found]
+            for stage, found in servers.items()
+        },
+        credentials=next(
+            (
+                server.channel_credentials
+                for found in servers.values()
+                for server in found
+                if server.channel_credentials
+            ),
+            None,
+        ),
+        on_message=on_message,
+    )
+
+
+class PipelineRunner:
+    """Runs one workload; what the fixture ``run_pipeline`` is.
+
+    ``servers`` returns the replicas of each stage, as many as are asked for.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        batch_size: int,
+        events: int,
+        folder: Path,
+        servers: Callable[[Mapping[str, int]], Mapping[str, list[Server]]],
+    ) -> None:
+        self._workload = workload
+        self._batch_size = batch_size
+        self._events = events
+        self._folder = folder
+        self._servers = servers
+
+    def __call__(
+        self,
+        data: bytes | str | Path | None = None,
+        *,
+        batch_size: int | None = None,
+        engine: Literal["split", "monolith"] = "split",
+        replicas: Mapping[str, int] | None = None,
+        max_records: int = 0,
+        **source: object,
+    ) -> PipelineRun:
+        """Run to the end and return report, result and rejects.
+
+        ``data`` is the input or the file that has it; without it, events are made.
+        ``source`` are options of the workload's records, such as ``iterations``. The
+        batch size is that of the test unless one is given. Raises PipelineError where
+        the run fails.
+        """
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            folder = Path(name)
+            path = self._input(data, folder)
+            settings = RunSettings(
+                workload=self._workload,
+                source=self._source(path, source),
+                input=str(path or ""),
+                output=folder / "result",
+                rejects=folder / "rejects",
+                limits=BatchLimits(batch_size or self._batch_size),
+                max_records=max_records,
+            )
+            report = self._engine(engine, replicas or {}).run(settings)
+            return PipelineRun(
+                report,
+                (folder / "result").read_bytes(),
+                [
+                    json.loads(line)
+                    for line in (folder / "rejects").read_bytes().splitlines()
+                ],
+            )
+
+    def _engine(self, name: str, replicas: Mapping[str, int]) -> Engine:
+        if name == "monolith":
+            return MonolithEngine()
+        if name != "split":
+            raise UsageError(
+                f"run_pipeline(engine={name!r}): must be split or monolith"
+            )
+        servers = self._servers(replicas)
+        traces = {stage: found[0].trace for stage, found in servers.items()}
+        return split_engine(
+            servers, lambda stage, *what: traces[stage].batch(stage, *what)
+        )
+
+    @property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self._workload.source.describe).parameters
+
+    def _input(self, data: bytes | str | Path | None, folder: Path) -> Path | None:
+        if "path" not in self._parameters:
+            if data is not None:
+                raise UsageError(
+                    f"run_pipeline(data): workload {self._workload.name} makes its own "
+                    f"records"
+                )
+            return None
+        path = folder / "input"
+        if isinstance(data, Path):
+            # Servers read below their folder only.
+            shutil.copyfile(data, path)
+        elif data is not None:
+            path.write_bytes(data.encode() if isinstance(data, str) else data)
+        elif self._workload.name == "events":
+            with path.open("wb") as file:
+                file.writelines(generate_events(self._events, seed=1, users=100))
+        else:
+            raise UsageError(
+                f"run_pipeline(): workload {self._workload.name} needs data"
+            )
+        return path
+
+    def _source(self, path: Path | None, options: dict[str, object]) -> Any:
+        if path is not None:
+            options = {"path": path, **options}
+        elif "records" in self._parameters:
+            options = {"records": self._events, **options}
+        describe = self._workload.source.describe
+        try:
+            inspect.signature(describe).bind(**options)
+        except TypeError as error:
+            raise UsageError(
+                f"run_pipeline(): workload {self._workload.name}: {error}"
+            ) from error
+        return describe(**options)

@@ -1,0 +1,56 @@
+"""What the tests of counts share: few records, and an engine that writes too much."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engines import split
+from pipeline.engines.legs import TransformLeg, Transit
+from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.events.generate import generate_events
+from pytest_pipeline.measure.counts.crossings import counted_subject
+from pytest_pipeline.measure.dataset import Subject
+
+DATA = b"".join(generate_events(205, seed=1, users=5, malformed=0.1))
+
+
+class WastefulLeg(TransformLeg):
+    """Writes every hundredth batch twice, and tells nobody.
+
+    What the stage answers the second time is dropped, so that the result is right.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._replies = _once_each(self._replies)
+
+    async def send(self, transit: Transit, raw: bytes) -> None:
+        """Send a batch."""
+        await super().send(transit, raw)
+        if transit.batch.number % 100 == 99:
+            await self._call.write(raw)
+
+
+async def _once_each(replies: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    number = -1
+    async for raw in replies:
+        if Batch.FromString(raw).number > number:
+            number += 1
+            yield raw
+
+
+@pytest.fixture
+def wasteful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the split write one batch more for each hundred, on every leg."""
+    monkeypatch.setattr(split, "TransformLeg", WastefulLeg)
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    """205 events, some of them to be refused."""
+    return counted_subject(EVENTS, tmp_path, DATA)

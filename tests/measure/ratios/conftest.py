@@ -1,0 +1,16 @@
+"""What the tests of ratios share: a machine, and what was found of a ratio."""
+
+from __future__ import annotations
+
+from pytest_pipeline.measure.ratios.baseline import MadeOn, Ratio
+from pytest_pipeline.measure.ratios.judging import Found
+from pytest_pipeline.measure.results import Machine
+
+MADE_ON = MadeOn(
+    "x86_64", Machine("Linux 6", "a processor", 2, "CPython 3.11.7", {"grpcio": "1.80"})
+)
+
+
+def found(low: float, value: float, high: float, floor: float = 1.0) -> Found:
+    """Return a ratio that was measured in twelve rounds."""
+    return Found(Ratio(low, value, high), floor, 12, {"split": 12_345.678})

@@ -1,0 +1,13 @@
+"""What the tests of the driver share."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_pipeline.servers.driver import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands at 0."""
+    return FakeClock()
