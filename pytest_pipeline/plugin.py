@@ -38,10 +38,10 @@ from pytest_pipeline.gate import options as gate_options
 from pytest_pipeline.measure import baseline_file
 from pytest_pipeline.options import (
     MARKER,
+    OPTIONS,
     SETTING_NAMES,
     SETTINGS,
     PipelineSettings,
-    add_options,
     read_settings,
     settings_of,
     with_marks,
@@ -80,7 +80,7 @@ _INTERNED = pytest.StashKey[dict[PipelineSettings, PipelineSettings]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
-    add_options(parser)
+    OPTIONS.declare(parser)
     gate_options.add_options(parser)
     baseline_file.add_options(parser)
 

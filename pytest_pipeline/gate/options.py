@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_pipeline.options import parse_seconds
+from pytest_pipeline.options.declaration import Option, OptionGroup
+from pytest_pipeline.options.values import PATH, SECONDS, SHARE, TEXT
 
 #: What is given where no revision is: the merge base with main.
 MERGE_BASE = "merge-base"
@@ -41,29 +41,47 @@ class GateSettings:
     summary: Path | None = None
 
 
-_HELP = {
-    "install": "Command that installs a revision, run in its folder "
-    "[python -m pip install .[test]].",
-    "threshold": "From which relative change on a benchmark counts as slower [0.05].",
-    "budget": "Seconds that the gate may take, building included; past them no rounds "
-    "are added [240].",
-    "summary": "Write the verdicts to PATH.md, PATH.json and PATH.html.",
-}
-_METAVAR = {
-    "install": "COMMAND",
-    "threshold": "SHARE",
-    "budget": "SECONDS",
-    "summary": "PATH",
-}
+_OPTIONS = OptionGroup(
+    "pipeline-gate",
+    "was it faster before?",
+    (
+        Option(
+            "install",
+            TEXT,
+            "COMMAND",
+            "Command that installs a revision, run in its folder "
+            "[python -m pip install .[test]].",
+        ),
+        Option(
+            "threshold",
+            SHARE,
+            "SHARE",
+            "From which relative change on a benchmark counts as slower [0.05].",
+        ),
+        Option(
+            "budget",
+            SECONDS,
+            "SECONDS",
+            "Seconds that the gate may take, building included; past them no rounds "
+            "are added [240].",
+        ),
+        Option(
+            "summary",
+            PATH,
+            "PATH",
+            "Write the verdicts to PATH.md, PATH.json and PATH.html.",
+        ),
+    ),
+)
 
-#: The options that are of the gate, and not of the sessions that it starts.
-OWN_OPTIONS = (AGAINST, *(f"--pipeline-gate-{name}" for name in _HELP))
+#: The options of the gate itself, which the sessions that it starts do not get.
+OWN_OPTIONS = (AGAINST, *(_OPTIONS.flag(each.name) for each in _OPTIONS.options))
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare the gate's options and ini keys."""
-    group = parser.getgroup("pipeline-gate", "was it faster before?")
-    group.addoption(
+    _OPTIONS.declare(parser)
+    parser.getgroup(_OPTIONS.prefix).addoption(
         AGAINST,
         nargs="?",
         const=MERGE_BASE,
@@ -72,10 +90,6 @@ def add_options(parser: pytest.Parser) -> None:
         "turns, and say of each whether it has become slower [the merge base of HEAD "
         "with main].",
     )
-    for name, text in _HELP.items():
-        option, ini = f"--pipeline-gate-{name}", f"pipeline_gate_{name}"
-        group.addoption(option, metavar=_METAVAR[name], dest=ini, help=text)
-        parser.addini(ini, f"Default of {option}.", default=None)
 
 
 def gate_settings_of(config: pytest.Config) -> GateSettings | None:
@@ -86,42 +100,9 @@ def gate_settings_of(config: pytest.Config) -> GateSettings | None:
     against = config.getoption("pipeline_gate_against")
     if against is None:
         return None
-    values: dict[str, Any] = {}
-    for name in _HELP:
-        option, ini = f"--pipeline-gate-{name}", f"pipeline_gate_{name}"
-        for source, text in (
-            (option, config.getoption(ini)),
-            (f"ini key {ini}", config.getini(ini)),
-        ):
-            if text is not None:
-                values[name] = _read(source, name, str(text))
-                break
-    # A job that has no revision to name gives an empty one.
-    return GateSettings(against=against or MERGE_BASE, **values)
-
-
-def _read(source: str, name: str, text: str) -> Any:
-    try:
-        if name == "budget":
-            return parse_seconds(text)
-        if name == "threshold":
-            return _share(text)
-        return Path(_said(text)) if name == "summary" else _said(text)
-    except ValueError as error:
-        raise pytest.UsageError(f"{source} {text}: {error}") from None
-
-
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 10:
-        raise ValueError("must be a share, more than 0, such as 0.05")
-    return share
+    given = _OPTIONS.given(config)
+    return GateSettings(
+        # A job that has no revision to name gives an empty one.
+        against=against or MERGE_BASE,
+        **{name: each.value for name, each in given.items()},
+    )
