@@ -1,8 +1,8 @@
 """The plugin's hooks, in the order in which pytest calls them.
 
-pytest imports this module wherever the package is installed. So it and what it imports
-at its top need nothing but pytest: gRPC, protobuf, numpy and hypothesis are imported
-when a test asks for a fixture.
+pytest imports this module in every project that has the package installed. It and the
+modules that it imports at its top therefore need nothing but pytest: gRPC, protobuf,
+numpy and hypothesis are imported when a test asks for a fixture.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ __all__ = [
     "stage_server",
 ]
 
-# What is there when the body of a test begins.
+# Processes, threads, channels and sockets that exist when a test's body begins.
 _BEFORE: pytest.StashKey[Snapshot] = pytest.StashKey()
 _PASSED = pytest.StashKey[bool]()
-# Settings of tests, by themselves: pytest asks that equal parameters be one object.
+# Each settings value mapped to itself: pytest compares parameters by identity.
 _INTERNED = pytest.StashKey[dict[PipelineSettings, PipelineSettings]]()
 
 
@@ -86,9 +86,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Run the gate in place of a session, where one is asked for."""
+    """Run the gate instead of a session, if the command line asks for it."""
     settings = gate_options.gate_settings_of(config)
-    # A session that a gate has started may read the same default options.
+    # A session that a gate started may read the same options from addopts.
     if settings is None or gate_options.SOCKET in os.environ:
         return None
 
@@ -100,16 +100,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options and declare the markers."""
+    """Read the options, declare the markers and register the plugin's parts."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}({', '.join(SETTING_NAMES)}): settings of this test, named as the "
-        f"--pipeline options are.",
+        f"{MARKER}({', '.join(SETTING_NAMES)}): settings of this test, with the names "
+        f"of the --pipeline options.",
     )
     config.addinivalue_line(
         "markers",
-        f"{gate_options.MARKER}(threshold): from which change on this benchmark is "
-        f"slower, in place of --pipeline-gate-threshold.",
+        f"{gate_options.MARKER}(threshold): the relative change from which this "
+        f"benchmark counts as slower; overrides --pipeline-gate-threshold.",
     )
     settings = config.stash[SETTINGS] = read_settings(config)
     measured = config.stash[MEASURED] = {}
@@ -123,7 +123,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Say what is in force."""
+    """Return the line of the session header that shows the settings."""
     settings = settings_of(config)
     parts = [
         f"{settings.servers} servers over {settings.transport}",
@@ -135,8 +135,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test once for each batch size and workload that it is to see."""
-    # Of every test, since a marker that is wrong is so without these fixtures too.
+    """Run a test once for each batch size and workload in its settings."""
+    # Validate markers on every test, whether or not it uses our fixtures.
     settings = _settings_of_test(metafunc)
     if "pipeline_settings" not in metafunc.fixturenames:
         return
@@ -151,7 +151,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 values,
                 indirect=True,
                 scope="session",
-                # One value is nothing that the name of a test need tell.
+                # A single value does not appear in the name of the test.
                 ids=[pytest.HIDDEN_PARAM]
                 if len(values) == 1
                 else list(map(str, values)),
@@ -159,7 +159,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _settings_of_test(metafunc: pytest.Metafunc) -> PipelineSettings:
-    """Return the settings of a test; equal ones are one object, as pytest asks for."""
+    """Return the settings of a test; equal settings are one object."""
     marks = metafunc.definition.iter_markers(MARKER)
     try:
         settings = with_marks(settings_of(metafunc.config), marks)
@@ -172,7 +172,7 @@ def _settings_of_test(metafunc: pytest.Metafunc) -> PipelineSettings:
 
 
 def _is_parametrized(metafunc: pytest.Metafunc, name: str) -> bool:
-    """Say whether the test itself says which values a fixture has."""
+    """Return whether the test parametrizes a fixture itself."""
     return any(
         name in _names(mark.args[0] if mark.args else mark.kwargs.get("argnames", ()))
         for mark in metafunc.definition.iter_markers("parametrize")
@@ -187,7 +187,7 @@ def _names(argnames: Any) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Bring the servers back that the test before has used."""
+    """Resume or restart the servers that the previous test used."""
     pool = item.config.stash.get(POOL, None)
     if pool is not None:
         pool.reset()
@@ -195,7 +195,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Note what is there before the body of a test that has to do with servers."""
+    """Take a snapshot before the body of a test that uses servers."""
     if _has_servers(item):
         from pytest_pipeline.servers.leaks import snapshot
 
@@ -206,9 +206,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Fail a test that has left something behind, or lost a server unnoticed."""
+    """Fail a passed test that leaked something or whose server died."""
     before = item.stash.get(_BEFORE, None)
-    # The fixtures of the last test are those of the session, the pool among them.
+    # The teardown of the last test ends the session's fixtures, and the pool with them.
     pool = item.config.stash.get(POOL, None)
     if before is None or pool is None or not item.stash.get(_PASSED, False):
         return (yield)
@@ -229,7 +229,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what is known of the servers to the report of a test that failed."""
+    """Add the state, logs and last batches of the servers to a failed report."""
     report = yield
     pool = item.config.stash.get(POOL, None)
     if pool is not None and report.failed:
@@ -245,7 +245,7 @@ def _has_servers(item: pytest.Item) -> bool:
 
 
 def _owned(pool: ServerPool) -> Owned:
-    """Return what the servers of the session have, which no test need end."""
+    """Return the resources of the session's servers, which outlive a test."""
     from pytest_pipeline.servers.hosts import InProcessHost
     from pytest_pipeline.servers.leaks import Owned
 

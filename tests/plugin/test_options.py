@@ -1,4 +1,4 @@
-"""The settings: from the command line, from the ini file and from the marker."""
+"""Settings come from the command line, the ini file and the marker."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ FIXTURES = (
 
 @dataclass(frozen=True)
 class Case:
-    """Three values of one setting, as they are written and as a test sees them."""
+    """Three values of one setting: as written, and as a test gets them."""
 
     name: str
-    #: What the command line says, and what it means.
+    #: The text on the command line, and its value.
     text: str
     value: object
-    #: What the ini file says where the command line says something else.
+    #: The text in the ini file, and its value; it differs from the command line.
     ini_text: str
     ini_value: object
-    #: What the marker says, as Python, and what it means.
+    #: The marker argument as Python source, and its value.
     mark: str
     mark_value: object
     #: Options without which the setting contradicts the defaults.
@@ -58,7 +58,7 @@ class Case:
 
     @property
     def ini(self) -> str:
-        """An ini file that gives the setting."""
+        """An ini file that sets the setting."""
         return f"[pytest]\npipeline_{self.name} = {self.ini_text}\n"
 
 
@@ -119,7 +119,7 @@ each_setting = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name
 
 
 def test_the_defaults(pytester: pytest.Pytester) -> None:
-    """Without a word, stages run in the test process over Unix sockets."""
+    """By default, stages run in the test process over Unix sockets."""
     assert settings_of(pytester) == PipelineSettings(
         batch_sizes=(1, 10, 100),
         workload=("events",),
@@ -142,8 +142,8 @@ def test_an_ini_key_is_over_the_default(pytester: pytest.Pytester, case: Case) -
 
 
 @each_setting
-def test_an_option_is_over_the_ini_key(pytester: pytest.Pytester, case: Case) -> None:
-    """The command line has the last word of the two."""
+def test_an_option_overrides_the_ini_key(pytester: pytest.Pytester, case: Case) -> None:
+    """The command line wins over the ini file."""
     pytester.makeini(case.ini)
     settings = settings_of(pytester, *case.needs, case.option, case.text)
 
@@ -151,8 +151,10 @@ def test_an_option_is_over_the_ini_key(pytester: pytest.Pytester, case: Case) ->
 
 
 @each_setting
-def test_a_marker_is_over_both(pytester: pytest.Pytester, case: Case) -> None:
-    """What the test itself says is in force whatever the others say."""
+def test_a_marker_overrides_option_and_ini_key(
+    pytester: pytest.Pytester, case: Case
+) -> None:
+    """A test's own marker wins over the command line and the ini file."""
     pytester.makeini(case.ini)
     settings = settings_of(
         pytester,
@@ -166,8 +168,8 @@ def test_a_marker_is_over_both(pytester: pytest.Pytester, case: Case) -> None:
 
 
 @pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])
-def test_pyproject_gives_settings(pytester: pytest.Pytester, table: str) -> None:
-    """Under either of its tables."""
+def test_pyproject_toml_sets_settings(pytester: pytest.Pytester, table: str) -> None:
+    """Both of pytest's tables in pyproject.toml are read."""
     pytester.makepyprojecttoml(
         f"""
         [{table}]
@@ -184,8 +186,8 @@ def test_pyproject_gives_settings(pytester: pytest.Pytester, table: str) -> None
     )
 
 
-def test_stages_are_given_one_by_one(pytester: pytest.Pytester) -> None:
-    """The option is repeated, and what it gives may hold an equals sign itself."""
+def test_the_stage_option_is_repeatable(pytester: pytest.Pytester) -> None:
+    """Each use names one stage; a command may contain an equals sign."""
     settings = settings_of(
         pytester,
         "--pipeline-stage=sink=host:50051",
@@ -196,8 +198,8 @@ def test_stages_are_given_one_by_one(pytester: pytest.Pytester) -> None:
     assert settings.stages == {"parse": "./serve --level=2", "sink": "host:50051"}
 
 
-def test_stages_of_the_ini_file_have_a_line_each(pytester: pytest.Pytester) -> None:
-    """As lists have in ini files."""
+def test_the_ini_file_lists_stages_one_per_line(pytester: pytest.Pytester) -> None:
+    """A stage per line, as ini files list values."""
     pytester.makeini(
         """
         [pytest]
@@ -213,7 +215,7 @@ def test_stages_of_the_ini_file_have_a_line_each(pytester: pytest.Pytester) -> N
 def test_stages_of_the_command_line_replace_those_of_the_ini_file(
     pytester: pytest.Pytester,
 ) -> None:
-    """A setting comes from one place as a whole."""
+    """Stages are not merged across the two places."""
     pytester.makeini("[pytest]\npipeline_stage = parse=./serve\n")
 
     assert settings_of(pytester, "--pipeline-stage=sink=./s").stages == {"sink": "./s"}
@@ -225,7 +227,7 @@ def test_stages_of_the_command_line_replace_those_of_the_ini_file(
 def test_a_marker_takes_one_batch_size_or_several(
     pytester: pytest.Pytester, mark: str
 ) -> None:
-    """A single number needs no brackets, and any iterable is fine."""
+    """A single number needs no brackets, and any iterable of numbers works."""
     assert settings_of(pytester, mark=mark).batch_sizes == (6,)
 
 
@@ -237,10 +239,10 @@ def test_a_marker_takes_one_workload_or_several(
     assert settings_of(pytester, mark=mark).workload == ("mixed",)
 
 
-def test_markers_add_up_and_the_closest_is_over_the_others(
+def test_markers_combine_and_the_closest_wins(
     pytester: pytest.Pytester,
 ) -> None:
-    """The test's own, then its class's, then its module's."""
+    """A test's marker overrides its class's, which overrides its module's."""
     seen = seen_by(
         pytester,
         """
@@ -265,8 +267,8 @@ def test_markers_add_up_and_the_closest_is_over_the_others(
     )
 
 
-def test_a_marker_is_for_its_test_alone(pytester: pytest.Pytester) -> None:
-    """Tests before and after it have their own settings; equal ones are one object."""
+def test_a_marker_affects_its_own_test_only(pytester: pytest.Pytester) -> None:
+    """Other tests keep their settings, and equal settings are one object."""
     seen = seen_by(
         pytester,
         """
@@ -293,8 +295,8 @@ def test_a_marker_is_for_its_test_alone(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     "text", ["localhost:50051", "127.0.0.1:1", "[::1]:50051", "unix:/run/a.sock"]
 )
-def test_an_address_is_known_by_its_form(text: str) -> None:
-    """HOST:PORT, an IPv6 address in brackets, or a Unix socket."""
+def test_an_address_is_recognised_by_its_form(text: str) -> None:
+    """HOST:PORT, an IPv6 address in brackets, and unix:PATH are addresses."""
     assert is_address(text)
 
 
@@ -303,12 +305,12 @@ def test_an_address_is_known_by_its_form(text: str) -> None:
     ["./serve", "python -m serve", "serve --on host:1", "./a:1", "host:", ":1", "::1"],
 )
 def test_anything_else_is_a_command(text: str) -> None:
-    """Also where there is an address among its words."""
+    """Text is a command even if one of its words is an address."""
     assert not is_address(text)
 
 
-def test_the_header_says_what_is_in_force(pytester: pytest.Pytester) -> None:
-    """One line, also where nothing is given."""
+def test_the_header_shows_the_settings(pytester: pytest.Pytester) -> None:
+    """The session header has one line of settings, also for the defaults."""
     result = pytester.runpytest_inprocess()
 
     result.stdout.fnmatch_lines(
@@ -316,8 +318,8 @@ def test_the_header_says_what_is_in_force(pytester: pytest.Pytester) -> None:
     )
 
 
-def test_the_header_names_stages_that_are_given(pytester: pytest.Pytester) -> None:
-    """With their addresses, after what else is in force."""
+def test_the_header_lists_the_stages_that_are_set(pytester: pytest.Pytester) -> None:
+    """Their addresses follow the other settings."""
     pytester.makeini("[pytest]\npipeline_servers = external\n")
     result = pytester.runpytest_inprocess(
         "--pipeline-transport=tcp",
@@ -334,7 +336,7 @@ def test_the_header_names_stages_that_are_given(pytester: pytest.Pytester) -> No
 
 
 def test_help_shows_each_option_and_ini_key(pytester: pytest.Pytester) -> None:
-    """The options in a group of their own."""
+    """The options form a group of their own."""
     shown = pytester.runpytest_inprocess("--help").stdout.str()
     group = shown.partition("\nstreaming gRPC stages:\n")[2].partition("\n\n")[0]
 
@@ -344,7 +346,7 @@ def test_help_shows_each_option_and_ini_key(pytester: pytest.Pytester) -> None:
 
 
 def test_markers_shows_the_marker(pytester: pytest.Pytester) -> None:
-    """With each setting that it takes."""
+    """Pytest --markers lists every setting that the marker takes."""
     shown = pytester.runpytest_inprocess("--markers").stdout.str()
     _, found, rest = shown.partition("@pytest.mark.pipeline(")
 
@@ -355,14 +357,14 @@ def test_markers_shows_the_marker(pytester: pytest.Pytester) -> None:
 def test_the_marker_is_known_where_markers_are_strict(
     pytester: pytest.Pytester,
 ) -> None:
-    """So nobody has to declare it."""
+    """The plugin registers its marker, so --strict-markers accepts it."""
     assert settings_of(pytester, "--strict-markers", mark="events=5").events == 5
 
 
-def test_fixtures_shows_each_fixture_and_what_it_is_for(
+def test_fixtures_shows_each_fixture_with_a_sentence(
     pytester: pytest.Pytester,
 ) -> None:
-    """The first line of its docstring, which is a sentence."""
+    """The first line of each docstring is a whole sentence."""
     lines = pytester.runpytest_inprocess("--fixtures").outlines
     says = {
         line.split()[0]: following.strip()

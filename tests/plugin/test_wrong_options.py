@@ -1,4 +1,4 @@
-"""Settings that make no sense, or contradict each other."""
+"""Settings that are wrong, or contradict each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.plugin.sessions import (
     usage_error,
 )
 
-# Values that make no sense, as an option or an ini key has them.
+# Wrong values, as text of an option or an ini key.
 BAD = [
     ("batch_sizes", "0"),
     ("batch_sizes", "-1"),
@@ -88,7 +88,7 @@ BAD_MARKS = [
 ]
 
 
-# Settings that contradict each other, the one that the message is to name first.
+# Settings that contradict each other; the message names the first.
 EXTERNAL_COMMAND = (("servers", "external"), ("stage", "parse=./serve"))
 
 
@@ -108,7 +108,7 @@ CONTRADICTIONS = [
 def test_a_stage_that_is_given_twice_is_a_usage_error(
     pytester: pytest.Pytester,
 ) -> None:
-    """Rather than the last one counting."""
+    """The last one does not silently win."""
     message = usage_error(
         pytester, "--pipeline-stage=parse=./a", "--pipeline-stage=parse=./b"
     )
@@ -120,7 +120,7 @@ def test_a_stage_that_is_given_twice_is_a_usage_error(
 def test_a_bad_option_is_a_usage_error(
     pytester: pytest.Pytester, name: str, text: str
 ) -> None:
-    """The message has the option, its value and what is wrong."""
+    """The message names the option and its value, and says what is wrong."""
     option = f"--pipeline-{name.replace('_', '-')}"
     message = usage_error(pytester, f"{option}={text}")
 
@@ -132,7 +132,7 @@ def test_a_bad_option_is_a_usage_error(
 def test_a_bad_ini_key_is_a_usage_error(
     pytester: pytest.Pytester, name: str, text: str
 ) -> None:
-    """The message has the key, its value and what is wrong."""
+    """The message names the key and its value, and says what is wrong."""
     pytester.makeini(f"[pytest]\npipeline_{name} = {text}\n")
     message = usage_error(pytester)
 
@@ -141,7 +141,7 @@ def test_a_bad_ini_key_is_a_usage_error(
 
 
 def test_a_bad_marker_is_a_collection_error(pytester: pytest.Pytester) -> None:
-    """The message has the test, the setting and its value."""
+    """The message names the test, the setting and its value."""
     modules = {
         f"test_{number}": f"import pytest\n@pytest.mark.pipeline({mark})\n{ASKS}"
         for number, mark in enumerate(BAD_MARKS)
@@ -157,20 +157,20 @@ def test_a_bad_marker_is_a_collection_error(pytester: pytest.Pytester) -> None:
         assert f"{where}): " in shown
 
 
-def test_an_unknown_setting_of_a_marker_lists_the_known(
+def test_an_unknown_setting_in_a_marker_lists_the_known_ones(
     pytester: pytest.Pytester,
 ) -> None:
-    """So a slip of the pen is found at once."""
+    """The message makes a typing error obvious."""
     shown = collection_error(pytester, "evnts=3")
 
     assert "@pytest.mark.pipeline(evnts=3): no such setting; there is " in shown
     assert all(name in shown for name in SETTING_NAMES)
 
 
-def test_a_marker_is_read_where_no_fixture_asks_for_it(
+def test_a_wrong_marker_is_an_error_without_our_fixtures(
     pytester: pytest.Pytester,
 ) -> None:
-    """What is wrong with it is wrong there too."""
+    """Markers are validated on every test."""
     pytester.makepyfile(
         """
         import pytest
@@ -184,8 +184,8 @@ def test_a_marker_is_read_where_no_fixture_asks_for_it(
     pytester.runpytest_inprocess().assert_outcomes(errors=1)
 
 
-def test_a_marker_takes_no_setting_without_its_name(pytester: pytest.Pytester) -> None:
-    """The message shows what was given."""
+def test_a_marker_takes_no_positional_argument(pytester: pytest.Pytester) -> None:
+    """The message shows the argument."""
     shown = collection_error(pytester, "'tcp'")
 
     assert "@pytest.mark.pipeline('tcp'): takes settings by name only" in shown
@@ -195,7 +195,7 @@ def test_a_marker_takes_no_setting_without_its_name(pytester: pytest.Pytester) -
 def test_options_that_contradict_each_other_are_a_usage_error(
     pytester: pytest.Pytester, given: tuple[tuple[str, str], ...], why: str
 ) -> None:
-    """The message names one of them and says what is wrong with the other."""
+    """The message names one setting and says what the other lacks."""
     options = [(f"--pipeline-{name.replace('_', '-')}", value) for name, value in given]
     message = usage_error(pytester, *(word for option in options for word in option))
 
@@ -207,7 +207,7 @@ def test_options_that_contradict_each_other_are_a_usage_error(
 def test_ini_keys_that_contradict_each_other_are_a_usage_error(
     pytester: pytest.Pytester, given: tuple[tuple[str, str], ...], why: str
 ) -> None:
-    """The message names one of them and says what is wrong with the other."""
+    """The message names one setting and says what the other lacks."""
     lines = [f"pipeline_{name} = {value}\n" for name, value in given]
     pytester.makeini("[pytest]\n" + "".join(lines))
     message = usage_error(pytester)
@@ -239,14 +239,14 @@ def test_ini_keys_that_contradict_each_other_are_a_usage_error(
 def test_a_marker_that_contradicts_the_options_is_a_collection_error(
     pytester: pytest.Pytester, mark: str, options: tuple[str, ...], why: str
 ) -> None:
-    """The message names the marker's setting and says what is wrong with the other."""
+    """The message names the marker's setting and says what contradicts it."""
     shown = collection_error(pytester, mark, *options)
 
     assert f"usage error: @pytest.mark.pipeline({mark}): {why}" in shown
 
 
-def test_servers_that_run_already_may_be_under_tls(pytester: pytest.Pytester) -> None:
-    """Where their addresses are given, and what certifies them."""
+def test_external_servers_may_use_tls(pytester: pytest.Pytester) -> None:
+    """External servers under TLS need their addresses and a root certificate."""
     settings = settings_of(
         pytester,
         "--pipeline-servers=external",
