@@ -9,9 +9,10 @@ from typing import Any, cast
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.stage import Output, Refused, Stage, Workload, stage
+from pipeline.stages import Output, Refused, Stage, stage
 from pipeline.v1.events_pb2 import Amounts, Events, Totals
 from pipeline.v1.lines_pb2 import Lines
+from pipeline.workload import Workload
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.rules import rules
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from traceback import extract_tb
 
 from pipeline.errors import UsageError, raised
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 
 #: Where each of our own is, as ``module:attribute``.
 BUILT_IN = {

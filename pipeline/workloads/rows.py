@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin
 from google.protobuf.message import Message
 
 from pipeline.errors import UsageError
-from pipeline.stage import Output, Refused, Stage, annotated_types, is_message_type
+from pipeline.stages import Output, Refused, Stage, annotated_types, is_message_type
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.rows_pb2 import Rows

@@ -13,7 +13,7 @@ from pipeline.batching import BatchLimits
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import FunctionError, SourceError, UsageError
 from pipeline.inputs import Inputs
-from pipeline.stage import Output, stage
+from pipeline.stages import Output, stage
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Rejection
