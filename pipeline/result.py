@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from pipeline.errors import ConservationError
+from pipeline.errors import ConservationError, UsageError
 from pipeline.publishing import Draft
 
 Payload_contra = TypeVar("Payload_contra", bound=Message, contravariant=True)
@@ -48,10 +48,46 @@ class Accumulator(Protocol[Payload_contra]):
         """Return the rest of the result, after the bytes that `add` returned."""
 
 
+_METHODS = ("add", "state", "merge", "finish")
+
+
+def missing_members(accumulator: Any) -> list[str]:
+    """Return the members of `Accumulator` that an accumulator, or its class, lacks.
+
+    A member that is inherited from `Accumulator` itself, or abstract, is missing. A
+    class may lack ``records``, which ``__init__`` can set.
+    """
+    is_class = isinstance(accumulator, type)
+    kind = accumulator if is_class else type(accumulator)
+
+    def is_missing(name: str) -> bool:
+        inherited = getattr(kind, name, None) is getattr(Accumulator, name)
+        return inherited or name in getattr(kind, "__abstractmethods__", ())
+
+    missing = [
+        name
+        for name in _METHODS
+        if is_missing(name) or not callable(getattr(accumulator, name, None))
+    ]
+    if is_missing("records") or not (is_class or hasattr(accumulator, "records")):
+        missing.insert(0, "records")
+    return missing
+
+
 class ResultWriter:
-    """Writes the result to a draft and publishes it once it is complete."""
+    """Writes the result to a draft and publishes it once it is complete.
+
+    Raises:
+        UsageError: The accumulator lacks a member, such as ``records``, which can't be
+            checked when the workload is made.
+    """
 
     def __init__(self, accumulator: Accumulator[Any], draft: Draft) -> None:
+        if missing := missing_members(accumulator):
+            raise UsageError(
+                f"the result: a {type(accumulator).__name__} has no "
+                f"{' and no '.join(missing)}; write what pipeline.Accumulator describes"
+            )
         self._accumulator = accumulator
         self._draft = draft
         self.batches = 0

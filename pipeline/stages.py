@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Stage(Generic[In, Out]):
 
 
 def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Out]:
-    """Return the transform stage of a stage function.
+    """Return the transform stage of a stage function; also a decorator.
 
     Args:
         function: Its first parameter is annotated with a protobuf message type, its
@@ -119,7 +120,8 @@ def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Ou
         name: The stage's name; the function's own if empty.
 
     Raises:
-        UsageError: The annotations are missing or of other types.
+        UsageError: The annotations are missing or of other types, or the function is
+            not one of a single message.
 
     Example::
 
@@ -127,8 +129,7 @@ def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Ou
 
         parse_stage = stage(parse)
     """
-    name = name or function.__name__
-    takes, returns = annotated_types(function, name)
+    name, takes, returns = inspected(function, name)
     made = get_args(returns)[0] if get_origin(returns) is Output else None
     if not (is_message_type(takes) and is_message_type(made)):
         raise UsageError(
@@ -138,20 +139,51 @@ def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Ou
     return Stage(name, cast("type[In]", takes), cast("type[Out]", made), function)
 
 
-def annotated_types(function: Callable[..., Any], name: str) -> tuple[Any, Any]:
-    """Return the annotations of a stage function's first parameter and return value.
+def inspected(function: Callable[..., Any], name: str) -> tuple[str, Any, Any]:
+    """Return a stage's name, and what its function takes and returns.
 
-    None stands for a missing annotation.
+    The name is ``name`` or the function's own. The types are the annotations of the
+    first parameter and of the return value, None where there is none.
 
     Raises:
-        UsageError: An annotation uses an undefined name; ``name`` is the stage's.
+        UsageError: It is not a function of one argument that returns, or an annotation
+            uses an undefined name.
     """
+    if not callable(function):
+        raise UsageError(f"stage: {function!r} is not a function")
+    if isinstance(function, Stage):
+        raise UsageError(f"stage {function.name}: is a stage already; use it as it is")
+    name = name or getattr(function, "__name__", "")
+    if not name:
+        raise UsageError(
+            f"stage: a {type(function).__name__} has no name; write "
+            f"stage(function, 'name')"
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise UsageError(
+            f"stage {name}: its function is a generator; return one value, don't yield"
+        )
+    if inspect.iscoroutinefunction(function):
+        raise UsageError(f"stage {name}: its function is async; write def")
+    try:
+        inspect.signature(function).bind(None)
+    except ValueError:
+        pass  # some built-in functions have no signature
+    except TypeError as error:
+        raise UsageError(
+            f"stage {name}: its function must take one argument: {one_line(error)}"
+        ) from error
     try:
         hints = get_type_hints(function)
+    except TypeError:
+        hints = {}  # what is neither function nor class, such as a partial
     except NameError as error:
-        raise UsageError(f"stage {name}: {one_line(error)}") from error
+        raise UsageError(
+            f"stage {name}: {one_line(error)}; an annotation must be imported at run "
+            f"time, not only under TYPE_CHECKING"
+        ) from error
     returns = hints.pop("return", None)
-    return next(iter(hints.values()), None), returns
+    return name, next(iter(hints.values()), None), returns
 
 
 def is_message_type(hint: Any) -> bool:
