@@ -1,1 +1,164 @@
-"""A streaming pipeline over gRPC, split into stages, and the monolith beside it."""
+"""A streaming pipeline of gRPC stages, and the same work in one process.
+
+The names in ``__all__`` are public. Every module of this package is private: import
+from ``pipeline`` itself. Each name is imported when it is first used, so that
+``import pipeline`` loads neither grpc nor protobuf nor numpy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # The same names as in _MODULES, for type checkers, which don't read that table.
+    from pipeline.accounting import RunReport
+    from pipeline.batching import BatchLimits
+    from pipeline.engines.base import Engine, RunSettings
+    from pipeline.engines.monolith import MonolithEngine
+    from pipeline.engines.split import SplitEngine
+    from pipeline.engines.window import WindowLimits
+    from pipeline.errors import (
+        ConservationError,
+        ContractError,
+        FunctionError,
+        PipelineError,
+        ReportError,
+        SinkError,
+        SourceError,
+        StageError,
+        UsageError,
+    )
+    from pipeline.result import Accumulator
+    from pipeline.source import (
+        ByteReader,
+        Opener,
+        ReadFunction,
+        Source,
+        WaitingReader,
+    )
+    from pipeline.stages import Output, Refused, Stage, stage
+    from pipeline.v1.lines_pb2 import Lines, LineSource
+    from pipeline.v1.pipeline_pb2 import Rejection
+    from pipeline.v1.rows_pb2 import Rows
+    from pipeline.workload import Workload
+    from pipeline.workloads import workload_named
+    from pipeline.workloads.lines import (
+        LINES,
+        decoded,
+        line_source,
+        numbered_lines,
+        read_lines,
+    )
+    from pipeline.workloads.rows import messages, per_record
+
+    __version__: str
+
+_DISTRIBUTION = "pytest-grpc-pipeline"
+
+_MODULES = {
+    "pipeline.accounting": ("RunReport",),
+    "pipeline.batching": ("BatchLimits",),
+    "pipeline.engines.base": ("Engine", "RunSettings"),
+    "pipeline.engines.monolith": ("MonolithEngine",),
+    "pipeline.engines.split": ("SplitEngine",),
+    "pipeline.engines.window": ("WindowLimits",),
+    "pipeline.errors": (
+        "ConservationError",
+        "ContractError",
+        "FunctionError",
+        "PipelineError",
+        "ReportError",
+        "SinkError",
+        "SourceError",
+        "StageError",
+        "UsageError",
+    ),
+    "pipeline.result": ("Accumulator",),
+    "pipeline.source": (
+        "ByteReader",
+        "Opener",
+        "ReadFunction",
+        "Source",
+        "WaitingReader",
+    ),
+    "pipeline.stages": ("Output", "Refused", "Stage", "stage"),
+    "pipeline.v1.lines_pb2": ("LineSource", "Lines"),
+    "pipeline.v1.pipeline_pb2": ("Rejection",),
+    "pipeline.v1.rows_pb2": ("Rows",),
+    "pipeline.workload": ("Workload",),
+    "pipeline.workloads": ("workload_named",),
+    "pipeline.workloads.lines": (
+        "LINES",
+        "decoded",
+        "line_source",
+        "numbered_lines",
+        "read_lines",
+    ),
+    "pipeline.workloads.rows": ("messages", "per_record"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # or any misspelt name would pass for an Any
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used (PEP 562)."""
+        if name in _MODULE_OF:
+            value = getattr(import_module(_MODULE_OF[name]), name)
+        elif name == "__version__":
+            from importlib.metadata import version
+
+            value = version(_DISTRIBUTION)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+__all__ = [  # noqa: RUF022 - by name whatever its case, as one looks a name up
+    "__version__",
+    "Accumulator",
+    "BatchLimits",
+    "ByteReader",
+    "ConservationError",
+    "ContractError",
+    "decoded",
+    "Engine",
+    "FunctionError",
+    "line_source",
+    "LINES",
+    "Lines",
+    "LineSource",
+    "messages",
+    "MonolithEngine",
+    "numbered_lines",
+    "Opener",
+    "Output",
+    "per_record",
+    "PipelineError",
+    "read_lines",
+    "ReadFunction",
+    "Refused",
+    "Rejection",
+    "ReportError",
+    "Rows",
+    "RunReport",
+    "RunSettings",
+    "SinkError",
+    "Source",
+    "SourceError",
+    "SplitEngine",
+    "Stage",
+    "stage",
+    "StageError",
+    "UsageError",
+    "WaitingReader",
+    "WindowLimits",
+    "Workload",
+    "workload_named",
+]

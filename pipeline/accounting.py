@@ -12,7 +12,7 @@ import msgspec
 from pipeline.clock import peak_rss_bytes
 from pipeline.errors import ConservationError
 from pipeline.publishing import Draft
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pipeline.v1.pipeline_pb2 import Rejection, Timing
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.errors import SourceError, one_line
-from pipeline.stage import ByteReader
+from pipeline.source import ByteReader
 
 STANDARD_INPUT = "-"
 

@@ -20,7 +20,7 @@ from pytest_pipeline.options import (
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from pipeline.stage import Workload
+    from pipeline.workload import Workload
     from pytest_pipeline.measure.comparison import Comparer
     from pytest_pipeline.measure.recording import Record
     from pytest_pipeline.measure.results import Measured
@@ -55,7 +55,7 @@ class StageServerFactory(Protocol):
     ) -> Server:
         """Start a server and return its handle.
 
-        ``what`` is the name of a stage of ``workload``; a `pipeline.stage.Stage`; an
+        ``what`` is the name of a stage of ``workload``; a `pipeline.Stage`; an
         instance of any gRPC servicer, thread-based or asyncio, with the generated
         function that adds it to a server; a command, as text or as a list of words; or
         the address of a server that runs already.

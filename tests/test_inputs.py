@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.inputs import Inputs
-from pipeline.stage import ByteReader, WaitingReader
+from pipeline.source import ByteReader, WaitingReader
 
 
 @pytest.fixture

@@ -25,9 +25,10 @@ from pipeline.batching import BatchLimits
 from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
-from pipeline.stage import Opener, Workload
+from pipeline.source import Opener
 from pipeline.transport.environment import tune
 from pipeline.transport.processes import StageServers
+from pipeline.workload import Workload
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.lines import line_source

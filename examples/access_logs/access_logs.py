@@ -9,9 +9,16 @@ from dataclasses import dataclass
 
 from access_logs_pb2 import Hits, Request, Requests, RouteTotal, RouteTotals
 
-from pipeline.stage import Output, Refused, Workload, stage
-from pipeline.v1.lines_pb2 import Lines
-from pipeline.workloads.lines import LINES, decoded, numbered_lines
+from pipeline import (
+    LINES,
+    Lines,
+    Output,
+    Refused,
+    Workload,
+    decoded,
+    numbered_lines,
+    stage,
+)
 
 # host ident user [time] "request" status bytes "referrer" "agent"; inside quotes, a
 # quote is written \" and a backslash \\.

@@ -12,10 +12,7 @@ from access_logs import (
 from access_logs import aggregate as aggregate_columns
 from access_logs_pb2 import Hit, Hits, Request, RouteTotals
 
-from pipeline.stage import Output, Workload, stage
-from pipeline.v1.rows_pb2 import Rows
-from pipeline.workloads.lines import LINES
-from pipeline.workloads.rows import messages, per_record
+from pipeline import LINES, Output, Rows, Workload, messages, per_record, stage
 
 
 def parse(line: str) -> Request:

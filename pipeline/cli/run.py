@@ -15,7 +15,7 @@ from pipeline.cli.sources import call_with_options, made_records_options
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
-from pipeline.stage import INGEST
+from pipeline.stages import INGEST
 
 if TYPE_CHECKING:
     from pipeline.engines.base import Engine

@@ -19,8 +19,9 @@ from pipeline.cli.sources import call_with_options, made_records_options
 from pipeline.errors import ConservationError, UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
-from pipeline.stage import INGEST, SINK, Workload
+from pipeline.stages import INGEST, SINK
 from pipeline.tuning.sweep import Sample, plan, sweep
+from pipeline.workload import Workload
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

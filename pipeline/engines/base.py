@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from pipeline.accounting import RunAccount, RunReport
 from pipeline.batching import BatchLimits
 from pipeline.errors import ContractError, SourceError
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

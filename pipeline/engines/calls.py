@@ -19,7 +19,7 @@ from pipeline.errors import (
     SourceError,
     StageError,
 )
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import Batch, Timing
 

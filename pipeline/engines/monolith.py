@@ -20,7 +20,7 @@ from pipeline.errors import (
 from pipeline.inputs import Inputs
 from pipeline.publishing import Draft
 from pipeline.result import ResultWriter
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pipeline.v1.pipeline_pb2 import Timing
 
 

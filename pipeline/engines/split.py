@@ -21,11 +21,12 @@ from pipeline.engines.replicas import Replicas
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
-from pipeline.stage import INGEST, SINK, Workload
+from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.transport.health import check_health
 from pipeline.transport.processes import StageServers, Transport
 from pipeline.v1.pipeline_pb2 import ReadRequest
+from pipeline.workload import Workload
 
 # Calls that are cut end in less than a millisecond, where the machine is idle.
 _TAKE_LEAVE_S = 1.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
-from pipeline.stage import INGEST
+from pipeline.stages import INGEST
 from pipeline.transport.environment import tune
 from pipeline.transport.process_group import end_group, signal_group
 

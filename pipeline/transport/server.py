@@ -19,11 +19,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from pipeline.errors import StageError, UsageError
-from pipeline.stage import INGEST, SINK, Workload
+from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.servicers import IngestServicer, SinkServicer, StageServicer
 from pipeline.v1.pipeline_pb2 import Batch, ReadRequest, WriteRequest, WriteSummary
+from pipeline.workload import Workload
 
 _log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from pipeline.errors import (
     user_traceback,
 )
 from pipeline.result import ResultWriter
-from pipeline.stage import Output, Stage, Workload
+from pipeline.stages import Output, Stage
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.wire import (
     TIMING_KEY,
@@ -43,6 +43,7 @@ from pipeline.v1.pipeline_pb2 import (
     WriteRequest,
     WriteSummary,
 )
+from pipeline.workload import Workload
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import Batch, ReadRequest, WriteRequest, WriteSummary
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from traceback import extract_tb
 
 from pipeline.errors import UsageError, raised
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 
 #: Where each of our own is, as ``module:attribute``.
 BUILT_IN = {
@@ -17,6 +17,9 @@ BUILT_IN = {
     "work-items": "pipeline.workloads.work_items:WORK_ITEMS",
     "mixed": "pipeline.workloads.mixed:MIXED",
 }
+
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 def workload_named(name: str) -> Workload:
@@ -38,8 +41,8 @@ def workload_named(name: str) -> Workload:
         sys.path.append(here)
     try:
         workload = getattr(import_module(module_name), attribute)
-    except UsageError:
-        raise
+    except UsageError as error:
+        raise UsageError(f"workload {name!r}: {error}{_line_of(error)}") from error
     except Exception as error:
         raise UsageError(
             f"workload {name!r} can't be imported: {raised(error)}{_line_of(error)}"
@@ -52,11 +55,16 @@ def workload_named(name: str) -> Workload:
 
 
 def _line_of(error: Exception) -> str:
-    """Say which line raised ``error``, if it is one of a file that was imported."""
-    last = extract_tb(error.__traceback__)[-1]
-    if last.filename == __file__ or last.filename.startswith("<"):
+    """Return the line that raised ``error``, or that called what raised it here.
+
+    Return nothing where that is not a line of a file that was imported.
+    """
+    frames = extract_tb(error.__traceback__)
+    while frames and _PACKAGE in Path(frames[-1].filename).parents:
+        del frames[-1]
+    if not frames or frames[-1].filename.startswith("<"):
         return ""
-    return f" ({last.filename}:{last.lineno})"
+    return f" ({frames[-1].filename}:{frames[-1].lineno})"
 
 
 __all__ = ["BUILT_IN", "workload_named"]

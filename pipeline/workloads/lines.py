@@ -9,14 +9,8 @@ from pathlib import Path
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
 from pipeline.errors import SourceError, UsageError, one_line
-from pipeline.stage import (
-    ByteReader,
-    Opener,
-    Output,
-    Refused,
-    Source,
-    WaitingReader,
-)
+from pipeline.source import ByteReader, Opener, Source, WaitingReader
+from pipeline.stages import Output, Refused
 from pipeline.v1.lines_pb2 import Lines, LineSource
 
 DEFAULT_MAX_LINE_BYTES = 1024 * 1024

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin
 from google.protobuf.message import Message
 
 from pipeline.errors import UsageError
-from pipeline.stage import Output, Refused, Stage, annotated_types, is_message_type
+from pipeline.stages import Output, Refused, Stage, inspected, is_message_type
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.rows_pb2 import Rows
@@ -34,8 +34,7 @@ def per_record(
 
     Raises UsageError where the annotations do not say so.
     """
-    name = name or function.__name__
-    takes, returns = annotated_types(function, name)
+    name, takes, returns = inspected(function, name)
     if get_origin(returns) in (Union, UnionType):
         kinds = [kind for kind in get_args(returns) if kind is not NoneType]
         returns = kinds[0] if len(kinds) == 1 else None

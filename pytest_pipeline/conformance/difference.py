@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.pipeline_pb2 import Rejection
 from pytest_pipeline.invariance.case import exact
 from pytest_pipeline.records.streams import shown

@@ -14,9 +14,10 @@ from typing import Any
 
 import grpc
 
-from pipeline.stage import Output, Stage, Workload
+from pipeline.stages import Output, Stage
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workload import Workload
 from pytest_pipeline.conformance.declaration import Declaration
 from pytest_pipeline.conformance.leg import Ending, Leg, Violation
 from pytest_pipeline.invariance.case import passed

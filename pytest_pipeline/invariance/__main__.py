@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import Property, properties_of
 from pytest_pipeline.records.streams import Stream, parse_cutting

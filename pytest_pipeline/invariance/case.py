@@ -10,7 +10,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from pipeline.errors import PipelineError, UsageError, raised, user_traceback
-from pipeline.stage import Output, Stage, Workload
+from pipeline.stages import Output, Stage
+from pipeline.workload import Workload
 from pytest_pipeline.records.streams import Cutting, Stream, joined
 
 

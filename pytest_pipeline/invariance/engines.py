@@ -23,12 +23,14 @@ from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import PipelineError
-from pipeline.stage import INGEST, SINK, Opener, Output, Source, Workload
+from pipeline.source import Opener, Source
+from pipeline.stages import INGEST, SINK, Output
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.processes import new_folder
 from pipeline.transport.server import StageServer
 from pipeline.transport.wire import unpack
 from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workload import Workload
 from pytest_pipeline.invariance.case import Case, InvarianceError
 from pytest_pipeline.records.strategies.streams import as_batches
 

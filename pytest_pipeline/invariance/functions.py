@@ -11,7 +11,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from pipeline.stage import Output, Workload
+from pipeline.stages import Output
+from pipeline.workload import Workload
 from pytest_pipeline.invariance.case import (
     Case,
     InvarianceError,

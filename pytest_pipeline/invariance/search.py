@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis.errors import FlakyFailure
 
 from pipeline.errors import UsageError
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 from pytest_pipeline.invariance.case import Case, InvarianceError, report
 from pytest_pipeline.invariance.engines import SplitStages
 from pytest_pipeline.invariance.functions import (

@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.accounting import RunReport
 from pipeline.engines.split import SplitEngine
-from pipeline.stage import INGEST, SINK, Workload
+from pipeline.stages import INGEST, SINK
 from pipeline.tuning.calibration import CPU_BOUND_SHARE, calibrated_iterations
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.measure.checked_runs import CheckedRuns
 from pytest_pipeline.measure.dataset import Subject, subject_of

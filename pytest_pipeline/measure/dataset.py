@@ -13,7 +13,7 @@ from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import UsageError
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
 
 #: Events that are made for a session; more than a run is likely to need.

@@ -18,10 +18,10 @@ from google.protobuf.message import Message
 from pipeline.batching import BatchLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import Inputs
-from pipeline.stage import Workload
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
+from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline.records.streams import Stream, numbered
 

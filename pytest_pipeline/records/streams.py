@@ -18,7 +18,7 @@ from google.protobuf import proto, text_format
 from google.protobuf.message import DecodeError, Message
 
 from pipeline.errors import UsageError
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords
 from pipeline.v1.work_items_pb2 import WorkItems

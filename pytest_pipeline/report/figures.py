@@ -9,7 +9,7 @@ from html import escape
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pytest_pipeline.measure.results import Interval, Latency, Measured, Variant
 from pytest_pipeline.report.answers import Batching
 from pytest_pipeline.report.drawing import (

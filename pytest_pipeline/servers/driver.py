@@ -25,7 +25,7 @@ from pipeline.errors import (
     StageError,
     UsageError,
 )
-from pipeline.stage import Stage
+from pipeline.stages import Stage
 from pipeline.transport.servicers import StageServicer
 from pipeline.transport.wire import (
     SERVICES,

@@ -17,11 +17,12 @@ from typing import Any
 import grpc
 
 from pipeline.errors import PipelineError, UsageError, one_line
-from pipeline.stage import Stage, Workload
+from pipeline.stages import Stage
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.processes import new_folder, serve_command
 from pipeline.transport.server import StageServer
 from pipeline.transport.stubs import stub_type
+from pipeline.workload import Workload
 from pytest_pipeline.options import PipelineSettings, is_address
 from pytest_pipeline.servers.certificates import Certificates
 from pytest_pipeline.servers.handle import Server

@@ -18,7 +18,7 @@ from pipeline.engines.calls import OnMessage
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import UsageError
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline.servers.handle import Server
 

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from pipeline.errors import UsageError
-from pipeline.stage import Stage
+from pipeline.stages import Stage
 from pipeline.transport import wire
 from pipeline.transport.server import RpcServer
 from pipeline.transport.servicers import StageServicer

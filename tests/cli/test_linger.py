@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stage import Output, Stage
+from pipeline.stages import Output, Stage
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
 from pipeline.v1.events_pb2 import Events

@@ -22,11 +22,13 @@ from pipeline.errors import (
     SinkError,
     SourceError,
 )
-from pipeline.stage import Opener, Output, Stage, Workload
+from pipeline.source import Opener
+from pipeline.stages import Output, Stage
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
 from pipeline.v1.events_pb2 import EVENT_TYPE_PURCHASE, Amounts, Events, Totals
 from pipeline.v1.lines_pb2 import Lines, LineSource
+from pipeline.workload import Workload
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.aggregate import TotalsByType
 from pipeline.workloads.events.rules import rules

@@ -16,7 +16,8 @@ from pipeline.batching import BatchLimits
 from pipeline.engines.base import Engine
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
-from pipeline.stage import Opener, Output, Source
+from pipeline.source import Opener, Source
+from pipeline.stages import Output
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
 from pipeline.v1.lines_pb2 import Lines, LineSource

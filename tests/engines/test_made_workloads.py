@@ -12,8 +12,8 @@ from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
-from pipeline.stage import Workload
 from pipeline.transport.processes import StageServers
+from pipeline.workload import Workload
 from pipeline.workloads.mixed import MIXED
 from pipeline.workloads.mixed.source import mixed_source
 from pipeline.workloads.work_items import WORK_ITEMS, work_item_source

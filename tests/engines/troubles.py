@@ -12,7 +12,7 @@ from typing import Literal
 from hypothesis import strategies as st
 
 from pipeline.engines.window import WindowLimits
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events import EVENTS
 from pytest_pipeline.servers.handle import Server

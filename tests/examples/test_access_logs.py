@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stage import Workload
 from pipeline.v1.lines_pb2 import Lines
+from pipeline.workload import Workload
 from pytest_pipeline import StageServerFactory
 from pytest_pipeline.conformance.catalogue import CHECKS
 from pytest_pipeline.conformance.judging import judge

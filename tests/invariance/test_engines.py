@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.stage import Output, Workload, stage
+from pipeline.stages import Output, stage
 from pipeline.v1.events_pb2 import Amounts, Events
 from pipeline.v1.lines_pb2 import Lines
+from pipeline.workload import Workload
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.rules import rules
 from pytest_pipeline.fixtures import StageServerFactory

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.stage import Output, Workload, stage
+from pipeline.stages import Output, stage
 from pipeline.v1.events_pb2 import Amounts, Events, Totals
 from pipeline.v1.lines_pb2 import Lines
+from pipeline.workload import Workload
 from pipeline.workloads import BUILT_IN, workload_named
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.aggregate import TotalsByType, aggregate

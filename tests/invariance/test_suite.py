@@ -12,7 +12,7 @@ SUITE = ("--pyargs", "pytest_pipeline.suite.invariance", "--pipeline-examples", 
 MINE = """
 from dataclasses import replace
 
-from pipeline.stage import Output, stage
+from pipeline.stages import Output, stage
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.workloads.events import EVENTS

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import StageError
-from pipeline.stage import INGEST, SINK, Workload
+from pipeline.stages import INGEST, SINK
+from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline.invariance import Case, SplitStages
 from pytest_pipeline.records.samples import sample

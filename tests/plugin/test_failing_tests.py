@@ -89,7 +89,7 @@ def test_the_end_of_the_log_of_each_stage_is_shown(pytester: pytest.Pytester) ->
     shown = failed_report(
         pytester,
         """
-        from pipeline.stage import Output, stage
+        from pipeline.stages import Output, stage
         from pipeline.v1.lines_pb2 import Lines
         from helper import batch
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 
 from pipeline.errors import UsageError
-from pipeline.stage import Workload
 from pipeline.transport.wire import pack, unpack
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch, ReadRequest, Target, WriteRequest
+from pipeline.workload import Workload
 from pipeline.workloads.lines import line_source
 from pytest_pipeline import strategies
 from pytest_pipeline.servers.handle import Server

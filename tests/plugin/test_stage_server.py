@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import StageError, UsageError
-from pipeline.stage import Output, stage
+from pipeline.stages import Output, stage
 from pipeline.transport.wire import pack, unpack
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines

@@ -10,7 +10,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.events_pb2 import Events, EventType, Totals
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from pipeline.stage import Output, Stage
+from pipeline.stages import Output, Stage
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events import EVENTS

@@ -10,7 +10,7 @@ import grpc
 import grpc_testing
 import pytest
 
-from pipeline.stage import Output, Stage
+from pipeline.stages import Output, Stage
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.servicers import IngestServicer, SinkServicer, StageServicer
 from pipeline.transport.wire import SERVICES, TIMING_KEY, pack, unpack

@@ -10,7 +10,7 @@ from typing import Self
 import pytest
 
 from pipeline.batching import BatchLimits
-from pipeline.stage import ByteReader
+from pipeline.source import ByteReader
 from pipeline.workloads.lines import line_source, read_lines
 from tests.clock import StandingClock
 

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from pipeline.batching import BatchLimits, LineBatcher
 from pipeline.errors import UsageError
-from pipeline.stage import Output, ResultFold, Workload
+from pipeline.result import Accumulator
+from pipeline.stages import Output
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords, MixedSource
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
@@ -80,7 +82,7 @@ class Run:
 def run_of(workload: Workload, batches: list[Output[Any]]) -> Run:
     """Pass batches through the stages of a workload."""
     run = Run()
-    fold: ResultFold[Any] = workload.new_result()
+    fold: Accumulator[Any] = workload.new_result()
     for batch in batches:
         message, records = batch.message, batch.records
         for stage in workload.transforms:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.stage import Output, Refused
+from pipeline.stages import Output, Refused
 from pipeline.v1.events_pb2 import Amounts, Events
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Commit, Rejection, Target

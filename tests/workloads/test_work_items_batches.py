@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.work_items_pb2 import ParsedItems, ScoredItems, Scores
 from pipeline.workloads.work_items.aggregate import MAX_SCORE, aggregate
 from pipeline.workloads.work_items.columns import REASONS

@@ -17,7 +17,7 @@ from numpy.random import PCG64
 
 from pipeline.batching import BatchLimits
 from pipeline.errors import UsageError
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
 from pipeline.workloads import workload_named
 from pipeline.workloads.work_items import WORK_ITEMS, work_item_source

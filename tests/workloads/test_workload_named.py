@@ -61,8 +61,8 @@ def test_nothing_in_the_folder_takes_the_place_of_what_is_installed(
         ("else_where:MINE", "", r"No module named 'else_where'$"),
         (
             "mine:MINE",
-            "from pipeline.stage import stage\n\n@stage\ndef f(): ...",
-            "stage f: its function must be annotated",
+            "from pipeline import stage\n\n@stage\ndef f(x): ...",
+            r"^workload 'mine:MINE': stage f: its function must be .*mine.py:3\)$",
         ),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.work_items_pb2 import ParsedItems, ScoredItems, Scores, WorkItems
 from pipeline.workloads.work_items.aggregate import aggregate
 from pipeline.workloads.work_items.parse import parse

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.stage import Workload, stage
+from pipeline.stages import stage
+from pipeline.workload import Workload
 from pipeline.workloads.events.aggregate import TotalsByType, aggregate
 from pipeline.workloads.events.parse import parse
 from pipeline.workloads.events.rules import rules

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.events_pb2 import Amounts, EventType, Total, Totals
 
 

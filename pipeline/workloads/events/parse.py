@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NoReturn, cast
 
 import msgspec
 
-from pipeline.stage import Output, Refused
+from pipeline.stages import Output, Refused
 from pipeline.v1.events_pb2 import (
     EVENT_TYPE_CLICK,
     EVENT_TYPE_PURCHASE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import compress
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.events_pb2 import EVENT_TYPE_VIEW, Amounts, Events
 
 MIN_VALUE = 10

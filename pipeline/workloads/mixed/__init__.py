@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.stage import Workload, stage
+from pipeline.stages import stage
+from pipeline.workload import Workload
 from pipeline.workloads.mixed.source import MIXED_RECORDS, mixed_source
 from pipeline.workloads.mixed.stages import MixedResult, aggregate, parse, rules
 

@@ -9,7 +9,8 @@ from random import Random
 
 from pipeline.batching import BatchLimits
 from pipeline.errors import UsageError
-from pipeline.stage import Opener, Output, Source
+from pipeline.source import Opener, Source
+from pipeline.stages import Output
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords, MixedSource
 from pipeline.workloads.events.generate import generate_events

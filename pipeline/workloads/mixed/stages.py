@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.mixed_pb2 import MixedParsed, MixedRecords, MixedScored, MixedTotals
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.work_items_pb2 import Scores

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.stage import Workload, stage
+from pipeline.stages import stage
+from pipeline.workload import Workload
 from pipeline.workloads.work_items.aggregate import ItemScores, aggregate
 from pipeline.workloads.work_items.parse import parse
 from pipeline.workloads.work_items.rules import rules

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
-from pipeline.stage import Output, Refused
+from pipeline.stages import Output, Refused
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.work_items_pb2 import ScoredItems, Scores, ScoreTotals
 from pipeline.workloads.events.aggregate import to_bytes

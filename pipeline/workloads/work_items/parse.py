@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from math import isfinite, sqrt
 
-from pipeline.stage import Output, Refused
+from pipeline.stages import Output, Refused
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.work_items_pb2 import ParsedItems, WorkItems
 from pipeline.workloads.work_items.arithmetic import left_to_right, work_on_each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite, sqrt
 
-from pipeline.stage import Output, Refused
+from pipeline.stages import Output, Refused
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.work_items_pb2 import ParsedItems, ScoredItems
 from pipeline.workloads.work_items.arithmetic import left_to_right, no_warnings, work

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pipeline.batching import BatchLimits
 from pipeline.errors import UsageError
-from pipeline.stage import Opener, Output, Source
+from pipeline.source import Opener, Source
+from pipeline.stages import Output
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
 from pipeline.workloads.work_items.items import ItemMaker, bytes_of_an_item
 

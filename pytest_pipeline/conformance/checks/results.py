@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis.errors import FlakyFailure
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pytest_pipeline.conformance.check import check
 from pytest_pipeline.conformance.difference import (
     counts_difference,

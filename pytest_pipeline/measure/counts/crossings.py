@@ -18,12 +18,13 @@ import grpc
 from google.protobuf.message import Message
 
 from pipeline.engines.split import SplitEngine
-from pipeline.stage import INGEST, SINK, Workload
+from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.processes import new_folder
 from pipeline.transport.server import StageServer
 from pipeline.v1.pipeline_pb2 import Batch, WriteRequest
+from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline.measure.checked_runs import CheckedRuns
 from pytest_pipeline.measure.dataset import Subject, subject_of

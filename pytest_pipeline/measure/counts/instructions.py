@@ -23,7 +23,7 @@ from google.protobuf.internal import api_implementation
 from pipeline.batching import BatchLimits
 from pipeline.errors import PipelineError
 from pipeline.inputs import Inputs
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 from pytest_pipeline.measure.counts.crossings import FINE
 from pytest_pipeline.measure.dataset import Subject
 

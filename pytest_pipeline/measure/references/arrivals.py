@@ -26,11 +26,13 @@ from pipeline.engines.base import RunSettings
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import SourceError, UsageError
 from pipeline.inputs import Inputs
-from pipeline.stage import INGEST, Opener, Output, Source, Workload
+from pipeline.source import Opener, Source
+from pipeline.stages import INGEST, Output
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.processes import Transport, new_folder
 from pipeline.transport.server import StageServer
 from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workload import Workload
 from pytest_pipeline.measure.results import Latency, Percentiles
 
 #: The share of the batches that come first and are left out, while all warms up.

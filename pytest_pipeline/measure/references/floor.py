@@ -17,9 +17,11 @@ from google.protobuf.message import Message
 from pipeline.accounting import RunReport
 from pipeline.batching import BatchLimits
 from pipeline.errors import UsageError
-from pipeline.stage import INGEST, SINK, Opener, Output, Source, Stage, Workload
+from pipeline.source import Opener, Source
+from pipeline.stages import INGEST, SINK, Output, Stage
 from pipeline.transport.wire import pack
 from pipeline.v1.pipeline_pb2 import Batch, WriteRequest
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.measure.references.filler_pb2 import Filler, FillerSource
 

@@ -30,9 +30,10 @@ from pipeline.errors import (
 from pipeline.inputs import Inputs
 from pipeline.publishing import Draft
 from pipeline.result import ResultWriter
-from pipeline.stage import INGEST, SINK, Stage, Workload
+from pipeline.stages import INGEST, SINK, Stage
 from pipeline.transport.environment import tune
 from pipeline.v1.pipeline_pb2 import Rejection, Timing
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 
 

@@ -22,7 +22,7 @@ from pipeline.clock import ProcessClock, peak_rss_bytes
 from pipeline.engines.base import RunSettings
 from pipeline.errors import StageError, UsageError
 from pipeline.inputs import STANDARD_INPUT
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 from pytest_pipeline.measure.references.queue_stages import (
     Failure,
     Greeting,

@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pipeline.stage import Workload
 from pipeline.transport.wire import pack
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords
 from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workload import Workload
 from pytest_pipeline.records.samples import sample
 from pytest_pipeline.records.strategies.events import (
     evenly,

@@ -10,7 +10,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pipeline.accounting import RunReport
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pipeline.tuning.cost import fit
 from pytest_pipeline.measure.bench import Bench
 from pytest_pipeline.measure.comparison import LOOKS, Comparer, interval

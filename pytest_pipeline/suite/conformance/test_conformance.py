@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import PipelineError, StageError, UsageError
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pipeline.workloads import workload_named
 from pytest_pipeline.conformance.catalogue import CHECKS, REQUIRED
 from pytest_pipeline.conformance.check import Check

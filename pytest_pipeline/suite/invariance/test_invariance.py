@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.stage import Workload
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import InvarianceError, Property, properties_of
 from pytest_pipeline.options import PipelineSettings, settings_of

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import grpc
 from google.protobuf.message import Message
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.transport.wire import PayloadError, pack, unpack
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads import workload_named

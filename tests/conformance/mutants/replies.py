@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.transport.wire import PayloadError, pack, unpack
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch

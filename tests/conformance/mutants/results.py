@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.events_pb2 import EVENT_TYPE_VIEW, Amounts, Events
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events.aggregate import to_bytes

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from pipeline.stage import Output
+from pipeline.stages import Output
 from pipeline.v1.events_pb2 import Totals
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events.aggregate import TotalsByType

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.stage import INGEST, SINK
+from pipeline.stages import INGEST, SINK
 from pipeline.workloads import workload_named
 from pipeline.workloads.events import EVENTS
 from pytest_pipeline.measure.checked_runs import CheckedRuns

@@ -12,9 +12,9 @@ from google.protobuf.message import Message
 
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
-from pipeline.stage import Workload
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.lines import line_source

@@ -13,7 +13,7 @@ from pipeline.batching import BatchLimits
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import FunctionError, SourceError, UsageError
 from pipeline.inputs import Inputs
-from pipeline.stage import Output, stage
+from pipeline.stages import Output, stage
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Rejection
@@ -215,12 +215,9 @@ def test_a_rate_that_is_none_is_refused(
 
 
 def test_what_can_not_arrive_is_refused(settings_of: SettingsOf) -> None:
-    """No stage to pass, a stage that is of the measurement, or no record."""
+    """A stage that is of the measurement, or no record."""
     run = settings_of("events", 1, records=0)
-    bare = replace(EVENTS, transforms=(), name="bare")
 
-    with pytest.raises(UsageError, match="workload bare: has no transform stage"):
-        arrivals_of(bare, run.source, rate_per_s=1.0, batch_size=1, records=1)
     with pytest.raises(UsageError, match="stage 'sink': only the servers of parse,"):
         arrivals_of(
             EVENTS,

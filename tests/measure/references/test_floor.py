@@ -13,7 +13,7 @@ from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import UsageError
 from pipeline.inputs import Inputs
-from pipeline.stage import INGEST
+from pipeline.stages import INGEST
 from pipeline.transport.processes import StageServers
 from pipeline.workloads import workload_named
 from pytest_pipeline.measure.references.floor import (

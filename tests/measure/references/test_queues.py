@@ -26,9 +26,10 @@ from pipeline.errors import (
     StageError,
     UsageError,
 )
-from pipeline.stage import Output, Workload, stage
+from pipeline.stages import Output, stage
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.parse import parse

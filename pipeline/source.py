@@ -1,0 +1,94 @@
+"""Sources: where the records of a workload come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
+
+from google.protobuf.message import Message
+
+from pipeline.batching import BatchLimits
+from pipeline.stages import In, Out, Output, Payload_co
+
+Spec_contra = TypeVar("Spec_contra", bound=Message, contravariant=True)
+
+
+class ByteReader(Protocol):
+    """A file, or standard input, that is open for reading bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes; none at the end."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+@runtime_checkable
+class WaitingReader(ByteReader, Protocol):
+    """A `ByteReader` that can wait for its bytes with a timeout."""
+
+    def read_within(self, size: int, timeout_s: float, /) -> bytes | None:
+        """Return up to ``size`` bytes; none at the end.
+
+        Returns None if no bytes came within ``timeout_s`` seconds, which may be inf.
+        It may also return None earlier, so call it in a loop.
+        """
+
+
+class Opener(Protocol):
+    """Opens the files that a source reads.
+
+    A stage server opens files in the folders it was given and nowhere else.
+    """
+
+    def open(self, path: str) -> ByteReader:
+        """Open ``path`` for reading bytes; "-" is standard input, a `WaitingReader`.
+
+        Raises:
+            SourceError: The file is missing, can't be read, or may not be read.
+        """
+
+
+class ReadFunction(Protocol[Spec_contra, Payload_co]):
+    """The function of a source: it reads records and cuts them into batches."""
+
+    def __call__(
+        self, spec: Spec_contra, limits: BatchLimits, max_records: int, inputs: Opener
+    ) -> Iterator[Output[Payload_co]]:
+        """Yield the records that ``spec`` describes, in order, as full batches.
+
+        A source that waits for its records also yields a batch that is not full once
+        it is ``limits.linger_s`` seconds old.
+
+        Args:
+            spec: What to read.
+            limits: When a batch is full.
+            max_records: Stop after so many records; 0 reads all.
+            inputs: Opens files and standard input.
+
+        Raises:
+            SourceError: The records can't be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Generic[In, Out]):
+    """Where the records of a workload come from. `LINES` reads lines of text."""
+
+    #: The type of the message that describes what to read.
+    spec: type[In]
+    #: The type of the payload of its batches.
+    returns: type[Out]
+    #: Makes a ``spec``. Its parameters are the options of ``pipeline run`` that the
+    #: source knows: ``path`` is the input file, and an option whose parameter has no
+    #: default must be given.
+    describe: Callable[..., In]
+    read: ReadFunction[In, Out]

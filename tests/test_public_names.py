@@ -1,0 +1,113 @@
+"""The public names: complete, sorted, documented, typed, and free to import."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import assert_type
+
+import pytest
+from google.protobuf.message import Message
+
+import pipeline
+from pipeline import RunReport, RunSettings, SplitEngine, Workload, workload_named
+
+HEAVY = ("grpc", "google.protobuf", "numpy", "msgspec", "click", "rich")
+
+
+def imports_for_type_checkers() -> dict[str, str]:
+    """The names that __init__.py imports under TYPE_CHECKING, with their modules."""
+    assert pipeline.__file__ is not None
+    tree = ast.parse(Path(pipeline.__file__).read_text())
+    (block,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    return {
+        alias.name: f"{node.module}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def test_all_lists_every_public_name_sorted() -> None:
+    """Sorted without regard to case; type checkers see the same names."""
+    assert pipeline.__all__ == sorted(pipeline.__all__, key=str.casefold)
+    assert len(set(pipeline.__all__)) == len(pipeline.__all__)
+    assert {*pipeline.__all__} == {*imports_for_type_checkers(), "__version__"}
+    assert {*pipeline.__all__} <= {*dir(pipeline)}
+
+
+@pytest.mark.parametrize("name", pipeline.__all__)
+def test_a_public_name_can_be_imported_and_is_documented(name: str) -> None:
+    """Messages are documented in their .proto files."""
+    value = getattr(pipeline, name)
+
+    if name == "__version__":
+        assert value == version("pytest-grpc-pipeline")
+        return
+    module = import_module(imports_for_type_checkers()[name])
+    assert value is getattr(module, name)
+    if not (inspect.isclass(value) and issubclass(value, Message)):
+        assert inspect.getdoc(value)
+
+
+def test_no_public_name_is_a_module() -> None:
+    """Importing the module would replace the name in the package."""
+    modules = {module.name for module in pkgutil.iter_modules(pipeline.__path__)}
+
+    assert not modules & {*pipeline.__all__}
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As for any module, so hasattr and `from pipeline import` work."""
+    with pytest.raises(AttributeError, match="'pipeline' has no attribute 'workload_'"):
+        pipeline.workload_  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_type_checkers_see_the_types_of_public_names() -> None:
+    """Mypy checks this test."""
+    assert_type(workload_named("events"), Workload)
+    assert_type(pipeline.__version__, str)
+
+    def run(settings: RunSettings) -> RunReport:
+        return assert_type(SplitEngine().run(settings), RunReport)
+
+    assert callable(run)
+
+
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        ("import pipeline", ()),
+        ("import pipeline; pipeline.UsageError, pipeline.BatchLimits", ()),
+        (
+            "from pipeline import LINES, Output, Workload, per_record, workload_named",
+            ("google.protobuf",),
+        ),
+    ],
+)
+def test_importing_public_names_loads_nothing_heavy(
+    code: str, allowed: tuple[str, ...]
+) -> None:
+    """A workload needs protobuf alone; only engines need grpc."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{code}; import sys; print(*(n for n in {HEAVY} if n in sys.modules))",
+        ],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert tuple(done.stdout.split()) == allowed
