@@ -26,7 +26,8 @@ from pytest_pipeline.gate.measuring import Measuring, sittings
 from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, OWN_OPTIONS, GateSettings
 from pytest_pipeline.gate.outcome import Conditions, Gated, gated
 from pytest_pipeline.gate.revisions import Repository
-from pytest_pipeline.gate.summary import check_summary, terminal_lines, write_summary
+from pytest_pipeline.gate.summary import check_summary, write_summary
+from pytest_pipeline.gate.text import terminal_lines
 from pytest_pipeline.measure.machine import this_machine
 
 

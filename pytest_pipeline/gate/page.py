@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from pytest_pipeline.gate.charts import changes, rows_of, seconds
 from pytest_pipeline.gate.judging import Judged, Quartiles
 from pytest_pipeline.gate.outcome import Conditions, Gated
-from pytest_pipeline.gate.summary import CLAIMED, HEADS, cells
+from pytest_pipeline.gate.verdict_table import COLUMNS, NOTE, TEXT_COLUMNS, cells
 from pytest_pipeline.report.document import (
     Page,
     Section,
@@ -78,10 +78,10 @@ def _chosen(number: int, place: str) -> str:
 def _verdicts_table(benchmarks: Sequence[Judged]) -> Table:
     return Table(
         "Verdicts",
-        HEADS,
+        COLUMNS,
         tuple(tuple(cells(judged)) for judged in benchmarks),
-        note=CLAIMED,
-        texts=2,
+        note=NOTE,
+        texts=TEXT_COLUMNS,
     )
 
 

@@ -13,12 +13,8 @@ from pytest_pipeline.gate import summary
 from pytest_pipeline.gate.errors import GateUsageError
 from pytest_pipeline.gate.judging import Verdict
 from pytest_pipeline.gate.percent import percent
-from pytest_pipeline.gate.summary import (
-    check_summary,
-    markdown,
-    terminal_lines,
-    write_summary,
-)
+from pytest_pipeline.gate.summary import check_summary, write_summary
+from pytest_pipeline.gate.text import markdown, terminal_lines
 from tests.gate.verdicts import found, judged
 
 FINE = "none slower by its threshold"
