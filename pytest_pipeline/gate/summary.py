@@ -11,7 +11,7 @@ import msgspec
 from pipeline.errors import SinkError
 from pipeline.publishing import Draft
 from pytest_pipeline.gate.errors import GateUsageError
-from pytest_pipeline.gate.outcome import Gated
+from pytest_pipeline.gate.outcome import GateResult
 from pytest_pipeline.gate.text import markdown
 
 _SUFFIXES = (".md", ".json", ".html")
@@ -31,7 +31,7 @@ def check_summary(path: Path) -> None:
         _drafts(path, stack)
 
 
-def write_summary(found: Gated, path: Path) -> list[Path]:
+def write_summary(found: GateResult, path: Path) -> list[Path]:
     """Write ``path``.md, ``path``.json and ``path``.html, and return their paths.
 
     Raises GateUsageError where one can't be written; all are then as they were.

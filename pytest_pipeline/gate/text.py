@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from pytest_pipeline.gate.judging import Judged
-from pytest_pipeline.gate.outcome import Gated
+from pytest_pipeline.gate.outcome import GateResult
+from pytest_pipeline.gate.verdict import BenchmarkResult
 from pytest_pipeline.gate.verdict_table import COLUMNS, NOTE, TEXT_COLUMNS, cells
 
 _SIGNS = {
@@ -26,7 +26,7 @@ _SIGNS = {
 _WIDTH = 1000
 
 
-def terminal_lines(found: Gated) -> list[str]:
+def terminal_lines(found: GateResult) -> list[str]:
     """Return the lines of the table, and one with the outcome."""
     out = io.StringIO()
     console = Console(
@@ -36,16 +36,16 @@ def terminal_lines(found: Gated) -> list[str]:
     for number, column in enumerate(COLUMNS):
         justify: JustifyMethod = "left" if number < TEXT_COLUMNS else "right"
         table.add_column(column, justify=justify, no_wrap=True)
-    for judged in found.benchmarks:
+    for one in found.benchmarks:
         # rich would read the brackets of a parametrized test as markup.
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells(judged)))
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells(one)))
     if found.benchmarks:
         console.print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     return [*(line for line in lines if line), f"gate: {found.line}"]
 
 
-def markdown(found: Gated) -> str:
+def markdown(found: GateResult) -> str:
     """Return the result as Markdown, for the summary or a comment of a CI job."""
     sign = {"ok": "✅", "regressed": "❌"}.get(found.outcome, "❓")
     lines = [
@@ -58,14 +58,14 @@ def markdown(found: Gated) -> str:
     if found.benchmarks:
         numbers = len(COLUMNS) - TEXT_COLUMNS
         lines += ["", _row(COLUMNS), _row(["---"] * TEXT_COLUMNS + ["---:"] * numbers)]
-        lines += [_row(_markdown_cells(judged)) for judged in found.benchmarks]
+        lines += [_row(_markdown_cells(one)) for one in found.benchmarks]
         lines += ["", NOTE]
     return "\n".join(lines) + "\n"
 
 
-def _markdown_cells(judged: Judged) -> list[str]:
-    name, verdict, *others = (cell.replace("|", r"\|") for cell in cells(judged))
-    return [f"`{name}`", f"{_SIGNS[judged.verdict]} {verdict}", *others]
+def _markdown_cells(one: BenchmarkResult) -> list[str]:
+    name, verdict, *others = (cell.replace("|", r"\|") for cell in cells(one))
+    return [f"`{name}`", f"{_SIGNS[one.verdict]} {verdict}", *others]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_pipeline.gate.judging import Judged
 from pytest_pipeline.gate.percent import percent
+from pytest_pipeline.gate.verdict import BenchmarkResult
 
 #: The columns; the first two hold text, the others numbers.
 COLUMNS = ("benchmark", "verdict", "change", "interval", "A/A", "would see", "rounds")
@@ -11,27 +11,27 @@ TEXT_COLUMNS = 2
 #: How to read the table.
 NOTE = (
     "change: of the time of one call. It is claimed where its whole interval lies "
-    "beyond the benchmark's threshold and the A/A noise floor, and the process pairs agree. "
-    "rounds: 24/4 is 24 rounds in 4 process pairs."
+    "beyond the benchmark's threshold and the A/A noise floor, and the process pairs "
+    "agree. rounds: 24/4 is 24 rounds in 4 process pairs."
 )
 
 
-def cells(judged: Judged) -> list[str]:
+def cells(one: BenchmarkResult) -> list[str]:
     """Return the row of a benchmark, one cell for each of `COLUMNS`."""
-    if judged.ratio is None or judged.floor is None or judged.could_see is None:
-        note = f" ({judged.note})" if judged.note.startswith("skipped") else ""
+    if one.ratio is None or one.noise_floor is None or one.could_see is None:
+        note = f" ({one.note})" if one.note.startswith("skipped") else ""
         return [
-            f"{judged.name}{note}",
-            judged.verdict,
+            f"{one.name}{note}",
+            one.verdict,
             *["–"] * (len(COLUMNS) - TEXT_COLUMNS),
         ]
-    ratio = judged.ratio
+    ratio = one.ratio
     return [
-        judged.name,
-        judged.verdict,
+        one.name,
+        one.verdict,
         percent(ratio.value),
         f"{percent(ratio.low)} to {percent(ratio.high)}",
-        percent(judged.floor),
-        percent(1 + judged.could_see),
-        f"{judged.rounds}/{judged.sittings}",
+        percent(one.noise_floor),
+        percent(1 + one.could_see),
+        f"{one.rounds}/{one.process_pairs}",
     ]
