@@ -1,9 +1,9 @@
-"""The gate: did this change make a benchmark slower than it was at another revision?
+"""The gate: has a change made a benchmark slower than at another revision?
 
 ``gating.py`` is the main flow: ``revisions.py`` checks both revisions out,
-``building.py`` makes an environment of each, ``peer.py`` runs the benchmarks of one,
-where ``worker.py`` obeys it, ``measuring.py`` has the two take turns, ``judging.py``
-gives the verdicts, and ``summary.py`` writes them down; ``page.py`` is the page, with
-``charts.py``. Only ``options.py`` is imported where there is no gate, and plotly only
-where a page is drawn.
+``environments.py`` makes an environment for each, ``side_session.py`` runs pytest there
+and drives it through ``worker.py``, ``measuring.py`` interleaves the two sides' rounds,
+``verdict.py`` gives the verdicts, ``outcome.py`` sums them up, ``text.py`` and
+``page.py`` present them, and ``summary.py`` writes the files. pytest loads
+``options.py`` in every session, and the rest only for a gate.
 """

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from pytest_pipeline.gate.judging import Judged, Quartiles, Verdict
 from pytest_pipeline.gate.percent import percent
+from pytest_pipeline.gate.verdict import BenchmarkResult, GateVerdict, Quartiles
 from pytest_pipeline.measure.results import Interval
 from pytest_pipeline.report.drawing import Chart, Point, styled, whiskers
 from pytest_pipeline.report.palette import Palette
@@ -17,7 +17,7 @@ from pytest_pipeline.report.rows import Rows, wrapped
 from pytest_pipeline.report.wording import duration
 
 #: How a verdict is drawn: an index of the palette's series, and a marker.
-_VERDICTS: dict[Verdict, tuple[int, str]] = {
+_VERDICTS: dict[GateVerdict, tuple[int, str]] = {
     "regressed": (1, "x"),
     "inconclusive": (3, "diamond-open"),
     "improved": (0, "triangle-left"),
@@ -45,7 +45,7 @@ class Row:
     name: str
     #: Without the place that all are in.
     short: str
-    verdict: Verdict
+    verdict: GateVerdict
     threshold: float
     floor: float
     ratio: Interval
@@ -54,7 +54,7 @@ class Row:
     rounds: int
 
 
-def rows_of(benchmarks: Iterable[Judged], place: str) -> list[Row]:
+def rows_of(benchmarks: Iterable[BenchmarkResult], place: str) -> list[Row]:
     """Return those that were measured, from the most slowed down to the most sped up.
 
     ``place`` is where all of them are.
@@ -65,14 +65,14 @@ def rows_of(benchmarks: Iterable[Judged], place: str) -> list[Row]:
             one.name.removeprefix(place),
             one.verdict,
             one.threshold,
-            one.floor,
+            one.noise_floor,
             one.ratio,
             one.old_s,
             one.new_s,
             one.rounds,
         )
         for one in benchmarks
-        if one.ratio and one.floor and one.old_s and one.new_s
+        if one.ratio and one.noise_floor and one.old_s and one.new_s
     ]
     return sorted(measured, key=lambda row: -row.ratio.value)
 
@@ -132,7 +132,7 @@ def changes(rows: Sequence[Row]) -> Chart:
         _changes_title(rows),
         "How much longer a call takes at the new revision, with the interval. Within "
         "the grey band a change is below the benchmark's threshold; the two strokes "
-        "are the A/A floor. A change is claimed beyond both.",
+        "are the A/A noise floor. A change is claimed beyond both.",
         draw,
     )
 
@@ -234,7 +234,7 @@ def _seconds_title(rows: Sequence[Row]) -> str:
 
 def _floors(rows: Sequence[Row], layout: Rows, palette: Palette) -> go.Scatter:
     return go.Scatter(
-        name="A/A floor",
+        name="A/A noise floor",
         showlegend=True,
         mode="markers",
         x=[end for row in rows for end in (1 / row.floor, row.floor)],
@@ -250,7 +250,7 @@ def _floors(rows: Sequence[Row], layout: Rows, palette: Palette) -> go.Scatter:
 
 
 def _markers(
-    verdict: Verdict,
+    verdict: GateVerdict,
     chosen: Sequence[tuple[float, Row]],
     colour: str,
     symbol: str,

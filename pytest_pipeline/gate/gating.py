@@ -16,17 +16,18 @@ from typing import Any
 import pytest
 
 from pipeline.errors import PipelineError
-from pytest_pipeline.gate.building import (
-    Building,
-    build,
+from pytest_pipeline.gate.environments import (
+    SideBuild,
+    build_environments,
     side_of,
     versions_in,
 )
-from pytest_pipeline.gate.measuring import Measuring, sittings
+from pytest_pipeline.gate.measuring import Measurement, pair_starter
 from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, OWN_OPTIONS, GateSettings
-from pytest_pipeline.gate.outcome import Conditions, Gated, gated
+from pytest_pipeline.gate.outcome import Conditions, GateResult, gate_result
 from pytest_pipeline.gate.revisions import Repository
-from pytest_pipeline.gate.summary import check_summary, terminal_lines, write_summary
+from pytest_pipeline.gate.summary import check_summary, write_summary
+from pytest_pipeline.gate.text import terminal_lines
 from pytest_pipeline.measure.machine import this_machine
 
 
@@ -60,7 +61,7 @@ def _gate(
     arguments: Sequence[str],
     folder: Path,
     say: Callable[[str], None],
-) -> Gated:
+) -> GateResult:
     began = time.perf_counter()
     when = datetime.now(UTC).isoformat(timespec="seconds")
     repository = Repository(folder)
@@ -72,41 +73,41 @@ def _gate(
         ).resolve()
         revisions = repository.old(settings.against), repository.new(scratch)
         say(f"gate: old is {revisions[0].name}, new is {revisions[1].name}")
-        buildings = []
+        builds = []
         # Names of one length, since that of a path shifts what is in memory.
         for which, revision in zip(("old", "new"), revisions, strict=True):
             checkout = scratch / which
             stack.enter_context(repository.checked_out(revision, checkout))
             # Which a revision may not have, and then it has no benchmarks there.
             (checkout / below).mkdir(parents=True, exist_ok=True)
-            buildings.append(
-                Building(
+            builds.append(
+                SideBuild(
                     f"{which} revision, {revision.name}",
                     checkout,
                     scratch / f"{which}-environment",
                     scratch / f"{which}-build.log",
                 )
             )
-        environs = build(buildings, settings.install)
+        environs = build_environments(builds, settings.install)
         say(f"gate: both are built after {time.perf_counter() - began:.0f} s")
         old, new = (
-            side_of(building, environ, below)
-            for building, environ in zip(buildings, environs, strict=True)
+            side_of(build, environ, below)
+            for build, environ in zip(builds, environs, strict=True)
         )
-        old_versions, new_versions = map(versions_in, buildings)
+        old_versions, new_versions = map(versions_in, builds)
         conditions = Conditions(
             machine=this_machine(),
             when=when,
             old_versions=old_versions,
             new_versions=new_versions,
         )
-        benchmarks = Measuring(
-            sittings((old, new), chosen, scratch),
+        benchmarks = Measurement(
+            pair_starter((old, new), chosen, scratch),
             threshold=settings.threshold,
             left_s=lambda: began + settings.budget - time.perf_counter(),
             say=lambda line: say(f"gate: {line}"),
-        ).judged()
-        return gated(
+        ).results()
+        return gate_result(
             revisions[0].name,
             revisions[1].name,
             time.perf_counter() - began,

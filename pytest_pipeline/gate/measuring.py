@@ -1,7 +1,7 @@
-"""Two revisions of each benchmark take turns, until there is a verdict or no more time.
+"""Interleave the two sides of each benchmark until the verdicts or the time are final.
 
-At the first look each benchmark has had 12 rounds; more are run only of those whose
-verdict is open. Rounds are run in sittings of 6, each of a new pair of processes.
+Every benchmark runs 12 rounds before the first look; later looks add rounds only to
+benchmarks whose verdict is open. Each process pair runs 6 rounds of a benchmark.
 """
 
 from __future__ import annotations
@@ -15,78 +15,91 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_pipeline.gate.errors import GateFaultError
-from pytest_pipeline.gate.judging import Judged, Sitting, Verdict, judge
-from pytest_pipeline.gate.peer import Peer, Side
+from pytest_pipeline.gate.side_session import Side, SideSession
+from pytest_pipeline.gate.verdict import (
+    BenchmarkResult,
+    GateVerdict,
+    PairRounds,
+    judge_benchmark,
+)
 from pytest_pipeline.measure.comparison import LOOKS, Rounds
 
-# Shorter than a slice of the scheduler, so that there are pieces which nothing has
-# interrupted; and so many that the first few, after a pause, need not count.
+# Shorter than a time slice of the scheduler, so that some pieces run uninterrupted; and
+# so many that the first few, with cold caches after a pause, do not matter.
 _PIECE_S = 0.002
 _PIECES = 12
 
-_ROUNDS_OF_A_SITTING = 6
-# Bytes; a page is what addresses repeat by.
-_PADDINGS = 4096
+_ROUNDS_PER_PAIR = 6
+# In bytes. Padding shifts the stack within a page of memory, differently in each pair.
+_PAGE = 4096
 _PADDING_STEP = 1232
 
 
-class Measurable(Protocol):
-    """What runs the benchmarks of one side; see `Peer`."""
+class BenchmarkRunner(Protocol):
+    """Runs the benchmarks of one side. `SideSession` implements it."""
 
     @property
     def side(self) -> Side:
-        """Which side that is."""
+        """The side whose benchmarks it runs."""
 
     def collected(self) -> dict[str, float | None]:
-        """Return the benchmarks and their own thresholds."""
+        """Return the benchmarks, each with the threshold of its marker or None."""
 
     def begin(self, name: str, following: str | None) -> None:
-        """Have a benchmark begin."""
+        """Start a benchmark; ``following`` is the one that will be started next."""
 
     def is_ready(self, name: str) -> str:
-        """Wait until samples can be had; return why it is skipped, if so."""
+        """Wait until it can be sampled; return why it is skipped, or nothing."""
 
     def seconds(self, name: str, calls: int, pieces: int, turn: int) -> float:
-        """Return how long so many calls take, in the quickest of the pieces."""
+        """Return the seconds that ``calls`` took in the quickest of the pieces."""
 
     def end(self, name: str) -> None:
-        """Have the benchmark end."""
+        """Let the benchmark finish."""
 
 
-Pair = tuple[Measurable, Measurable]
-#: Starts a session of the old and one of the new side, and ends them.
-Sit = Callable[[], AbstractContextManager[Pair]]
+#: A new process of the old and of the new side.
+ProcessPair = tuple[BenchmarkRunner, BenchmarkRunner]
+#: Starts a process pair, and ends it when the context is left.
+StartPair = Callable[[], AbstractContextManager[ProcessPair]]
 
 
-def sittings(sides: tuple[Side, Side], arguments: Sequence[str], scratch: Path) -> Sit:
-    """Return what starts a session of either side; their output goes to ``scratch``."""
+def pair_starter(
+    sides: tuple[Side, Side], arguments: Sequence[str], scratch: Path
+) -> StartPair:
+    """Return a function that starts process pairs, which log to ``scratch``."""
     numbers = count()
 
     @contextmanager
-    def sit() -> Iterator[Pair]:
-        padding = next(numbers) * _PADDING_STEP % _PADDINGS
+    def start_pair() -> Iterator[ProcessPair]:
+        padding = next(numbers) * _PADDING_STEP % _PAGE
         with ExitStack() as stack:
             old, new = (
                 stack.enter_context(
-                    Peer(side, arguments, scratch / f"{which}.log", padding)
+                    SideSession(side, arguments, scratch / f"{which}.log", padding)
                 )
                 for which, side in zip(("old", "new"), sides, strict=True)
             )
             yield old, new
 
-    return sit
+    return start_pair
 
 
-class Measuring:
-    """Sittings and the verdicts that they come to.
+class Measurement:
+    """The measurement of all benchmarks of both sides.
 
-    ``left_s`` returns how many seconds of the budget are left; ``say`` is told what
-    goes on.
+    Args:
+        start_pair: Starts a process pair.
+        threshold: That of benchmarks whose marker names none.
+        left_s: Returns how many seconds of the budget are left.
+        say: Called with lines about the progress.
+        looks: After how many rounds the verdicts are judged.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
         self,
-        sit: Sit,
+        start_pair: StartPair,
         *,
         threshold: float,
         left_s: Callable[[], float],
@@ -94,74 +107,75 @@ class Measuring:
         looks: Sequence[int] = LOOKS,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._sit = sit
+        self._start_pair = start_pair
         self._threshold = threshold
         self._left_s = left_s
         self._say = say
         self._looks = looks
         self._clock = clock
         self._thresholds: dict[str, float] = {}
-        self._sittings: dict[str, list[Sitting]] = {}
-        self._judged: dict[str, Judged] = {}
+        self._rounds: dict[str, list[PairRounds]] = {}
+        self._results: dict[str, BenchmarkResult] = {}
 
-    def judged(self) -> list[Judged]:
-        """Measure, and return all benchmarks of both sides with their verdicts.
+    def results(self) -> list[BenchmarkResult]:
+        """Measure all benchmarks, and return them with their verdicts.
 
-        Raises GateFaultError where a side fails.
+        Raises:
+            GateFaultError: A side or a benchmark failed.
         """
-        had = 0
+        done = 0
         for look in self._looks:
-            for left in range((look - had) // _ROUNDS_OF_A_SITTING, 0, -1):
-                # The first look is always had, for without it there is no verdict.
-                if had and (self._left_s() <= 0 or not self._open()):
+            for left in range((look - done) // _ROUNDS_PER_PAIR, 0, -1):
+                # The first look ignores the budget: without it there is no verdict.
+                if done and (self._left_s() <= 0 or not self._open()):
                     break
-                with self._sit() as pair:
+                with self._start_pair() as pair:
                     self._collect(pair)
-                    self._sit_through(pair, None if not had else left)
+                    self._run_pair(pair, left if done else None)
             for name in self._open():
                 self._judge(name)
-            had = look
-        return list(self._judged.values())
+            done = look
+        return list(self._results.values())
 
     def _open(self) -> list[str]:
-        return [name for name, judged in self._judged.items() if judged.is_open]
+        return [name for name, result in self._results.items() if result.is_open]
 
-    def _collect(self, pair: Pair) -> None:
-        """Note what there is at first; then see that it is there again."""
-        old, new = (peer.collected() for peer in pair)
-        if not self._judged:
+    def _collect(self, pair: ProcessPair) -> None:
+        """Note the benchmarks of the first pair; check that later ones have them."""
+        old, new = (session.collected() for session in pair)
+        if not self._results:
             self._thresholds = self._compared(old, new)
             if self._thresholds:
                 self._say(f"benchmarks in both: {len(self._thresholds)}")
         for name in self._open():
-            for peer, there in zip(pair, (old, new), strict=True):
+            for session, there in zip(pair, (old, new), strict=True):
                 if name not in there:
                     raise GateFaultError(
-                        f"{peer.side.name}: {name}: was collected once and not again; "
-                        f"tests must keep their names"
+                        f"{session.side.name}: {name}: was collected once and not "
+                        f"again; tests must keep their names"
                     )
 
     def _compared(
         self, old: Mapping[str, float | None], new: Mapping[str, float | None]
     ) -> dict[str, float]:
-        """Return the thresholds of what both sides have; note the rest.
+        """Return the thresholds of the benchmarks on both sides; note the others.
 
-        What the new side says of a threshold holds.
+        The marker of the new side takes precedence.
         """
         thresholds = {}
         for name in [*new, *(name for name in old if name not in new)]:
             own = new[name] if name in new else old[name]
             threshold = self._threshold if own is None else own
-            verdict: Verdict
+            verdict: GateVerdict
             if name in old and name in new:
                 thresholds[name] = threshold
-                # All are noted, so that they come out in the order of the files.
+                # Noted before they are measured, to keep them in the order of files.
                 verdict, note = "inconclusive", "not measured"
             elif name in new:
                 verdict, note = "new", "the old revision does not have it"
             else:
                 verdict, note = "gone", "the new revision does not have it"
-            self._judged[name] = Judged(
+            self._results[name] = BenchmarkResult(
                 name=name,
                 verdict=verdict,
                 threshold=threshold,
@@ -170,28 +184,28 @@ class Measuring:
             )
         return thresholds
 
-    def _sit_through(self, pair: Pair, sittings_left: int | None) -> None:
-        """Run rounds of all that is open, each with its share of the time that is left.
+    def _run_pair(self, pair: ProcessPair, pairs_left: int | None) -> None:
+        """Run rounds of each open benchmark, within its share of the time left.
 
-        ``sittings_left`` are those of this look; None where the budget does not count.
+        ``pairs_left`` counts the pairs of this look; None ignores the budget.
         """
         names = self._open()
         for number, name in enumerate(names):
             following = names[number + 1] if number + 1 < len(names) else None
             budget_s = None
-            if sittings_left is not None:
-                visits = sittings_left * len(names) - number
+            if pairs_left is not None:
+                visits = pairs_left * len(names) - number
                 budget_s = max(0.0, self._left_s()) / visits
             found = self._visit(pair, name, following, budget_s)
-            if isinstance(found, Judged):
-                self._judged[name] = found
+            if isinstance(found, BenchmarkResult):
+                self._results[name] = found
             elif found:
-                self._sittings.setdefault(name, []).append(found)
+                self._rounds.setdefault(name, []).append(found)
 
     def _judge(self, name: str) -> None:
-        self._judged[name] = judge(
+        self._results[name] = judge_benchmark(
             name,
-            self._sittings[name],
+            self._rounds[name],
             threshold=self._thresholds[name],
             benchmarks=len(self._thresholds),
             looks=len(self._looks),
@@ -199,25 +213,25 @@ class Measuring:
 
     def _visit(
         self,
-        pair: Pair,
+        pair: ProcessPair,
         name: str,
         following: str | None,
         budget_s: float | None,
-    ) -> Sitting | Judged:
-        """Return rounds of one benchmark, or that it is skipped."""
-        for peer in pair:
-            peer.begin(name, following)
-        skipped = [peer.is_ready(name) for peer in pair]
+    ) -> PairRounds | BenchmarkResult:
+        """Return the rounds of one benchmark, or a result that says it is skipped."""
+        for session in pair:
+            session.begin(name, following)
+        skipped = [session.is_ready(name) for session in pair]
         if any(skipped):
-            for peer, reason in zip(pair, skipped, strict=True):
+            for session, reason in zip(pair, skipped, strict=True):
                 if not reason:
-                    peer.end(name)
+                    session.end(name)
             return self._skipped(name, *skipped)
         old, new = pair
 
-        def sample(peer: Measurable, calls: int, pieces: int) -> float:
-            # Two rounds that are mirrored are of one turn.
-            return peer.seconds(name, calls, pieces, len(rounds.logs) // 2)
+        def sample(session: BenchmarkRunner, calls: int, pieces: int) -> float:
+            # Two mirrored rounds make one turn, and begin on the same core.
+            return session.seconds(name, calls, pieces, len(rounds.logs) // 2)
 
         rounds = Rounds(
             (partial(sample, old), partial(sample, new)),
@@ -226,15 +240,15 @@ class Measuring:
             pieces=_PIECES,
             clock=self._clock,
         )
-        rounds.run(_ROUNDS_OF_A_SITTING, budget_s)
-        for peer in pair:
-            peer.end(name)
+        rounds.run(_ROUNDS_PER_PAIR, budget_s)
+        for session in pair:
+            session.end(name)
         return rounds.logs
 
-    def _skipped(self, name: str, old: str, new: str) -> Judged:
-        return Judged(
+    def _skipped(self, name: str, old: str, new: str) -> BenchmarkResult:
+        return BenchmarkResult(
             name=name,
-            # Skipped by one alone it is as if only the other had it.
+            # Skipped on one side, it exists on the other side only.
             verdict="skipped" if old and new else "gone" if new else "new",
             threshold=self._threshold,
             note=f"skipped: {new or old}",

@@ -7,14 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from pytest_pipeline.gate.judging import Judged, Verdict
 from pytest_pipeline.gate.percent import percent
+from pytest_pipeline.gate.verdict import BenchmarkResult, GateVerdict
 from pytest_pipeline.measure.results import Machine
 
-Outcome = Literal["ok", "regressed", "inconclusive", "nothing measured"]
+GateOutcome = Literal["ok", "regressed", "inconclusive", "nothing measured"]
 
 #: Those of pytest where it has one that means the same.
-EXIT_CODES: dict[Outcome, int] = {
+EXIT_CODES: dict[GateOutcome, int] = {
     "ok": 0,
     "regressed": 1,
     "nothing measured": 5,
@@ -34,30 +34,30 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     new_versions: dict[str, str]
 
 
-class Gated(msgspec.Struct, frozen=True, kw_only=True):
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     """All that a gate has found."""
 
     old: str
     new: str
-    outcome: Outcome
+    outcome: GateOutcome
     exit_code: int
     #: The outcome in one line.
     line: str
     seconds: float
     conditions: Conditions
-    benchmarks: list[Judged]
+    benchmarks: list[BenchmarkResult]
 
 
-def gated(
+def gate_result(
     old: str,
     new: str,
     seconds: float,
     conditions: Conditions,
-    benchmarks: Sequence[Judged],
-) -> Gated:
+    benchmarks: Sequence[BenchmarkResult],
+) -> GateResult:
     """Sum the verdicts up."""
     outcome, line = _outcome(benchmarks)
-    return Gated(
+    return GateResult(
         old=old,
         new=new,
         outcome=outcome,
@@ -69,11 +69,11 @@ def gated(
     )
 
 
-def _outcome(benchmarks: Sequence[Judged]) -> tuple[Outcome, str]:
-    of: dict[Verdict, list[Judged]] = {}
-    for judged in benchmarks:
-        of.setdefault(judged.verdict, []).append(judged)
-    measured = [judged for judged in benchmarks if judged.ratio is not None]
+def _outcome(benchmarks: Sequence[BenchmarkResult]) -> tuple[GateOutcome, str]:
+    of: dict[GateVerdict, list[BenchmarkResult]] = {}
+    for one in benchmarks:
+        of.setdefault(one.verdict, []).append(one)
+    measured = [one for one in benchmarks if one.ratio is not None]
     if not measured:
         return "nothing measured", _nothing(benchmarks)
     if regressed := of.get("regressed"):
@@ -87,29 +87,29 @@ def _outcome(benchmarks: Sequence[Judged]) -> tuple[Outcome, str]:
     return "ok", f"{line}; improved: {_named(improved)}" if improved else line
 
 
-def _nothing(benchmarks: Sequence[Judged]) -> str:
+def _nothing(benchmarks: Sequence[BenchmarkResult]) -> str:
     if not benchmarks:
         return "neither revision has a benchmark here; name files that have some"
-    if all(judged.verdict == "skipped" for judged in benchmarks):
+    if all(one.verdict == "skipped" for one in benchmarks):
         return f"{_count(benchmarks)}, all skipped"
     return f"no benchmark is in both revisions: {_named(benchmarks)}"
 
 
-def _named(benchmarks: Sequence[Judged]) -> str:
-    named = [f"{judged.name} {_change(judged)}" for judged in benchmarks[:_MOST_NAMED]]
+def _named(benchmarks: Sequence[BenchmarkResult]) -> str:
+    named = [f"{one.name} {_change(one)}" for one in benchmarks[:_MOST_NAMED]]
     if len(benchmarks) > _MOST_NAMED:
         named.append(f"and {len(benchmarks) - _MOST_NAMED} more")
     return ", ".join(named)
 
 
-def _change(judged: Judged) -> str:
-    if judged.ratio is None or judged.could_see is None:
-        return f"({judged.verdict})"
-    change = percent(judged.ratio.value)
-    if judged.verdict == "inconclusive":
-        return f"{change} (would have seen {percent(1 + judged.could_see)})"
+def _change(one: BenchmarkResult) -> str:
+    if one.ratio is None or one.could_see is None:
+        return f"({one.verdict})"
+    change = percent(one.ratio.value)
+    if one.verdict == "inconclusive":
+        return f"{change} (would have seen {percent(1 + one.could_see)})"
     return change
 
 
-def _count(benchmarks: Sequence[Judged]) -> str:
+def _count(benchmarks: Sequence[BenchmarkResult]) -> str:
     return f"{len(benchmarks)} benchmark{'s'[: len(benchmarks) != 1]}"

@@ -8,9 +8,9 @@ from os.path import commonprefix
 from msgspec.structs import replace
 
 from pytest_pipeline.gate.charts import changes, rows_of, seconds
-from pytest_pipeline.gate.judging import Judged, Quartiles
-from pytest_pipeline.gate.outcome import Conditions, Gated
-from pytest_pipeline.gate.summary import CLAIMED, HEADS, cells
+from pytest_pipeline.gate.outcome import Conditions, GateResult
+from pytest_pipeline.gate.verdict import BenchmarkResult, Quartiles
+from pytest_pipeline.gate.verdict_table import COLUMNS, NOTE, TEXT_COLUMNS, cells
 from pytest_pipeline.report.document import (
     Page,
     Section,
@@ -21,7 +21,7 @@ from pytest_pipeline.report.tables import Table
 from pytest_pipeline.report.wording import duration, moment
 
 
-def page_of(found: Gated) -> Page:
+def page_of(found: GateResult) -> Page:
     """Return what the page of a gate says."""
     place = place_of([one.name for one in found.benchmarks])
     rows = rows_of(found.benchmarks, place)
@@ -75,17 +75,17 @@ def _chosen(number: int, place: str) -> str:
     return f"{number}, all in {place.rstrip(':/')}" if place else f"{number}"
 
 
-def _verdicts_table(benchmarks: Sequence[Judged]) -> Table:
+def _verdicts_table(benchmarks: Sequence[BenchmarkResult]) -> Table:
     return Table(
         "Verdicts",
-        HEADS,
-        tuple(tuple(cells(judged)) for judged in benchmarks),
-        note=CLAIMED,
-        texts=2,
+        COLUMNS,
+        tuple(tuple(cells(one)) for one in benchmarks),
+        note=NOTE,
+        texts=TEXT_COLUMNS,
     )
 
 
-def _seconds_table(benchmarks: Sequence[Judged]) -> Table:
+def _seconds_table(benchmarks: Sequence[BenchmarkResult]) -> Table:
     rows = [
         (
             one.name,

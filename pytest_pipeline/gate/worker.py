@@ -2,7 +2,7 @@
 
 This file is given to pytest in the environment of either revision, which may have
 another version of this plugin, or none. So it needs pytest and pytest-benchmark only,
-and must stay one file. The other end is ``peer.py``.
+and must stay one file. The other end is ``side_session.py``.
 
 Messages are lines of JSON over the socket whose number is in the environment. This side
 first says what it has collected; then it is told to ``run`` a test, says that it is
@@ -29,7 +29,7 @@ MARKER = "pipeline_gate"
 Sample = Callable[[int], float]
 
 
-class _Gated:
+class _Worker:
     """What a session has of its gate."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -126,9 +126,9 @@ def pytest_configure(config: pytest.Config) -> None:
     channel = socket.socket(fileno=int(os.environ.pop(SOCKET)))
     # What a benchmark starts must not keep it open.
     channel.set_inheritable(False)
-    gated = _Gated(channel)
-    config.pluginmanager.register(gated, "pipeline-gate-session")
-    _take_over(BenchmarkFixture, gated)
+    worker = _Worker(channel)
+    config.pluginmanager.register(worker, "pipeline-gate-session")
+    _take_over(BenchmarkFixture, worker)
     config.addinivalue_line(
         "markers", f"{MARKER}(threshold): from which change a benchmark is slower."
     )
@@ -147,18 +147,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("pyargs"):
         parts = [arg.partition("::") for arg in config.args]
         there = [(path, of) for path, _, of in parts if Path(path).exists()]
-        gated.chosen = [(Path(path).resolve(), of) for path, of in there]
+        worker.chosen = [(Path(path).resolve(), of) for path, of in there]
         config.args[:] = dict.fromkeys(path for path, _ in there)
 
 
-def _take_over(fixture: Any, gated: _Gated) -> None:
+def _take_over(fixture: Any, worker: _Worker) -> None:
     """Have benchmarks measured by whoever has the other end of the socket."""
     call, pedantic = fixture.__call__, fixture.pedantic
 
     # Classes, since a call looks for its method there; and those of pytest-benchmark
     # themselves, since its hooks know its fixture by its type.
     @functools.wraps(call)
-    def gated_call(
+    def sampled_call(
         self: Any, function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         def sample(calls: int) -> float:
@@ -167,7 +167,7 @@ def _take_over(fixture: Any, gated: _Gated) -> None:
                 function(*args, **kwargs)
             return time.perf_counter() - began
 
-        gated.serve(sample)
+        worker.serve(sample)
         return call(self, function, *args, **kwargs)
 
     @functools.wraps(pedantic)
@@ -193,10 +193,10 @@ def _take_over(fixture: Any, gated: _Gated) -> None:
                     teardown(*given, **named)
             return seconds
 
-        gated.serve(sample)
+        worker.serve(sample)
         return pedantic(self, target, args, kwargs, setup, teardown, **how)
 
-    fixture.__call__ = gated_call
+    fixture.__call__ = sampled_call
     fixture.pedantic = gated_pedantic
 
 

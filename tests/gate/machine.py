@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pytest_pipeline.gate.errors import GateFaultError
-from pytest_pipeline.gate.measuring import Measuring, Pair
-from pytest_pipeline.gate.peer import Side
+from pytest_pipeline.gate.measuring import Measurement, ProcessPair
+from pytest_pipeline.gate.side_session import Side
 from pytest_pipeline.measure.comparison import LOOKS
 
 
@@ -22,13 +22,13 @@ class Benchmark:
 
     seconds: float = 0.01
     threshold: float | None = None
-    #: What each sitting multiplies the time by, in turn.
-    sittings: tuple[float, ...] = (1.0,)
+    #: What each process pair multiplies the time by, in turn.
+    by_pair: tuple[float, ...] = (1.0,)
     skipped: str = ""
     problem: str = ""
 
 
-class FakePeer:
+class FakeSession:
     """One side; a call lets the machine's time pass."""
 
     def __init__(
@@ -62,11 +62,11 @@ class FakePeer:
         """Let the time of so many calls pass."""
         assert name == self._running
         machine, benchmark = self._machine, self._benchmarks[name]
-        sittings = benchmark.sittings
+        factors = benchmark.by_pair
         seconds = (
             calls
             * benchmark.seconds
-            * sittings[(machine.sittings - 1) % len(sittings)]
+            * factors[(machine.process_pairs - 1) % len(factors)]
             * math.exp(machine.random.normal(0, machine.spread))
         )
         machine.turns.append((name, self.side.name, turn))
@@ -88,12 +88,12 @@ class Machine:
     spread: float = 0.01
     budget_s: float = 1e9
     now: float = 0.0
-    sittings: int = 0
+    process_pairs: int = 0
     begun: list[tuple[str, str, str | None]] = field(default_factory=list)
     turns: list[tuple[str, str, int]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     seed: int = 3
-    #: What the new side has from the second sitting on; None for the same as before.
+    #: The new side from the second process pair on; None for no change.
     renamed: Mapping[str, Benchmark] | None = None
 
     def __post_init__(self) -> None:
@@ -104,19 +104,19 @@ class Machine:
         return self.now
 
     @contextmanager
-    def sit(self) -> Iterator[Pair]:
+    def start_pair(self) -> Iterator[ProcessPair]:
         """Have a new pair."""
-        self.sittings += 1
-        if self.sittings > 1 and self.renamed is not None:
+        self.process_pairs += 1
+        if self.process_pairs > 1 and self.renamed is not None:
             self.new = self.renamed
-        yield FakePeer("old", self.old, self), FakePeer("new", self.new, self)
+        yield FakeSession("old", self.old, self), FakeSession("new", self.new, self)
 
-    def measuring(
+    def measurement(
         self, threshold: float = 0.05, looks: Sequence[int] = LOOKS
-    ) -> Measuring:
+    ) -> Measurement:
         """Return a gate on this machine."""
-        return Measuring(
-            self.sit,
+        return Measurement(
+            self.start_pair,
             threshold=threshold,
             left_s=lambda: self.budget_s - self.now,
             say=self.said.append,

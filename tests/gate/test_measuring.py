@@ -26,9 +26,7 @@ def same() -> tuple[Benchmark, Benchmark]:
 
 def verdicts(machine: Machine, threshold: float = 0.05) -> dict[str, str]:
     """Measure, and return the verdicts."""
-    return {
-        judged.name: judged.verdict for judged in machine.measuring(threshold).judged()
-    }
+    return {one.name: one.verdict for one in machine.measurement(threshold).results()}
 
 
 def test_every_benchmark_has_its_verdict() -> None:
@@ -47,15 +45,15 @@ def test_every_benchmark_has_its_verdict() -> None:
 
 
 def test_only_what_is_open_has_more_rounds() -> None:
-    """In sittings of new processes, six rounds in each."""
+    """Six rounds per process pair."""
     machine = machine_of(plain=same(), close=(Benchmark(), Benchmark(0.0105)))
 
-    found = {judged.name: judged for judged in machine.measuring().judged()}
+    found = {one.name: one for one in machine.measurement().results()}
 
-    assert (found["plain"].rounds, found["plain"].sittings) == (12, 2)
-    assert (found["close"].rounds, found["close"].sittings) == (48, 8)
+    assert (found["plain"].rounds, found["plain"].process_pairs) == (12, 2)
+    assert (found["close"].rounds, found["close"].process_pairs) == (48, 8)
     assert found["close"].verdict == "inconclusive"
-    assert machine.sittings == 8
+    assert machine.process_pairs == 8
     assert machine.rounds_of("plain") == 2
 
 
@@ -94,7 +92,7 @@ def test_past_the_budget_no_rounds_are_added() -> None:
     machine = machine_of(close=(Benchmark(), Benchmark(0.0105)))
     machine.budget_s = 0.1
 
-    (found,) = machine.measuring().judged()
+    (found,) = machine.measurement().results()
 
     assert (found.verdict, found.rounds) == ("inconclusive", 12)
 
@@ -106,7 +104,7 @@ def test_what_is_left_of_the_budget_is_shared_out() -> None:
     first_look_s = _time_of_first_look()
     machine.budget_s = first_look_s * 1.35
 
-    rounds = {judged.name: judged.rounds for judged in machine.measuring().judged()}
+    rounds = {one.name: one.rounds for one in machine.measurement().results()}
 
     assert machine.now < machine.budget_s * 1.02
     assert 12 < min(rounds.values()) <= max(rounds.values()) <= min(rounds.values()) + 2
@@ -123,7 +121,7 @@ def _time_of_first_look() -> float:
 def test_looks_share_out_the_error() -> None:
     """Whoever looks once needs a narrower interval for the same rounds."""
     once, thrice = (
-        machine_of(it=same()).measuring(looks=looks).judged()[0].ratio
+        machine_of(it=same()).measurement(looks=looks).results()[0].ratio
         for looks in ((12,), (12, 24, 48))
     )
 
@@ -139,7 +137,7 @@ def test_the_new_side_says_the_threshold_of_a_benchmark() -> None:
         unmarked=(Benchmark(), Benchmark(0.013)),
     )
 
-    found = {judged.name: judged for judged in machine.measuring(0.1).judged()}
+    found = {one.name: one for one in machine.measurement(0.1).results()}
 
     assert (found["marked"].verdict, found["marked"].threshold) == ("ok", 0.5)
     assert (found["unmarked"].verdict, found["unmarked"].threshold) == (
@@ -158,7 +156,7 @@ def test_what_is_on_one_side_alone_is_not_run() -> None:
     assert {name for _, name, _ in machine.begun} == {"both"}
 
 
-def test_nothing_on_both_sides_is_one_sitting() -> None:
+def test_nothing_on_both_sides_starts_one_process_pair() -> None:
     """And no look at anything."""
     machine = machine_of(removed=(Benchmark(), None))
 
@@ -176,7 +174,7 @@ def test_what_is_skipped_is_not_measured(old: str, new: str, verdict: str) -> No
         it=(Benchmark(skipped=old), Benchmark(skipped=new)), other=same()
     )
 
-    found = {judged.name: judged for judged in machine.measuring().judged()}
+    found = {one.name: one for one in machine.measurement().results()}
 
     assert (found["it"].verdict, found["it"].ratio) == (verdict, None)
     assert found["it"].note == f"skipped: {new or old}"
@@ -192,9 +190,9 @@ def test_a_benchmark_that_fails_ends_the_gate() -> None:
 
 
 def test_a_pair_that_was_placed_badly_makes_no_red() -> None:
-    """What one sitting has of eight is no change."""
+    """A slow first process pair of eight is no regression."""
     slow = (1.12, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-    machine = machine_of(it=(Benchmark(), Benchmark(sittings=slow)))
+    machine = machine_of(it=(Benchmark(), Benchmark(by_pair=slow)))
 
     assert verdicts(machine)["it"] != "regressed"
 
@@ -213,7 +211,7 @@ def test_of_many_gates_on_the_same_none_is_red_and_of_a_tenth_more_all_are() -> 
     placed = (0.99, 1.02, 1.01, 0.98, 1.03, 1.0, 0.99, 1.01)
     found = []
     for seed, seconds in ((1, 0.01), (2, 0.01), (3, 0.011), (4, 0.011)):
-        benchmark = Benchmark(seconds, sittings=placed)
+        benchmark = Benchmark(seconds, by_pair=placed)
         machine = Machine(
             {"it": Benchmark()}, {"it": benchmark}, spread=0.02, seed=seed
         )

@@ -11,15 +11,11 @@ import pytest
 
 from pytest_pipeline.gate import summary
 from pytest_pipeline.gate.errors import GateUsageError
-from pytest_pipeline.gate.judging import Verdict
 from pytest_pipeline.gate.percent import percent
-from pytest_pipeline.gate.summary import (
-    check_summary,
-    markdown,
-    terminal_lines,
-    write_summary,
-)
-from tests.gate.verdicts import found, judged
+from pytest_pipeline.gate.summary import check_summary, write_summary
+from pytest_pipeline.gate.text import markdown, terminal_lines
+from pytest_pipeline.gate.verdict import GateVerdict
+from tests.gate.results import found, result
 
 FINE = "none slower by its threshold"
 IMPROVED = f"ok: 2 benchmarks, {FINE}; improved: test_it[improved] +0.0 %"
@@ -46,17 +42,17 @@ NONE = "neither revision has a benchmark here; name files that have some"
     ],
 )
 def test_the_worst_verdict_is_the_outcome(
-    verdicts: list[Verdict], code: int, line: str
+    verdicts: list[GateVerdict], code: int, line: str
 ) -> None:
     """With an exit code of its own, and one line."""
-    gate = found(*map(judged, verdicts))
+    gate = found(*map(result, verdicts))
 
     assert (gate.exit_code, gate.line) == (code, line)
 
 
 def test_of_many_only_the_first_are_named() -> None:
     """The table has the others."""
-    gate = found(*[judged("regressed", f"test_{number}", 1.5) for number in range(5)])
+    gate = found(*[result("regressed", f"test_{number}", 1.5) for number in range(5)])
 
     assert gate.line == (
         "regressed: test_0 +50.0 %, test_1 +50.0 %, test_2 +50.0 %, and 2 more"
@@ -65,7 +61,7 @@ def test_of_many_only_the_first_are_named() -> None:
 
 def test_the_table_has_a_row_for_each() -> None:
     """And ends with the outcome."""
-    lines = terminal_lines(found(judged("regressed", change=1.1), judged("gone")))
+    lines = terminal_lines(found(result("regressed", change=1.1), result("gone")))
 
     assert lines[0].split()[:2] == ["benchmark", "verdict"]
     assert " ".join(lines[2].split()) == (
@@ -82,7 +78,7 @@ def test_without_benchmarks_there_is_no_table() -> None:
 
 def test_the_markdown_can_be_posted() -> None:
     """A bar in the name of a test is none of the table's."""
-    text = markdown(found(judged("ok", "test_it[a|b]")))
+    text = markdown(found(result("ok", "test_it[a|b]")))
 
     assert text.startswith("### ✅ Gate: ok\n\n1 benchmark, none slower")
     assert "Old: main (01234567). New: HEAD (89abcdef). It took 75 s." in text
@@ -92,7 +88,7 @@ def test_the_markdown_can_be_posted() -> None:
 def test_the_summary_is_three_files(tmp_path: Path) -> None:
     """Of which the JSON has all that is known, times too."""
     as_markdown, as_json, as_page = write_summary(
-        found(judged("ok")), tmp_path / "gate"
+        found(result("ok")), tmp_path / "gate"
     )
 
     assert as_markdown == tmp_path / "gate.md"
@@ -100,6 +96,8 @@ def test_the_summary_is_three_files(tmp_path: Path) -> None:
     saved = json.loads(as_json.read_text())
     assert saved["exit_code"] == 0
     assert saved["benchmarks"][0]["ratio"]["confidence"] == 0.99
+    assert saved["benchmarks"][0]["floor"] == 1.004
+    assert saved["benchmarks"][0]["sittings"] == 2
     assert saved["benchmarks"][0]["old_s"]["median"] == 0.002
     assert saved["benchmarks"][0]["new_s"]["q3"] == pytest.approx(0.0021)
     assert saved["conditions"]["new_versions"]["numpy"] == "2.4.6"
@@ -124,7 +122,7 @@ def test_a_summary_that_can_not_be_written_leaves_the_earlier(
     path = summary_at(tmp_path, suffix)
 
     with pytest.raises(GateUsageError) as refused:
-        write_summary(found(judged("ok")), path)
+        write_summary(found(result("ok")), path)
 
     assert str(refused.value) == (
         f"--pipeline-gate-summary {path}: can't write {path}{suffix}: it is a folder"

@@ -11,29 +11,29 @@ import pytest
 from msgspec.structs import replace
 
 from pytest_pipeline.gate.charts import percent_ticks
-from pytest_pipeline.gate.judging import Quartiles
-from pytest_pipeline.gate.outcome import Gated
+from pytest_pipeline.gate.outcome import GateResult
 from pytest_pipeline.gate.page import page_of, place_of
+from pytest_pipeline.gate.verdict import Quartiles
 from pytest_pipeline.report.document import document
-from tests.gate.verdicts import CONDITIONS, found, judged
+from tests.gate.results import CONDITIONS, found, result
 from tests.report.browser import Charts, browser, on_a_phone, opened_text
 
 FILE = "benchmarks/test_gate.py::"
 LONG = f"{FILE}test_{'quite_long_' * 8}[some-parameter-100]"
 
 
-def one_of_each() -> Gated:
+def one_of_each() -> GateResult:
     """Return a gate with every verdict."""
     return found(
-        judged("ok", f"{FILE}test_ok", 1.01, old_s=0.00031),
-        judged("regressed", f"{FILE}test_slower[1-2]", 1.12),
-        judged("improved", f"{FILE}test_quicker", 0.8, old_s=0.042),
-        judged("inconclusive", LONG, 1.06),
-        judged("gone", f"{FILE}test_gone"),
+        result("ok", f"{FILE}test_ok", 1.01, old_s=0.00031),
+        result("regressed", f"{FILE}test_slower[1-2]", 1.12),
+        result("improved", f"{FILE}test_quicker", 0.8, old_s=0.042),
+        result("inconclusive", LONG, 1.06),
+        result("gone", f"{FILE}test_gone"),
     )
 
 
-def figures(gate: Gated) -> list[dict[str, Any]]:
+def figures(gate: GateResult) -> list[dict[str, Any]]:
     """Return the figures of a gate's page, drawn for a light one."""
     text = re.search(r'id="figures">(.*?)</script>', document(page_of(gate)), re.DOTALL)
     assert text is not None
@@ -70,7 +70,7 @@ def test_changes_are_drawn_by_verdict() -> None:
     verdicts = ["regressed", "inconclusive", "improved", "ok"]
     slower = drawn["regressed"]
 
-    assert list(drawn) == ["A/A floor", *verdicts]
+    assert list(drawn) == ["A/A noise floor", *verdicts]
     assert slower["x"] == [1.12]
     assert slower["error_x"]["array"] == [pytest.approx(0.02)]
     assert "+12.0 % (+10.0 % to +14.0 %), 12 rounds" in slower["hovertext"][0]
@@ -83,15 +83,15 @@ def test_changes_are_drawn_by_verdict() -> None:
 
 def test_threshold_and_floor_are_drawn_for_each() -> None:
     """The threshold as a band and the floor as two strokes."""
-    wide = replace(judged("ok", "test_wide"), threshold=0.25, floor=1.1)
-    changes, _ = figures(found(judged("ok", "test_it", 1.02), wide))
+    wide = replace(result("ok", "test_wide"), threshold=0.25, noise_floor=1.1)
+    changes, _ = figures(found(result("ok", "test_it", 1.02), wide))
     bands = [of for of in changes["layout"]["shapes"] if of["type"] == "rect"]
 
     assert [(of["x0"], of["x1"]) for of in bands] == [
         (pytest.approx(1 / 1.05), 1.05),
         (0.8, 1.25),
     ]
-    assert series(changes)["A/A floor"]["x"] == [
+    assert series(changes)["A/A noise floor"]["x"] == [
         *(pytest.approx(1 / 1.004), 1.004),
         *(pytest.approx(1 / 1.1), 1.1),
     ]
@@ -117,7 +117,7 @@ def test_old_and_new_are_overlaid() -> None:
 def test_samples_that_are_all_the_same_have_room() -> None:
     """As a clock that is too coarse may have them."""
     same = Quartiles(1e-9, 1e-9, 1e-9, 1e-9, 1e-9)
-    _, seconds = figures(found(replace(judged("ok"), old_s=same, new_s=same)))
+    _, seconds = figures(found(replace(result("ok"), old_s=same, new_s=same)))
     low, high = seconds["layout"]["xaxis"]["range"]
 
     assert low < 0 < high
@@ -125,7 +125,7 @@ def test_samples_that_are_all_the_same_have_room() -> None:
 
 def test_half_of_the_samples_have_a_bar() -> None:
     """From the first to the third quartile, against the old median."""
-    _, seconds = figures(found(judged("regressed", change=1.5)))
+    _, seconds = figures(found(result("regressed", change=1.5)))
     bars = [of for of in seconds["data"] if of["mode"] == "lines"]
 
     assert [of["x"] for of in bars] == [
@@ -185,7 +185,7 @@ def test_a_name_is_drawn_without_the_place_of_all(names: list[str], place: str) 
 
 def test_nothing_measured_has_no_charts() -> None:
     """But the outcome, and whatever there is to say of the benchmarks."""
-    gone, none = page_of(found(judged("gone"))), page_of(found())
+    gone, none = page_of(found(result("gone"))), page_of(found())
 
     assert [section.charts for section in gone.sections] == [()]
     assert none.sections == ()
@@ -211,7 +211,7 @@ def test_names_are_no_markup() -> None:
     """Neither in the page nor in the charts."""
     evil = "a.py::test_it[<script>alert(1)</script>]"
 
-    gate = found(judged("regressed", evil, 1.2))
+    gate = found(result("regressed", evil, 1.2))
     text = document(page_of(gate))
 
     assert "<script" not in json.dumps(figures(gate))

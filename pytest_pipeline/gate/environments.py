@@ -16,7 +16,7 @@ from types import FrameType
 
 from pipeline.transport.process_group import end_group
 from pytest_pipeline.gate.errors import GateFaultError
-from pytest_pipeline.gate.peer import Side, last_line
+from pytest_pipeline.gate.side_session import Side, last_line
 
 #: What installs a project with what its tests need.
 INSTALL = "python -m pip install --disable-pip-version-check --quiet .[test]"
@@ -31,7 +31,7 @@ _DROPPED = (
 
 
 @dataclass(frozen=True)
-class Building:
+class SideBuild:
     """A revision that is to be built, and where."""
 
     #: How messages name it.
@@ -44,41 +44,40 @@ class Building:
     log: Path
 
 
-def build(buildings: Sequence[Building], install: str = "") -> list[Mapping[str, str]]:
+def build_environments(
+    builds: Sequence[SideBuild], install: str = ""
+) -> list[Mapping[str, str]]:
     """Make the environments, and return the variables of each.
 
     ``install`` is a command that is run in each checkout, with the environment's
     programs first on the path. Raises GateFaultError where one fails.
     """
-    environs = [_environ(building) for building in buildings]
+    environs = [_environ(build) for build in builds]
     _run_all(
-        buildings,
-        [
-            [sys.executable, "-m", "venv", str(building.environment)]
-            for building in buildings
-        ],
-        [dict(os.environ)] * len(buildings),
+        builds,
+        [[sys.executable, "-m", "venv", str(build.environment)] for build in builds],
+        [dict(os.environ)] * len(builds),
     )
     words = shlex.split(install or INSTALL)
-    _run_all(buildings, [words] * len(buildings), environs)
+    _run_all(builds, [words] * len(builds), environs)
     return environs
 
 
-def side_of(building: Building, environ: Mapping[str, str], below: Path) -> Side:
+def side_of(build: SideBuild, environ: Mapping[str, str], below: Path) -> Side:
     """Return what was built; its tests run in that folder of the checkout."""
     return Side(
-        building.name,
-        building.checkout / below,
-        building.environment / "bin" / "python",
+        build.name,
+        build.checkout / below,
+        build.environment / "bin" / "python",
         environ,
     )
 
 
-def versions_in(building: Building) -> dict[str, str]:
+def versions_in(build: SideBuild) -> dict[str, str]:
     """Return the version of each distribution that is installed there, by name."""
     # Whose folders say it, whatever has become of the files in them; what an
     # interrupted pip has left begins with a tilde.
-    folders = building.environment.glob("lib/python*/site-packages/[!~]*-*.dist-info")
+    folders = build.environment.glob("lib/python*/site-packages/[!~]*-*.dist-info")
     found = {}
     for folder in sorted(folders, key=lambda folder: folder.name.lower()):
         name, _, version = folder.stem.rpartition("-")
@@ -86,32 +85,32 @@ def versions_in(building: Building) -> dict[str, str]:
     return found
 
 
-def _environ(building: Building) -> Mapping[str, str]:
+def _environ(build: SideBuild) -> Mapping[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_DROPPED)
     }
-    programs = str(building.environment / "bin")
+    programs = str(build.environment / "bin")
     return {
         **kept,
         "PATH": os.pathsep.join([programs, kept.get("PATH", os.defpath)]),
-        "VIRTUAL_ENV": str(building.environment),
+        "VIRTUAL_ENV": str(build.environment),
     }
 
 
 def _run_all(
-    buildings: Sequence[Building],
+    builds: Sequence[SideBuild],
     commands: Sequence[Sequence[str]],
     environs: Sequence[Mapping[str, str]],
 ) -> None:
     """Run a command of each at the same time; the first that fails ends the others."""
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for building, words, environ in zip(buildings, commands, environs, strict=True):
+        for build, words, environ in zip(builds, commands, environs, strict=True):
             with _uninterrupted():
-                running.append(_start(building, words, environ))
-        _wait_for(buildings, commands, running)
+                running.append(_start(build, words, environ))
+        _wait_for(builds, commands, running)
     finally:
         for process in running:
             end_group(process)
@@ -135,14 +134,14 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _start(
-    building: Building, words: Sequence[str], environ: Mapping[str, str]
+    build: SideBuild, words: Sequence[str], environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    with building.log.open("ab") as log:
+    with build.log.open("ab") as log:
         try:
             return subprocess.Popen(  # noqa: S603 - the user's own command
                 # Found on the path that it is given, and not on ours.
                 ["/usr/bin/env", *words],
-                cwd=building.checkout,
+                cwd=build.checkout,
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -150,11 +149,11 @@ def _start(
                 start_new_session=True,
             )
         except OSError as error:
-            raise _failed(building, words, str(error)) from error
+            raise _failed(build, words, str(error)) from error
 
 
 def _wait_for(
-    buildings: Sequence[Building],
+    builds: Sequence[SideBuild],
     commands: Sequence[Sequence[str]],
     running: Sequence[subprocess.Popen[bytes]],
 ) -> None:
@@ -167,11 +166,9 @@ def _wait_for(
                 continue
             del waiting[number]
             if code:
-                building = buildings[number]
-                raise _failed(building, commands[number], last_line(building.log))
+                build = builds[number]
+                raise _failed(build, commands[number], last_line(build.log))
 
 
-def _failed(building: Building, words: Sequence[str], said: str) -> GateFaultError:
-    return GateFaultError(
-        f"{building.name}: can't be built: {shlex.join(words)}: {said}"
-    )
+def _failed(build: SideBuild, words: Sequence[str], said: str) -> GateFaultError:
+    return GateFaultError(f"{build.name}: can't be built: {shlex.join(words)}: {said}")

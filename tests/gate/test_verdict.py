@@ -9,39 +9,41 @@ import numpy as np
 import pytest
 from msgspec.structs import astuple
 
-from pytest_pipeline.gate.judging import Judged, Sitting, judge
+from pytest_pipeline.gate.verdict import BenchmarkResult, PairRounds, judge_benchmark
 
 RATIOS = (1.0, 1.0, 1.0, 1.0)
 
 
-def sittings_of(
+def pairs_of(
     ratios: Sequence[float],
     *,
     spread: float = 0.01,
     rounds: int = 6,
     turning: float = 0,
-) -> list[Sitting]:
-    """Return sittings, in each of which the new side takes so many times as long.
+) -> list[PairRounds]:
+    """Return pairs, in each of which the new side takes so many times as long.
 
     ``turning`` is by how much the later samples of every second round are slower, and
     the earlier ones of those between.
     """
     random = np.random.default_rng(5)
-    sittings: list[Sitting] = []
+    pairs: list[PairRounds] = []
     for ratio in ratios:
         logs = random.normal(0, spread, (rounds, 4))
         logs[:, 1:3] += math.log(ratio)
         logs[::2, 2:] += turning
         logs[1::2, :2] += turning
-        sittings.append([tuple(row) for row in logs.tolist()])
-    return sittings
+        pairs.append([tuple(row) for row in logs.tolist()])
+    return pairs
 
 
 def judged(
-    sittings: list[Sitting], threshold: float = 0.05, benchmarks: int = 1
-) -> Judged:
+    pairs: list[PairRounds], threshold: float = 0.05, benchmarks: int = 1
+) -> BenchmarkResult:
     """Return the verdict on them."""
-    return judge("it", sittings, threshold=threshold, benchmarks=benchmarks, looks=3)
+    return judge_benchmark(
+        "it", pairs, threshold=threshold, benchmarks=benchmarks, looks=3
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,46 +60,46 @@ def test_the_interval_and_the_threshold_decide(
     ratios: tuple[float, ...], verdict: str, is_open: bool
 ) -> None:
     """A change is claimed beyond the threshold, and denied below it."""
-    found = judged(sittings_of(ratios))
+    found = judged(pairs_of(ratios))
 
     assert (found.verdict, found.is_open) == (verdict, is_open)
-    assert (found.rounds, found.sittings) == (24, 4)
+    assert (found.rounds, found.process_pairs) == (24, 4)
 
 
 def test_each_benchmark_has_its_threshold() -> None:
     """What is slower by a fifth is so by one threshold, and not by another."""
-    sittings = sittings_of([1.2, 1.2, 1.2, 1.2])
+    pairs = pairs_of([1.2, 1.2, 1.2, 1.2])
 
-    assert judged(sittings, threshold=0.1).verdict == "regressed"
-    assert judged(sittings, threshold=0.3).verdict == "ok"
+    assert judged(pairs, threshold=0.1).verdict == "regressed"
+    assert judged(pairs, threshold=0.3).verdict == "ok"
 
 
 def test_one_pair_of_processes_claims_nothing() -> None:
     """However plain it seems there: they may have been placed so."""
-    assert judged(sittings_of([1.5], rounds=12)).verdict == "inconclusive"
-    improved = judged(sittings_of([0.5], rounds=12))
+    assert judged(pairs_of([1.5], rounds=12)).verdict == "inconclusive"
+    improved = judged(pairs_of([0.5], rounds=12))
     assert (improved.verdict, improved.is_open) == ("ok", True)
 
 
 def test_what_pairs_of_processes_do_not_agree_on_is_not_claimed() -> None:
     """Rounds alone would be sure of it; it says what they would have agreed on."""
-    found = judged(sittings_of([1.06, 1.1, 1.6, 1.8], spread=0.001))
+    found = judged(pairs_of([1.06, 1.1, 1.6, 1.8], spread=0.001))
 
     assert found.ratio is not None
-    assert found.floor is not None
-    assert found.ratio.low > max(1.05, found.floor)
+    assert found.noise_floor is not None
+    assert found.ratio.low > max(1.05, found.noise_floor)
     assert found.verdict == "inconclusive"
     assert found.could_see is not None
     assert found.could_see > 0.5
 
 
-def test_a_change_below_the_floor_is_not_claimed() -> None:
+def test_a_change_below_the_noise_floor_is_not_claimed() -> None:
     """Where the samples of one and the same differ as much."""
-    sittings = sittings_of([1.2, 1.2, 1.2, 1.2], turning=0.3)
+    pairs = pairs_of([1.2, 1.2, 1.2, 1.2], turning=0.3)
 
-    found = judged(sittings)
+    found = judged(pairs)
 
-    assert found.floor == pytest.approx(math.exp(0.3), rel=0.02)
+    assert found.noise_floor == pytest.approx(math.exp(0.3), rel=0.02)
     assert found.ratio is not None
     assert found.ratio.low > 1.15
     assert found.verdict == "inconclusive"
@@ -105,8 +107,8 @@ def test_a_change_below_the_floor_is_not_claimed() -> None:
 
 def test_many_benchmarks_share_out_the_error() -> None:
     """So that each has a wider interval than if it were alone."""
-    sittings = sittings_of([1.0, 1.0, 1.0, 1.0])
-    alone, of_many = judged(sittings).ratio, judged(sittings, benchmarks=20).ratio
+    pairs = pairs_of([1.0, 1.0, 1.0, 1.0])
+    alone, of_many = judged(pairs).ratio, judged(pairs, benchmarks=20).ratio
 
     assert alone is not None
     assert of_many is not None
@@ -117,7 +119,7 @@ def test_many_benchmarks_share_out_the_error() -> None:
 def test_the_seconds_of_a_call_are_recorded_for_each_side() -> None:
     """Of all samples, those in the middle of a round being of the new side."""
     # Their logarithms; four samples of each.
-    rounds: Sitting = [(log, log + 10, log + 10, log) for log in range(6)]
+    rounds: PairRounds = [(log, log + 10, log + 10, log) for log in range(6)]
     found = judged([rounds, rounds])
 
     assert found.old_s is not None
@@ -129,8 +131,8 @@ def test_the_seconds_of_a_call_are_recorded_for_each_side() -> None:
 
 def test_a_verdict_says_what_it_could_have_seen() -> None:
     """More in less noise, and never less than the threshold."""
-    quiet = judged(sittings_of(RATIOS, spread=0.001)).could_see
-    noisy = judged(sittings_of(RATIOS, spread=0.05)).could_see
+    quiet = judged(pairs_of(RATIOS, spread=0.001)).could_see
+    noisy = judged(pairs_of(RATIOS, spread=0.05)).could_see
 
     assert quiet is not None
     assert noisy is not None

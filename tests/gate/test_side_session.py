@@ -10,21 +10,23 @@ from pathlib import Path
 import pytest
 
 from pytest_pipeline.gate.errors import GateFaultError
-from pytest_pipeline.gate.peer import Peer, Side, last_line
+from pytest_pipeline.gate.side_session import Side, SideSession, last_line
 
-Start = Callable[..., Peer]
+Start = Callable[..., SideSession]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
     """Starts a session on a file of tests."""
 
-    def start(text: str, *arguments: str) -> Peer:
+    def start(text: str, *arguments: str) -> SideSession:
         folder = tmp_path / "tests"
         folder.mkdir()
         (folder / "test_it.py").write_text(text)
         side = Side("old", folder, Path(sys.executable), dict(os.environ))
-        return Peer(side, ["-p", "no:cacheprovider", *arguments], tmp_path / "log")
+        return SideSession(
+            side, ["-p", "no:cacheprovider", *arguments], tmp_path / "log"
+        )
 
     return start
 
@@ -44,8 +46,8 @@ def test_a(benchmark): benchmark(int)
 """,
         # As a revision has it that lacks this plugin.
         *("-p", "no:pipeline", "--strict-markers"),
-    ) as peer:
-        assert peer.collected() == {
+    ) as session:
+        assert session.collected() == {
             "test_it.py::test_b": 0.2,
             "test_it.py::test_a": None,
         }
@@ -61,13 +63,13 @@ def test_it(benchmark):
     assert benchmark(lambda value: calls.append(value) or len(calls), 1) == 7
     assert benchmark.stats is None
 """
-    ) as peer:
-        (name,) = peer.collected()
-        peer.begin(name, None)
-        assert peer.is_ready(name) == ""
-        assert peer.seconds(name, calls=1, pieces=2, turn=0) > 0
-        assert peer.seconds(name, calls=2, pieces=2, turn=1) > 0
-        peer.end(name)
+    ) as session:
+        (name,) = session.collected()
+        session.begin(name, None)
+        assert session.is_ready(name) == ""
+        assert session.seconds(name, calls=1, pieces=2, turn=0) > 0
+        assert session.seconds(name, calls=2, pieces=2, turn=1) > 0
+        session.end(name)
 
 
 def test_what_is_pedantic_has_its_arguments_made_for_each_call(start: Start) -> None:
@@ -98,16 +100,16 @@ def test_given(benchmark):
     benchmark.pedantic(lambda *a, **k: given.append((a, k)), (1,), {"b": 2}, rounds=9)
     assert given == [((1,), {"b": 2})] * 2
 """
-    ) as peer:
-        made, given = peer.collected()
-        peer.begin(made, given)
-        assert peer.is_ready(made) == ""
-        assert peer.seconds(made, calls=2, pieces=1, turn=0) < 0.2
-        peer.end(made)
-        peer.begin(given, None)
-        assert peer.is_ready(given) == ""
-        peer.seconds(given, calls=1, pieces=1, turn=0)
-        peer.end(given)
+    ) as session:
+        made, given = session.collected()
+        session.begin(made, given)
+        assert session.is_ready(made) == ""
+        assert session.seconds(made, calls=2, pieces=1, turn=0) < 0.2
+        session.end(made)
+        session.begin(given, None)
+        assert session.is_ready(given) == ""
+        session.seconds(given, calls=1, pieces=1, turn=0)
+        session.end(given)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +125,11 @@ def test_given(benchmark):
 )
 def test_a_test_that_fails_is_named(start: Start, body: str, said: str) -> None:
     """With its side and the reason, in one line."""
-    with start(f"def test_it(benchmark):\n    {body}\n") as peer:
-        (name,) = peer.collected()
+    with start(f"def test_it(benchmark):\n    {body}\n") as session:
+        (name,) = session.collected()
 
         with pytest.raises(GateFaultError) as caught:
-            _measure(peer, name)
+            _measure(session, name)
 
     text = str(caught.value)
     assert text.startswith("old: ")
@@ -135,21 +137,21 @@ def test_a_test_that_fails_is_named(start: Start, body: str, said: str) -> None:
     assert "\n" not in text
 
 
-def _measure(peer: Peer, name: str) -> None:
-    peer.begin(name, None)
-    peer.is_ready(name)
-    peer.seconds(name, calls=1, pieces=1, turn=0)
-    peer.end(name)
+def _measure(session: SideSession, name: str) -> None:
+    session.begin(name, None)
+    session.is_ready(name)
+    session.seconds(name, calls=1, pieces=1, turn=0)
+    session.end(name)
 
 
 def test_a_test_that_is_skipped_says_why(start: Start) -> None:
     """Before anything of it is measured."""
     with start(
         "import pytest\ndef test_it(benchmark): pytest.skip('no disk')\n"
-    ) as peer:
-        (name,) = peer.collected()
-        peer.begin(name, None)
-        assert peer.is_ready(name) == "no disk"
+    ) as session:
+        (name,) = session.collected()
+        session.begin(name, None)
+        assert session.is_ready(name) == "no disk"
 
 
 MARKED = """
@@ -170,20 +172,20 @@ def test_it(benchmark): pass
 def test_what_can_not_be_collected_is_named(start: Start, text: str, said: str) -> None:
     """Nothing is measured then."""
     with (
-        start(text) as peer,
+        start(text) as session,
         pytest.raises(GateFaultError) as caught,
     ):
-        peer.collected()
+        session.collected()
     assert str(caught.value).startswith(f"old: {said}")
 
 
 def test_arguments_that_are_wrong_are_told(start: Start) -> None:
     """By what pytest itself says of them."""
     with (
-        start("", "--no-such-option") as peer,
+        start("", "--no-such-option") as session,
         pytest.raises(GateFaultError, match="old: pytest ended with 4: "),
     ):
-        peer.collected()
+        session.collected()
 
 
 @pytest.mark.parametrize(
@@ -193,15 +195,15 @@ def test_options_of_others_change_nothing(
     start: Start, options: tuple[str, ...]
 ) -> None:
     """Neither those of pytest-benchmark nor those of pytest-xdist."""
-    with start("def test_it(benchmark): benchmark(int)\n", *options) as peer:
-        (name,) = peer.collected()
-        _measure(peer, name)
+    with start("def test_it(benchmark): benchmark(int)\n", *options) as session:
+        (name,) = session.collected()
+        _measure(session, name)
 
 
 def test_a_file_that_is_not_there_has_no_benchmarks(start: Start) -> None:
     """And is no reason to collect all others."""
-    with start("def test_it(benchmark): benchmark(int)\n", "test_other.py") as peer:
-        assert peer.collected() == {}
+    with start("def test_it(benchmark): benchmark(int)\n", "test_other.py") as session:
+        assert session.collected() == {}
 
 
 @pytest.mark.parametrize(
@@ -233,8 +235,8 @@ class TestOf:
     def test_a(self, benchmark): benchmark(int)
 """,
         *chosen,
-    ) as peer:
-        assert list(peer.collected()) == [f"test_it.py::{name}" for name in names]
+    ) as session:
+        assert list(session.collected()) == [f"test_it.py::{name}" for name in names]
 
 
 def test_fixtures_of_a_session_stay_for_the_next_test(start: Start) -> None:
@@ -260,14 +262,14 @@ def test_c(benchmark):
     benchmark(int)
     assert ended
 """
-    ) as peer:
-        first, second, third = peer.collected()
-        peer.begin(first, second)
-        peer.is_ready(first)
-        peer.seconds(first, calls=1, pieces=1, turn=0)
-        peer.end(first)
-        _measure(peer, second)
-        _measure(peer, third)
+    ) as session:
+        first, second, third = session.collected()
+        session.begin(first, second)
+        session.is_ready(first)
+        session.seconds(first, calls=1, pieces=1, turn=0)
+        session.end(first)
+        _measure(session, second)
+        _measure(session, third)
 
 
 def test_a_session_that_is_left_ends_its_fixtures(start: Start, tmp_path: Path) -> None:
@@ -284,10 +286,10 @@ def server():
 
 def test_it(benchmark, server): benchmark(int)
 """
-    ) as peer:
-        (name,) = peer.collected()
-        peer.begin(name, None)
-        peer.is_ready(name)
+    ) as session:
+        (name,) = session.collected()
+        session.begin(name, None)
+        session.is_ready(name)
 
     assert ended.exists()
 

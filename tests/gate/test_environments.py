@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pytest_pipeline.gate.building import Building, build, versions_in
+from pytest_pipeline.gate.environments import SideBuild, build_environments, versions_in
 
 
 def test_versions_are_those_of_the_environment(tmp_path: Path) -> None:
@@ -19,16 +19,16 @@ def test_versions_are_those_of_the_environment(tmp_path: Path) -> None:
     for folder in ("the_thing-1.2.dist-info", "Also-3.dist-info", "~so-2.dist-info"):
         (site / folder).mkdir(parents=True)
     (site / "thing").mkdir()
-    building = Building("new", tmp_path, tmp_path / "environment", tmp_path / "log")
+    build = SideBuild("new", tmp_path, tmp_path / "environment", tmp_path / "log")
 
-    versions = versions_in(building)
+    versions = versions_in(build)
 
     assert list(versions.items()) == [("Also", "3"), ("the-thing", "1.2")]
 
 
 def test_an_environment_of_nothing_has_no_versions(tmp_path: Path) -> None:
     """Such as one that a side's command has taken away."""
-    assert versions_in(Building("new", tmp_path, tmp_path / "no", tmp_path)) == {}
+    assert versions_in(SideBuild("new", tmp_path, tmp_path / "no", tmp_path)) == {}
 
 
 class InterruptedPopen(subprocess.Popen[bytes]):
@@ -57,10 +57,10 @@ def test_an_interrupt_while_a_process_starts_ends_that_process(
 ) -> None:
     """It is heeded once the process is known."""
     monkeypatch.setattr(subprocess, "Popen", InterruptedPopen)
-    building = Building("ours", tmp_path, tmp_path / "environment", tmp_path / "log")
+    build = SideBuild("ours", tmp_path, tmp_path / "environment", tmp_path / "log")
 
     with pytest.raises(KeyboardInterrupt):
-        build([building])
+        build_environments([build])
 
     assert [process.returncode for process in InterruptedPopen.started] == [
         -signal.SIGKILL

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_pipeline.gate.judging import Judged, Quartiles, Verdict
-from pytest_pipeline.gate.outcome import Conditions, Gated, gated
+from pytest_pipeline.gate.outcome import Conditions, GateResult, gate_result
+from pytest_pipeline.gate.verdict import BenchmarkResult, GateVerdict, Quartiles
 from pytest_pipeline.measure.results import Interval
 from tests.report.sessions import MACHINE
 
@@ -15,34 +15,38 @@ CONDITIONS = Conditions(
 )
 
 
-def judged(
-    verdict: Verdict, name: str = "", change: float = 1.0, old_s: float = 0.002
-) -> Judged:
+def result(
+    verdict: GateVerdict, name: str = "", change: float = 1.0, old_s: float = 0.002
+) -> BenchmarkResult:
     """Return a benchmark with that verdict, measured if it can be."""
     name = name or f"test_it[{verdict}]"
     if verdict in ("new", "gone", "skipped"):
-        return Judged(
+        return BenchmarkResult(
             name=name, verdict=verdict, threshold=0.05, note="skipped: no disk"
         )
-    return Judged(
+    return BenchmarkResult(
         name=name,
         verdict=verdict,
         threshold=0.05,
         ratio=Interval(
             low=change - 0.02, value=change, high=change + 0.02, confidence=0.99
         ),
-        floor=1.004,
+        noise_floor=1.004,
         could_see=0.08,
         rounds=12,
-        sittings=2,
+        process_pairs=2,
         old_s=_around(old_s),
         new_s=_around(old_s * change),
     )
 
 
-def found(*benchmarks: Judged, conditions: Conditions = CONDITIONS) -> Gated:
+def found(
+    *benchmarks: BenchmarkResult, conditions: Conditions = CONDITIONS
+) -> GateResult:
     """Return what a gate has found."""
-    return gated("main (01234567)", "HEAD (89abcdef)", 75.4, conditions, benchmarks)
+    return gate_result(
+        "main (01234567)", "HEAD (89abcdef)", 75.4, conditions, benchmarks
+    )
 
 
 def _around(median: float) -> Quartiles:

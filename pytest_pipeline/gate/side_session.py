@@ -41,7 +41,7 @@ class Side:
     environ: Mapping[str, str]
 
 
-class Peer:
+class SideSession:
     """A session of one side; use it as a context, whose end ends it.
 
     ``arguments`` choose the benchmarks. What the session prints goes to ``log``.
