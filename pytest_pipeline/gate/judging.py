@@ -13,9 +13,9 @@ from scipy import stats
 
 from pytest_pipeline.measure.comparison import (
     CONFIDENCE,
-    floor_of,
     interval,
     log_ratios,
+    noise_floor,
     trimmed_mean,
 )
 from pytest_pipeline.measure.results import Interval
@@ -89,7 +89,7 @@ def judge(
         confidence=1 - (1 - CONFIDENCE) / benchmarks,
         looks=looks,
     )
-    floor = floor_of(logs)
+    floor = noise_floor(logs)
     slower = 1 + threshold
     beyond = max(slower, floor)
     low, high = _of_sittings(sittings)
