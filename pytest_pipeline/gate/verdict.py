@@ -13,9 +13,9 @@ from scipy import stats
 
 from pytest_pipeline.measure.comparison import (
     CONFIDENCE,
-    floor_of,
     interval,
     log_ratios,
+    noise_floor,
     trimmed_mean,
 )
 from pytest_pipeline.measure.results import Interval
@@ -96,9 +96,9 @@ def judge_benchmark(
         confidence=1 - (1 - CONFIDENCE) / benchmarks,
         looks=looks,
     )
-    noise_floor = floor_of(logs)
+    floor = noise_floor(logs)
     slower = 1 + threshold
-    beyond = max(slower, noise_floor)
+    beyond = max(slower, floor)
     low, high = _interval_of_pairs(pairs)
     verdict: GateVerdict
     is_open = False
@@ -121,7 +121,7 @@ def judge_benchmark(
         verdict=verdict,
         threshold=threshold,
         ratio=ratio,
-        noise_floor=noise_floor,
+        noise_floor=floor,
         could_see=could_see,
         rounds=len(logs),
         process_pairs=len(pairs),

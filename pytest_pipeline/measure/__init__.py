@@ -1,1 +1,1 @@
-"""What the suite of benchmarks is made of: subjects, checked runs, their rounds."""
+"""What the suite of benchmarks is made of: datasets, checked runs, their rounds."""

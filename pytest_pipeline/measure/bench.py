@@ -16,7 +16,7 @@ from pipeline.tuning.calibration import CPU_BOUND_SHARE, calibrated_iterations
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.measure.checked_runs import CheckedRuns
-from pytest_pipeline.measure.dataset import Subject, subject_of
+from pytest_pipeline.measure.dataset import Dataset, dataset_of
 from pytest_pipeline.measure.references.arrivals import Arrivals, arrivals_of
 from pytest_pipeline.measure.references.floor import floor_of
 from pytest_pipeline.options import PipelineSettings, Transport
@@ -29,7 +29,7 @@ _MARGIN = 0.02
 
 
 class Bench:
-    """Subjects and engines, each made once.
+    """Datasets and engines, each made once.
 
     ``data`` is the input of a workload that reads one; ``folder`` is one that the
     servers of ``pool`` may read and write.
@@ -53,13 +53,13 @@ class Bench:
         """Return the runs of a workload, whose records have these options."""
         key = (workload, *sorted(options.items()))
         if key not in self._runs:
-            subject = subject_of(
+            dataset = dataset_of(
                 workload_named(workload),
                 self.folder,
                 None if workload in _MAKE_THEIR_OWN else self._data,
                 options,
             )
-            self._runs[key] = CheckedRuns(subject, self.folder)
+            self._runs[key] = CheckedRuns(dataset, self.folder)
         return self._runs[key]
 
     def split(
@@ -82,15 +82,15 @@ class Bench:
 
     def arrivals(self, workload: str, batch_size: int, records: int) -> Arrivals:
         """Have records arrive at the rate of the settings; see `arrivals_of`."""
-        subject = self.runs(workload).subject
+        dataset = self.runs(workload).dataset
         servers = self._pool.stages(
             self.settings,
-            subject.workload,
-            [stage.name for stage in subject.workload.transforms],
+            dataset.workload,
+            [stage.name for stage in dataset.workload.transforms],
         )
         return arrivals_of(
-            subject.workload,
-            subject.source(records),
+            dataset.workload,
+            dataset.source(records),
             rate_per_s=self.settings.arrival_rate,
             batch_size=batch_size,
             records=records,
@@ -114,7 +114,7 @@ class Bench:
 
     def skip_if_too_few(self, workload: str, batch_size: int) -> None:
         """Skip the test where the input has too few records for a batch."""
-        available = self.runs(workload).subject.available
+        available = self.runs(workload).dataset.available
         if available is not None and available < batch_size:
             pytest.skip(
                 f"batch size {batch_size}: the input of {workload} has only "
@@ -124,7 +124,7 @@ class Bench:
     def floor(self, report: RunReport) -> tuple[CheckedRuns, SplitEngine]:
         """Return runs of as many bytes as a run had, and stages that do nothing."""
         workload, source = floor_of(report)
-        runs = CheckedRuns(Subject(workload, lambda _: source), self.folder)
+        runs = CheckedRuns(Dataset(workload, lambda _: source), self.folder)
         return runs, self.split(workload)
 
     def busiest(self, report: RunReport) -> str:

@@ -9,7 +9,7 @@ from pipeline.accounting import RunReport
 from pipeline.engines.base import Engine
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import ConservationError
-from pytest_pipeline.measure.dataset import Subject
+from pytest_pipeline.measure.dataset import Dataset
 
 # Batches of the first run, from which the others are sized.
 _PROBED_BATCHES = 2
@@ -18,10 +18,10 @@ _EXPECTED_BATCH = 1000
 
 
 class CheckedRuns:
-    """Runs of one subject on any engine, with the result below ``folder``."""
+    """Runs of one dataset on any engine, with the result below ``folder``."""
 
-    def __init__(self, subject: Subject, folder: Path) -> None:
-        self.subject = subject
+    def __init__(self, dataset: Dataset, folder: Path) -> None:
+        self.dataset = dataset
         self._output = folder / "result"
         self._expected: dict[int, bytes] = {}
 
@@ -31,7 +31,7 @@ class CheckedRuns:
         Raises ConservationError where it is not that of the monolith.
         """
         expected = self.result_of(records)
-        report = engine.run(self.subject.settings(records, batch_size, self._output))
+        report = engine.run(self.dataset.settings(records, batch_size, self._output))
         if self._output.read_bytes() != expected:
             raise ConservationError(
                 f"{engine.name} at batch size {batch_size}: the result of {records} "
@@ -45,7 +45,7 @@ class CheckedRuns:
         It is a round number, so that most sessions come to the same, and a batch at
         least, if there are as many.
         """
-        available = self.subject.available or math.inf
+        available = self.dataset.available or math.inf
         records = min(_PROBED_BATCHES * batch_size, available)
         while True:
             elapsed_s = self.run(engine, batch_size, int(records)).elapsed_s
@@ -60,7 +60,7 @@ class CheckedRuns:
         """Return what the monolith makes of the first ``records`` records."""
         if records not in self._expected:
             MonolithEngine().run(
-                self.subject.settings(records, _EXPECTED_BATCH, self._output)
+                self.dataset.settings(records, _EXPECTED_BATCH, self._output)
             )
             self._expected[records] = self._output.read_bytes()
         return self._expected[records]

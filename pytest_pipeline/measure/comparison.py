@@ -227,7 +227,7 @@ class Comparison:
             confidence=self._confidence,
             looks=len(self._looks),
         )
-        floor = floor_of(logs)
+        floor = noise_floor(logs)
         return Compared(
             first=self._names[first],
             second=self._names[1 - first],
@@ -390,7 +390,7 @@ def log_ratios(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     return ratios
 
 
-def floor_of(logs: NDArray[np.float64]) -> float:
+def noise_floor(logs: NDArray[np.float64]) -> float:
     """Return the ratio of each round's second samples to its first, 1 or more.
 
     Every other round is turned over, so that a drift is none of it.

@@ -23,7 +23,7 @@ _COUNTING_BATCH = 1000
 
 
 @dataclass(frozen=True)
-class Subject:
+class Dataset:
     """A workload, and where its records come from."""
 
     workload: Workload
@@ -46,13 +46,13 @@ class Subject:
         )
 
 
-def subject_of(
+def dataset_of(
     workload: Workload,
     folder: Path,
     data: bytes | None = None,
     options: Mapping[str, object] | None = None,
-) -> Subject:
-    """Return the subject of a workload.
+) -> Dataset:
+    """Return the dataset of a workload.
 
     ``data`` is the input of one that reads its records; those of the events workload
     are made. ``options`` are those of workloads that make their own, such as
@@ -64,7 +64,7 @@ def subject_of(
     options = dict(options or {})
     if "path" not in known:
         _check_options(workload, {"records": 1, **options})
-        return Subject(workload, lambda records: describe(records=records, **options))
+        return Dataset(workload, lambda records: describe(records=records, **options))
     path = folder / f"{workload.name.replace(':', '.')}.input"
     if data is not None:
         path.write_bytes(data)
@@ -77,9 +77,9 @@ def subject_of(
         )
     _check_options(workload, {"path": path, **options})
     source = describe(path=path, **options)
-    subject = Subject(workload, lambda _: source, path)
-    available = EVENTS if data is None else _count(subject, folder)
-    return Subject(workload, lambda _: source, path, available)
+    dataset = Dataset(workload, lambda _: source, path)
+    available = EVENTS if data is None else _count(dataset, folder)
+    return Dataset(workload, lambda _: source, path, available)
 
 
 def _check_options(workload: Workload, options: Mapping[str, object]) -> None:
@@ -91,9 +91,9 @@ def _check_options(workload: Workload, options: Mapping[str, object]) -> None:
         ) from error
 
 
-def _count(subject: Subject, folder: Path) -> int:
+def _count(dataset: Dataset, folder: Path) -> int:
     """Return how many records there are."""
     report = MonolithEngine().run(
-        subject.settings(0, _COUNTING_BATCH, folder / "counted")
+        dataset.settings(0, _COUNTING_BATCH, folder / "counted")
     )
     return report.records.ingested

@@ -15,7 +15,7 @@ from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import ConservationError
 from pipeline.workloads import workload_named
 from pytest_pipeline.measure.checked_runs import CheckedRuns
-from pytest_pipeline.measure.dataset import subject_of
+from pytest_pipeline.measure.dataset import dataset_of
 from pytest_pipeline.measure.rounds import ROUNDS, measured_of
 
 
@@ -55,15 +55,15 @@ class LyingEngine:
 def runs(tmp_path: Path) -> CheckedRuns:
     """Runs of work items that are no work."""
     options = {"iterations": 1, "payload_size": "small"}
-    subject = subject_of(workload_named("work-items"), tmp_path, options=options)
-    return CheckedRuns(subject, tmp_path)
+    dataset = dataset_of(workload_named("work-items"), tmp_path, options=options)
+    return CheckedRuns(dataset, tmp_path)
 
 
 @pytest.fixture
 def few(tmp_path: Path) -> CheckedRuns:
     """Runs of an input of seven lines."""
     data = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n' * 7
-    return CheckedRuns(subject_of(workload_named("events"), tmp_path, data), tmp_path)
+    return CheckedRuns(dataset_of(workload_named("events"), tmp_path, data), tmp_path)
 
 
 def test_a_run_has_the_records_it_was_told(runs: CheckedRuns) -> None:

@@ -9,8 +9,8 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.v1.lines_pb2 import LineSource
 from pipeline.workloads import workload_named
-from pytest_pipeline.measure import dataset as datasets
-from pytest_pipeline.measure.dataset import subject_of
+from pytest_pipeline.measure import dataset as dataset_module
+from pytest_pipeline.measure.dataset import dataset_of
 
 LINES = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n' * 7
 
@@ -19,39 +19,39 @@ def test_events_are_made_once_for_all_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run reads as many of them as it is to have."""
-    monkeypatch.setattr(datasets, "EVENTS", 30)
+    monkeypatch.setattr(dataset_module, "EVENTS", 30)
 
-    subject = subject_of(workload_named("events"), tmp_path)
-    settings = subject.settings(20, batch_size=5, output=tmp_path / "out")
+    dataset = dataset_of(workload_named("events"), tmp_path)
+    settings = dataset.settings(20, batch_size=5, output=tmp_path / "out")
 
-    assert subject.available == 30
-    assert subject.path is not None
-    assert subject.path.read_bytes().count(b"\n") == 30
+    assert dataset.available == 30
+    assert dataset.path is not None
+    assert dataset.path.read_bytes().count(b"\n") == 30
     assert settings.max_records == 20
     assert settings.limits.records == 5
-    assert settings.input == str(subject.path)
+    assert settings.input == str(dataset.path)
 
 
 def test_data_that_is_given_is_read_and_counted(tmp_path: Path) -> None:
     """It has as many records as it has, and a run can't have more."""
-    subject = subject_of(workload_named("events"), tmp_path, LINES)
+    dataset = dataset_of(workload_named("events"), tmp_path, LINES)
 
-    assert subject.available == 7
-    assert subject.path is not None
-    assert subject.path.read_bytes() == LINES
-    assert isinstance(subject.source(3), LineSource)
+    assert dataset.available == 7
+    assert dataset.path is not None
+    assert dataset.path.read_bytes() == LINES
+    assert isinstance(dataset.source(3), LineSource)
 
 
 def test_a_workload_that_makes_its_records_makes_as_many_as_a_run_has(
     tmp_path: Path,
 ) -> None:
     """With its options."""
-    subject = subject_of(
+    dataset = dataset_of(
         workload_named("work-items"), tmp_path, options={"iterations": 3}
     )
 
-    assert subject.available is None
-    assert subject.source(12) == workload_named("work-items").source.describe(
+    assert dataset.available is None
+    assert dataset.source(12) == workload_named("work-items").source.describe(
         records=12, iterations=3
     )
 
@@ -82,5 +82,5 @@ def test_what_a_workload_lacks_is_named(
     monkeypatch.syspath_prepend(examples)
 
     with pytest.raises(UsageError) as caught:
-        subject_of(workload_named(name), tmp_path, data, options)
+        dataset_of(workload_named(name), tmp_path, data, options)
     assert str(caught.value).startswith(said)

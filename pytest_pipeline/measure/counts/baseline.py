@@ -43,14 +43,14 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass
-class Baseline:
+class CountsBaseline:
     """The counts of a file, to compare with and to replace."""
 
     counts: dict[str, int] = field(default_factory=dict)
     instructions: Instructions | None = None
 
     @classmethod
-    def read(cls, path: Path) -> Baseline:
+    def read(cls, path: Path) -> CountsBaseline:
         """Read a file; raise UsageError where there is none, or it is none of ours."""
         read = read_committed(path, _File)
         return cls(read.counts, read.instructions)

@@ -27,7 +27,7 @@ from pipeline.v1.pipeline_pb2 import Batch, WriteRequest
 from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline.measure.checked_runs import CheckedRuns
-from pytest_pipeline.measure.dataset import Subject, subject_of
+from pytest_pipeline.measure.dataset import Dataset, dataset_of
 
 #: Records of a run, where the input has as many: enough for more than a hundred batches
 #: at batch size 10, and the last batch of 10, 100 or 1000 is not full.
@@ -41,9 +41,9 @@ _SPOILT = 0.05
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
-def counted_subject(
+def counted_dataset(
     workload: Workload, folder: Path, data: bytes | None = None
-) -> Subject:
+) -> Dataset:
     """Return the records that are counted with, the same each time.
 
     ``data`` is the input of a workload that reads one; of the events workload some are
@@ -54,10 +54,10 @@ def counted_subject(
         fine = generate_events(FINE, seed=1, users=100)
         rest = generate_events(RECORDS - FINE, seed=2, users=100, malformed=_SPOILT)
         data = b"".join([*fine, *rest])
-    return subject_of(workload, folder, data)
+    return dataset_of(workload, folder, data)
 
 
-def count_run(subject: Subject, batch_size: int) -> dict[str, int]:
+def count_run(dataset: Dataset, batch_size: int) -> dict[str, int]:
     """Run on servers in threads of this process; return what crossed, by its name.
 
     Bytes are of whole messages, but for the timing in replies: that is numbers of
@@ -65,12 +65,12 @@ def count_run(subject: Subject, batch_size: int) -> dict[str, int]:
     batches, since the target is a path. Raises PipelineError where the run fails, or
     its result is not that of the monolith.
     """
-    workload = subject.workload
-    records = min(RECORDS, subject.available or RECORDS)
+    workload = dataset.workload
+    records = min(RECORDS, dataset.available or RECORDS)
     with ExitStack() as stack:
         folder = new_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        served = [folder, subject.path.parent] if subject.path else [folder]
+        served = [folder, dataset.path.parent] if dataset.path else [folder]
         tallies = {stage: _Tally() for stage in workload.stage_names}
         addresses = {}
         for stage, tally in tallies.items():
@@ -83,7 +83,7 @@ def count_run(subject: Subject, batch_size: int) -> dict[str, int]:
             )
             stack.callback(server.drain, 0.0)
             addresses[stage] = server.address
-        runs = CheckedRuns(subject, folder)
+        runs = CheckedRuns(dataset, folder)
         runs.run(SplitEngine(addresses), batch_size, records)
         return {"records": records, **_named(tallies)}
 

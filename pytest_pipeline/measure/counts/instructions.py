@@ -25,7 +25,7 @@ from pipeline.errors import PipelineError
 from pipeline.inputs import Inputs
 from pipeline.workload import Workload
 from pytest_pipeline.measure.counts.crossings import FINE
-from pytest_pipeline.measure.dataset import Subject
+from pytest_pipeline.measure.dataset import Dataset
 
 #: Records in the batch of a call.
 RECORDS = FINE
@@ -105,12 +105,12 @@ def fingerprint(counter: Counter) -> dict[str, str]:
     }
 
 
-def first_messages(subject: Subject) -> dict[str, bytes]:
+def first_messages(dataset: Dataset) -> dict[str, bytes]:
     """Return what each stage is given of the first batch, of `RECORDS` records."""
-    workload = subject.workload
+    workload = dataset.workload
     output = next(
         workload.source.read(
-            subject.source(RECORDS), BatchLimits(RECORDS), RECORDS, Inputs()
+            dataset.source(RECORDS), BatchLimits(RECORDS), RECORDS, Inputs()
         )
     )
     messages = {}

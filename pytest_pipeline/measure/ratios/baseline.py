@@ -47,18 +47,18 @@ class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 
-class MadeOn(msgspec.Struct, frozen=True):
+class Provenance(msgspec.Struct, frozen=True):
     """Where ratios were measured."""
 
     architecture: str
     machine: Machine
 
     @classmethod
-    def here(cls) -> MadeOn:
+    def here(cls) -> Provenance:
         """Return what this is."""
         return cls(platform.machine(), this_machine())
 
-    def difference(self, other: MadeOn) -> str:
+    def difference(self, other: Provenance) -> str:
         """Say why ratios of ``other`` can't be held to those of this; else nothing.
 
         How many cores there are says how many of the processes run at once, and so how
@@ -76,15 +76,15 @@ class MadeOn(msgspec.Struct, frozen=True):
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     ratios: dict[str, Ratio]
     records: dict[str, int]
-    made_on: MadeOn
+    made_on: Provenance
     records_per_s: dict[str, dict[str, float]]
 
 
 @dataclass
-class Baseline:
+class RatiosBaseline:
     """The ratios of a file, to compare with and to replace."""
 
-    made_on: MadeOn
+    made_on: Provenance
     ratios: dict[str, Ratio] = field(default_factory=dict)
     #: Of a run at each batch size. A run costs something by itself, so that ratios of
     #: longer runs are others.
@@ -93,7 +93,7 @@ class Baseline:
     records_per_s: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path) -> Baseline:
+    def read(cls, path: Path) -> RatiosBaseline:
         """Read a file; raise UsageError where there is none, or it is none of ours."""
         read = read_committed(path, _File)
         return cls(read.made_on, read.ratios, read.records, read.records_per_s)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pytest_pipeline.measure.ratios.baseline import Ratio
 
-Verdict = Literal["ok", "worse", "improved", "inconclusive"]
+RatioVerdict = Literal["ok", "worse", "improved", "inconclusive"]
 
 #: By which share of the committed interval's end a ratio may be worse. The same code
 #: has other ratios on another processor of as many cores, under another load, and where
@@ -20,7 +20,7 @@ MOST_USED = 0.25
 
 
 @dataclass(frozen=True)
-class Found:
+class MeasuredRatio:
     """A ratio as it was measured, and what says how well."""
 
     ratio: Ratio
@@ -39,13 +39,13 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRatio:
     """A ratio with its verdict, and what that rests on."""
 
     name: str
-    verdict: Verdict
+    verdict: RatioVerdict
     was: Ratio
-    found: Found
+    found: MeasuredRatio
 
     def __str__(self) -> str:
         said = (
@@ -57,7 +57,9 @@ class Judged:
         return said if self.verdict == "ok" else f"{said}: {self.verdict}"
 
 
-def judge(name: str, was: Ratio, found: Found, *, is_speedup: bool) -> Judged:
+def judge_ratio(
+    name: str, was: Ratio, found: MeasuredRatio, *, is_speedup: bool
+) -> JudgedRatio:
     """Judge a ratio; a speedup is worse where it falls, a cost where it rises.
 
     It is worse if the whole interval lies beyond that of the file by more than what is
@@ -66,15 +68,15 @@ def judge(name: str, was: Ratio, found: Found, *, is_speedup: bool) -> Judged:
     of these can be said.
     """
     if found.is_crowded:
-        return Judged(name, "inconclusive", was, found)
+        return JudgedRatio(name, "inconclusive", was, found)
     then, now = (was.inverse, found.ratio.inverse) if is_speedup else (was, found.ratio)
     tolerated = 1 + TOLERANCE
     beyond = max(tolerated, found.floor)
-    verdict: Verdict = "inconclusive"
+    verdict: RatioVerdict = "inconclusive"
     if now.low > then.high * beyond:
         verdict = "worse"
     elif now.high < then.low / beyond:
         verdict = "improved"
     elif now.high <= then.high * tolerated:
         verdict = "ok"
-    return Judged(name, verdict, was, found)
+    return JudgedRatio(name, verdict, was, found)

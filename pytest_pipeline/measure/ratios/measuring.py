@@ -17,13 +17,13 @@ from pytest_pipeline.measure.comparison import (
     LOOKS,
     Rounds,
     Sampler,
-    floor_of,
     interval,
     log_ratios,
+    noise_floor,
     trimmed_mean,
 )
 from pytest_pipeline.measure.ratios.baseline import Ratio
-from pytest_pipeline.measure.ratios.judging import Found
+from pytest_pipeline.measure.ratios.judging import MeasuredRatio
 from pytest_pipeline.measure.ratios.pairs import Pair
 
 #: Seconds that a run of the split is to take where nothing else is said: there are
@@ -64,9 +64,9 @@ def measure(
     pair: Pair,
     records: Mapping[int, int],
     *,
-    is_open: Callable[[Found], bool],
+    is_open: Callable[[MeasuredRatio], bool],
     budget_s: float,
-) -> Found:
+) -> MeasuredRatio:
     """Measure a ratio until it is no longer open, or more rounds exceed the budget.
 
     ``records`` has those of a run at each batch size of the ratio. Each result is
@@ -88,10 +88,10 @@ def measured(
     above: Runs,
     below: Runs,
     *,
-    is_open: Callable[[Found], bool],
+    is_open: Callable[[MeasuredRatio], bool],
     budget_s: float,
     clock: Callable[[], float] = time.perf_counter,
-) -> Found:
+) -> MeasuredRatio:
     """Return the time of a record in runs of ``above`` to that in runs of ``below``."""
     rounds = Rounds(
         (_sampler(below), _sampler(above)),
@@ -107,13 +107,13 @@ def measured(
     return found
 
 
-def _found(rounds: Rounds, above: Runs, below: Runs) -> Found:
+def _found(rounds: Rounds, above: Runs, below: Runs) -> MeasuredRatio:
     logs = np.array(rounds.logs)
     ratio = interval(log_ratios(logs), looks=len(LOOKS))
-    return Found(
+    return MeasuredRatio(
         # Of rounds that are all alike, the three differ by how they were rounded.
         Ratio(min(ratio.low, ratio.value), ratio.value, max(ratio.value, ratio.high)),
-        floor_of(logs),
+        noise_floor(logs),
         len(logs),
         {
             below.name: math.exp(-trimmed_mean(logs[:, (0, 3)].ravel())),

@@ -1,4 +1,4 @@
-"""What the benchmarks share: servers in processes of their own, and subjects."""
+"""What the benchmarks share: servers in processes of their own, and datasets."""
 
 from __future__ import annotations
 

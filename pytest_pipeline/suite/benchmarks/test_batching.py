@@ -100,7 +100,7 @@ def test_queues(
     records = bench.records(workload_name, batch_size)
     runs = bench.runs(workload_name)
 
-    with QueuesEngine(runs.subject.workload) as engine:
+    with QueuesEngine(runs.dataset.workload) as engine:
         report = measured("queues", lambda: runs.run(engine, batch_size, records))
 
     assert report.records.ingested == records

@@ -98,7 +98,7 @@ def test_stream_writes_are_exact(
 ) -> None:
     """Each leg carries ceil(records / batch size) batches, the last not full."""
     runs, engine = bench.runs(workload_name), bench.split(workload_name)
-    records = min(batch_size + 1, runs.subject.available or math.inf)
+    records = min(batch_size + 1, runs.dataset.available or math.inf)
 
     report: RunReport = benchmark.pedantic(
         lambda: runs.run(engine, batch_size, int(records))

@@ -96,7 +96,7 @@ def test_latency(
     runs = bench.runs(first_workload)
     seconds = min(_ARRIVALS_S, bench.settings.run_seconds * 20)
     records = int(
-        min(max(rate_per_s * seconds, 10 * size), runs.subject.available or 1e9)
+        min(max(rate_per_s * seconds, 10 * size), runs.dataset.available or 1e9)
     )
     benchmark.group = f"{first_workload}, {rate_per_s:g} records a second"
 

@@ -11,9 +11,9 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.workloads import workload_named
 from pytest_pipeline.measure.baseline_file import baseline_path, is_update
-from pytest_pipeline.measure.counts.baseline import Baseline
-from pytest_pipeline.measure.counts.crossings import counted_subject
-from pytest_pipeline.measure.dataset import Subject
+from pytest_pipeline.measure.counts.baseline import CountsBaseline
+from pytest_pipeline.measure.counts.crossings import counted_dataset
+from pytest_pipeline.measure.dataset import Dataset
 from pytest_pipeline.options import settings_given, settings_of
 from pytest_pipeline.records.data import data_of
 
@@ -21,19 +21,19 @@ from pytest_pipeline.records.data import data_of
 BATCH_SIZES = (1, 10, 100, 1000)
 WORKLOADS = ("events", "work-items", "mixed")
 
-_HELD = pytest.StashKey["HeldTo"]()
+_HELD = pytest.StashKey["CountsCheck"]()
 
 
 @dataclass
-class HeldTo:
+class CountsCheck:
     """The file that counts are held to, or written to."""
 
     path: Path
-    baseline: Baseline
+    baseline: CountsBaseline
     update: bool
 
     @classmethod
-    def of(cls, config: pytest.Config) -> HeldTo:
+    def of(cls, config: pytest.Config) -> CountsCheck:
         """Read the file that the options name, once for a session.
 
         Raises pytest.UsageError or UsageError where there is none, or it can't be read.
@@ -41,7 +41,7 @@ class HeldTo:
         if _HELD not in config.stash:
             path, update = baseline_path(config), is_update(config)
             is_new = update and not path.exists()
-            baseline = Baseline() if is_new else Baseline.read(path)
+            baseline = CountsBaseline() if is_new else CountsBaseline.read(path)
             config.stash[_HELD] = cls(path, baseline, update)
         return config.stash[_HELD]
 
@@ -67,7 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Count each workload at each batch size, and each stage of the first workload."""
     config = metafunc.config
     try:
-        HeldTo.of(config)
+        CountsCheck.of(config)
         data_of(settings_of(config))
         workloads = [workload_named(name) for name in _workloads(config)]
     except (PipelineError, pytest.UsageError) as error:
@@ -108,9 +108,9 @@ def _batch_sizes(config: pytest.Config) -> Sequence[int]:
 
 
 @pytest.fixture(scope="session")
-def held_to(request: pytest.FixtureRequest) -> HeldTo:
+def baseline_check(request: pytest.FixtureRequest) -> CountsCheck:
     """The file of counts."""
-    return HeldTo.of(request.config)
+    return CountsCheck.of(request.config)
 
 
 @pytest.fixture(scope="session")
@@ -130,21 +130,21 @@ def first_workload(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def subject_named(
+def dataset_named(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Subject]:
+) -> Callable[[str], Dataset]:
     """Makes the records of a workload, once for each."""
     data = data_of(settings_of(request.config))
     folder = tmp_path_factory.mktemp("counts")
-    made: dict[str, Subject] = {}
+    made: dict[str, Dataset] = {}
 
-    def subject_named(name: str) -> Subject:
+    def dataset_named(name: str) -> Dataset:
         if name not in made:
             given = None if name in _MAKE_THEIR_OWN else data
-            made[name] = counted_subject(workload_named(name), folder, given)
+            made[name] = counted_dataset(workload_named(name), folder, given)
         return made[name]
 
-    return subject_named
+    return dataset_named
 
 
 _MAKE_THEIR_OWN = frozenset({"work-items", "mixed"})

@@ -17,41 +17,42 @@ from pytest_pipeline.measure.counts.instructions import (
     first_messages,
     instructions_of,
 )
-from pytest_pipeline.measure.dataset import Subject
-from pytest_pipeline.suite.counts.conftest import HeldTo, where
+from pytest_pipeline.measure.dataset import Dataset
+from pytest_pipeline.suite.counts.conftest import CountsCheck, where
 
 
 def test_what_crosses_the_legs(
-    held_to: HeldTo,
-    subject_named: Callable[[str], Subject],
+    baseline_check: CountsCheck,
+    dataset_named: Callable[[str], Dataset],
     workload_name: str,
     batch_size: int,
 ) -> None:
     """A run sends as many messages, of as many bytes, as it did."""
-    counts = count_run(subject_named(workload_name), batch_size)
+    counts = count_run(dataset_named(workload_name), batch_size)
 
-    held_to.hold(where(workload_name, batch_size), counts)
+    baseline_check.hold(where(workload_name, batch_size), counts)
 
 
 def test_every_count_of_the_file_was_looked_at(
-    held_to: HeldTo, runs_counted: list[str]
+    baseline_check: CountsCheck, runs_counted: list[str]
 ) -> None:
     """What the file has of other runs would be held to nothing."""
-    if held_to.update:
-        held_to.baseline.drop_others(runs_counted)
-        held_to.baseline.write(held_to.path)
-    held_to.fail(
+    if baseline_check.update:
+        baseline_check.baseline.drop_others(runs_counted)
+        baseline_check.baseline.write(baseline_check.path)
+    baseline = baseline_check.baseline
+    baseline_check.fail(
         [
-            f"{name}: nothing counts this, baseline {held_to.baseline.counts[name]:,}"
-            for name in held_to.baseline.others(runs_counted)
+            f"{name}: nothing counts this, baseline {baseline.counts[name]:,}"
+            for name in baseline.others(runs_counted)
         ]
     )
 
 
 @pytest.fixture(scope="session")
 def instructions(
-    held_to: HeldTo,
-    subject_named: Callable[[str], Subject],
+    baseline_check: CountsCheck,
+    dataset_named: Callable[[str], Dataset],
     first_workload: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Instructions:
@@ -62,15 +63,15 @@ def instructions(
     counter = counter_here()
     if counter is None:
         pytest.skip("neither valgrind nor perf counts instructions here")
-    here, was = fingerprint(counter), held_to.baseline.instructions
-    if not held_to.update:
+    here, was = fingerprint(counter), baseline_check.baseline.instructions
+    if not baseline_check.update:
         if was is None:
             pytest.skip("the baseline was made where nothing counts instructions")
         _skip_if_another(was.fingerprint, here)
     workload = workload_named(first_workload)
     per_call = instructions_of(
         workload,
-        first_messages(subject_named(first_workload)),
+        first_messages(dataset_named(first_workload)),
         Path(tmp_path_factory.mktemp("instructions")),
         counter.count,
     )
@@ -81,20 +82,20 @@ def instructions(
 
 
 def test_instructions_of_a_call(
-    held_to: HeldTo,
+    baseline_check: CountsCheck,
     instructions: Instructions,
     first_workload: str,
     stage_name: str,
 ) -> None:
     """A stage function executes as many instructions as it did, within a tolerance."""
     name = _named(first_workload, stage_name)
-    if held_to.update:
-        held_to.baseline.instructions = instructions
-        held_to.baseline.write(held_to.path)
-    was = held_to.baseline.instructions
+    if baseline_check.update:
+        baseline_check.baseline.instructions = instructions
+        baseline_check.baseline.write(baseline_check.path)
+    was = baseline_check.baseline.instructions
     if was is not None:
         line = more_or_less(name, was.per_call.get(name), instructions.per_call[name])
-        held_to.fail([line] if line else [])
+        baseline_check.fail([line] if line else [])
 
 
 def _named(workload: str, stage: str) -> str:

@@ -20,12 +20,12 @@ from pipeline.workloads import workload_named  # noqa: E402
 from pytest_pipeline.measure.baseline_file import baseline_path, is_update  # noqa: E402
 from pytest_pipeline.measure.bench import Bench  # noqa: E402
 from pytest_pipeline.measure.ratios import measuring  # noqa: E402
-from pytest_pipeline.measure.ratios.baseline import Baseline, MadeOn  # noqa: E402
+from pytest_pipeline.measure.ratios.baseline import Provenance, RatiosBaseline  # noqa: E402
 from pytest_pipeline.measure.ratios.judging import (  # noqa: E402
     MOST_USED,
-    Found,
-    Judged,
-    judge,
+    JudgedRatio,
+    MeasuredRatio,
+    judge_ratio,
 )
 from pytest_pipeline.measure.ratios.pairs import Pair, pairs_of  # noqa: E402
 from pytest_pipeline.options import settings_given, settings_of  # noqa: E402
@@ -46,27 +46,27 @@ BUDGET_S = 90.0
 NOTHING_HELD = 5
 INCONCLUSIVE = 6
 
-_HELD = pytest.StashKey["HeldTo"]()
+_HELD = pytest.StashKey["RatiosCheck"]()
 
 
 @dataclass
-class HeldTo:
+class RatiosCheck:
     """The file that ratios are held to, or written to."""
 
     path: Path
-    baseline: Baseline
+    baseline: RatiosBaseline
     update: bool
     #: Why nothing can be held to it here; nothing where that is not so.
     elsewhere: str
     #: What has been held to it.
-    judged: list[Judged] = field(default_factory=list)
+    judged: list[JudgedRatio] = field(default_factory=list)
     #: How many could not be, because of another machine.
     skipped: int = 0
     #: Share of the CPU that others used while the file was written, at most.
     used: float = 0.0
 
     @classmethod
-    def of(cls, config: pytest.Config) -> HeldTo:
+    def of(cls, config: pytest.Config) -> RatiosCheck:
         """Read the file that the options name, once for a session.
 
         Raises pytest.UsageError or UsageError where there is none, or it can't be read.
@@ -77,13 +77,17 @@ class HeldTo:
                     "ratios: what is measured beside other workers of xdist says "
                     "nothing; add -n 0"
                 )
-            path, update, here = baseline_path(config), is_update(config), MadeOn.here()
+            path, update, here = (
+                baseline_path(config),
+                is_update(config),
+                Provenance.here(),
+            )
             is_new = update and not path.exists()
-            baseline = Baseline(here) if is_new else Baseline.read(path)
+            baseline = RatiosBaseline(here) if is_new else RatiosBaseline.read(path)
             elsewhere = baseline.made_on.difference(here)
             if update and elsewhere:
                 # In one file, all is of one kind of machine.
-                baseline, elsewhere = Baseline(here), ""
+                baseline, elsewhere = RatiosBaseline(here), ""
             config.stash[_HELD] = cls(path, baseline, update, elsewhere)
         return config.stash[_HELD]
 
@@ -99,7 +103,7 @@ class HeldTo:
         was = self.baseline.ratios.get(pair.name)
         if was is None or len(records) < len(pair.batch_sizes):
             self.fail(f"{pair.name}: the baseline has no such ratio")
-        available = bench.runs(pair.workload).subject.available
+        available = bench.runs(pair.workload).dataset.available
         if available is not None and available < max(records.values()):
             self.fail(
                 f"{pair.name}: the baseline is of runs of {max(records.values()):,} "
@@ -109,8 +113,8 @@ class HeldTo:
             self.skipped += 1
             pytest.skip(f"{self.path} is of another machine: {self.elsewhere}")
 
-        def judged(found: Found) -> Judged:
-            return judge(pair.name, was, found, is_speedup=pair.is_speedup)
+        def judged(found: MeasuredRatio) -> JudgedRatio:
+            return judge_ratio(pair.name, was, found, is_speedup=pair.is_speedup)
 
         found = measuring.measure(
             bench,
@@ -139,7 +143,7 @@ class HeldTo:
         )
         self.used = max(self.used, found.used)
         self.baseline.replace(pair.name, found.ratio, found.records_per_s)
-        self.baseline.made_on = MadeOn.here()
+        self.baseline.made_on = Provenance.here()
         self.baseline.write(self.path)
 
     def fail(self, *lines: str) -> NoReturn:
@@ -159,7 +163,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Measure each ratio of the first workload."""
     config = metafunc.config
     try:
-        HeldTo.of(config)
+        RatiosCheck.of(config)
         data_of(settings_of(config))
         workload_named(_workload(config))
     except (PipelineError, pytest.UsageError) as error:
@@ -216,9 +220,9 @@ def _pairs(config: pytest.Config) -> list[Pair]:
 
 
 @pytest.fixture(scope="session")
-def held_to(request: pytest.FixtureRequest) -> HeldTo:
+def baseline_check(request: pytest.FixtureRequest) -> RatiosCheck:
     """The file of ratios."""
-    return HeldTo.of(request.config)
+    return RatiosCheck.of(request.config)
 
 
 @pytest.fixture(scope="session")

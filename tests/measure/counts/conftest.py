@@ -13,8 +13,8 @@ from pipeline.engines.legs import TransformLeg, Transit
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
-from pytest_pipeline.measure.counts.crossings import counted_subject
-from pytest_pipeline.measure.dataset import Subject
+from pytest_pipeline.measure.counts.crossings import counted_dataset
+from pytest_pipeline.measure.dataset import Dataset
 
 DATA = b"".join(generate_events(205, seed=1, users=5, malformed=0.1))
 
@@ -51,6 +51,6 @@ def wasteful(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def subject(tmp_path: Path) -> Subject:
+def dataset(tmp_path: Path) -> Dataset:
     """205 events, some of them to be refused."""
-    return counted_subject(EVENTS, tmp_path, DATA)
+    return counted_dataset(EVENTS, tmp_path, DATA)

@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
-from pytest_pipeline.measure.counts.baseline import Baseline, Instructions, more_or_less
+from pytest_pipeline.measure.counts.baseline import (
+    CountsBaseline,
+    Instructions,
+    more_or_less,
+)
 
 AT_1, AT_10 = "events at batch size 1", "events at batch size 10"
 
 
 def test_a_count_that_differs_is_a_line() -> None:
     """With both, and for bytes what they are for each record."""
-    baseline = Baseline()
+    baseline = CountsBaseline()
     baseline.replace(AT_10, {"records": 10, "bytes to parse": 900, "writes": 3})
 
     lines = baseline.differences(
@@ -29,7 +33,7 @@ def test_a_count_that_differs_is_a_line() -> None:
 
 def test_a_count_that_is_gone_or_new_is_a_line() -> None:
     """It is not left out in silence."""
-    baseline = Baseline()
+    baseline = CountsBaseline()
     baseline.replace(AT_10, {"records": 10, "writes": 3})
 
     assert baseline.differences(AT_10, {"records": 10, "messages": 3}) == [
@@ -40,7 +44,7 @@ def test_a_count_that_is_gone_or_new_is_a_line() -> None:
 
 def test_the_same_counts_are_no_line() -> None:
     """Those of another batch size, whose name begins alike, do not count."""
-    baseline = Baseline()
+    baseline = CountsBaseline()
     baseline.replace(AT_1, {"records": 5})
     baseline.replace(AT_10, {"records": 6})
 
@@ -51,7 +55,7 @@ def test_the_same_counts_are_no_line() -> None:
 
 def test_what_is_replaced_is_gone() -> None:
     """So that an updated file has what was counted, and nothing else."""
-    baseline = Baseline({f"{AT_1}: old": 1, f"{AT_10}: old": 1})
+    baseline = CountsBaseline({f"{AT_1}: old": 1, f"{AT_10}: old": 1})
 
     baseline.replace(AT_1, {"new": 2})
     baseline.drop_others([AT_1])
@@ -64,7 +68,7 @@ def test_the_file_has_one_count_a_line_in_the_order_of_batch_sizes(
 ) -> None:
     """And reads back as it was."""
     path = tmp_path / "counts.json"
-    written = Baseline(
+    written = CountsBaseline(
         {f"{AT_10}: a": 1, f"{AT_1}: b": 2, f"{AT_1}: a": 3},
         Instructions({"python": "3"}, {"parse": 7}),
     )
@@ -78,7 +82,7 @@ def test_the_file_has_one_count_a_line_in_the_order_of_batch_sizes(
         f'"{AT_10}: a": 1',
         "},",
     ]
-    assert Baseline.read(path) == written
+    assert CountsBaseline.read(path) == written
 
 
 @pytest.mark.parametrize(
@@ -97,19 +101,19 @@ def test_a_file_that_is_none_of_ours_is_refused(
     path.write_text(text)
 
     with pytest.raises(UsageError, match=said):
-        Baseline.read(path)
+        CountsBaseline.read(path)
 
 
 def test_a_file_that_there_is_not_is_told_how_to_make(tmp_path: Path) -> None:
     """In one line."""
     with pytest.raises(UsageError, match=r"--pipeline-update-baseline makes it$"):
-        Baseline.read(tmp_path / "counts.json")
+        CountsBaseline.read(tmp_path / "counts.json")
 
 
 def test_a_file_that_can_t_be_written_is_told_and_left(tmp_path: Path) -> None:
     """Such as one in a folder that is not there."""
     with pytest.raises(UsageError, match="no such file or directory"):
-        Baseline().write(tmp_path / "nowhere" / "counts.json")
+        CountsBaseline().write(tmp_path / "nowhere" / "counts.json")
 
 
 @pytest.mark.parametrize(

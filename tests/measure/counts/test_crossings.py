@@ -13,9 +13,9 @@ from pipeline.stages import INGEST, SINK
 from pipeline.workloads import workload_named
 from pipeline.workloads.events import EVENTS
 from pytest_pipeline.measure.checked_runs import CheckedRuns
-from pytest_pipeline.measure.counts.baseline import Baseline
-from pytest_pipeline.measure.counts.crossings import RECORDS, count_run, counted_subject
-from pytest_pipeline.measure.dataset import Subject
+from pytest_pipeline.measure.counts.baseline import CountsBaseline
+from pytest_pipeline.measure.counts.crossings import RECORDS, count_run, counted_dataset
+from pytest_pipeline.measure.dataset import Dataset
 from pytest_pipeline.options import PipelineSettings
 from pytest_pipeline.servers.pool import ServerPool
 from pytest_pipeline.servers.runs import split_engine
@@ -25,12 +25,12 @@ TRANSFORMS = [stage.name for stage in EVENTS.transforms]
 
 @pytest.mark.parametrize("batch_size", [1, 10, 100, 1000])
 def test_each_leg_has_a_message_for_each_batch(
-    subject: Subject, batch_size: int
+    dataset: Dataset, batch_size: int
 ) -> None:
     """The sink has two more, for its target and its commit."""
     batches = math.ceil(205 / batch_size)
 
-    counts = count_run(subject, batch_size)
+    counts = count_run(dataset, batch_size)
 
     assert counts["records"] == 205
     for stage in TRANSFORMS:
@@ -41,13 +41,13 @@ def test_each_leg_has_a_message_for_each_batch(
 
 
 def test_bytes_are_those_of_the_run_report_without_the_timing_in_replies(
-    subject: Subject, pipeline_servers: ServerPool, tmp_path: Path
+    dataset: Dataset, pipeline_servers: ServerPool, tmp_path: Path
 ) -> None:
     """What stages are sent has none, so that it is the same to the byte."""
     servers = pipeline_servers.replicated(PipelineSettings(), EVENTS, {})
-    report = CheckedRuns(subject, tmp_path).run(split_engine(servers), 10, 205)
+    report = CheckedRuns(dataset, tmp_path).run(split_engine(servers), 10, 205)
 
-    counts = count_run(subject, 10)
+    counts = count_run(dataset, 10)
 
     for stage in (*TRANSFORMS, SINK):
         assert counts[f"bytes to {stage}"] == report.stages[stage].bytes_in
@@ -60,23 +60,23 @@ def test_bytes_are_those_of_the_run_report_without_the_timing_in_replies(
 @pytest.mark.parametrize("workload", ["events", "work-items", "mixed"])
 def test_two_runs_have_the_same_counts(workload: str, tmp_path: Path) -> None:
     """To the last byte, though no two take the same time."""
-    subject = counted_subject(workload_named(workload), tmp_path)
+    dataset = counted_dataset(workload_named(workload), tmp_path)
 
-    first, second = (count_run(subject, 100) for _ in range(2))
+    first, second = (count_run(dataset, 100) for _ in range(2))
 
     assert first == second
     assert first["records"] == RECORDS
 
 
 def test_one_write_more_for_a_hundred_batches_is_found(
-    subject: Subject, request: pytest.FixtureRequest
+    dataset: Dataset, request: pytest.FixtureRequest
 ) -> None:
     """Though the result is right, and the orchestrator's own account says nothing."""
-    baseline = Baseline()
-    baseline.replace("events", count_run(subject, 1))
+    baseline = CountsBaseline()
+    baseline.replace("events", count_run(dataset, 1))
 
     request.getfixturevalue("wasteful")
-    counts = count_run(subject, 1)
+    counts = count_run(dataset, 1)
 
     lines = baseline.differences("events", counts)
     assert "events: stream writes to parse: 207, baseline 205" in lines
@@ -88,4 +88,4 @@ def test_one_write_more_for_a_hundred_batches_is_found(
 def test_a_workload_that_reads_needs_its_input(tmp_path: Path) -> None:
     """Its counts are of that, and not of records that we make up."""
     with pytest.raises(UsageError, match="give --pipeline-data"):
-        counted_subject(replace(EVENTS, name="mine:MINE"), tmp_path)
+        counted_dataset(replace(EVENTS, name="mine:MINE"), tmp_path)

@@ -18,7 +18,7 @@ from pytest_pipeline.measure.counts.instructions import (
     first_messages,
     instructions_of,
 )
-from pytest_pipeline.measure.dataset import Subject
+from pytest_pipeline.measure.dataset import Dataset
 
 EVENTS = workload_named("events")
 COSTS = {"parse": 800, "rules": 190, "aggregate": 110}
@@ -31,15 +31,15 @@ def counted(command: Sequence[str]) -> int:
     return START + sum(COSTS[name] * int(number) for name, number in calls.items())
 
 
-def test_what_starting_costs_is_in_no_call(subject: Subject, tmp_path: Path) -> None:
+def test_what_starting_costs_is_in_no_call(dataset: Dataset, tmp_path: Path) -> None:
     """Nor what the calls of other stages cost."""
-    found = instructions_of(EVENTS, first_messages(subject), tmp_path, counted)
+    found = instructions_of(EVENTS, first_messages(dataset), tmp_path, counted)
 
     assert found == COSTS
 
 
 def test_the_calls_are_made_in_a_process_of_their_own(
-    subject: Subject, tmp_path: Path
+    dataset: Dataset, tmp_path: Path
 ) -> None:
     """Of the messages that the stages are given in a run."""
     made: list[Sequence[str]] = []
@@ -48,7 +48,7 @@ def test_the_calls_are_made_in_a_process_of_their_own(
         made.append(command)
         return len(made)
 
-    instructions_of(EVENTS, first_messages(subject), tmp_path, run)
+    instructions_of(EVENTS, first_messages(dataset), tmp_path, run)
 
     shown = Counter("shown", (), re.compile(r"^(\d+)$", re.MULTILINE))
     says = "import sys; print(len(sys.argv), file=sys.stderr)"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pytest_pipeline.measure.ratios.baseline import MadeOn, Ratio
-from pytest_pipeline.measure.ratios.judging import Found
+from pytest_pipeline.measure.ratios.baseline import Provenance, Ratio
+from pytest_pipeline.measure.ratios.judging import MeasuredRatio
 from pytest_pipeline.measure.results import Machine
 
-MADE_ON = MadeOn(
+MADE_ON = Provenance(
     "x86_64", Machine("Linux 6", "a processor", 2, "CPython 3.11.7", {"grpcio": "1.80"})
 )
 
 
-def found(low: float, value: float, high: float, floor: float = 1.0) -> Found:
+def found(low: float, value: float, high: float, floor: float = 1.0) -> MeasuredRatio:
     """Return a ratio that was measured in twelve rounds."""
-    return Found(Ratio(low, value, high), floor, 12, {"split": 12_345.678})
+    return MeasuredRatio(Ratio(low, value, high), floor, 12, {"split": 12_345.678})

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipeline.errors import UsageError
-from pytest_pipeline.measure.ratios.baseline import Baseline, MadeOn, Ratio
+from pytest_pipeline.measure.ratios.baseline import Provenance, Ratio, RatiosBaseline
 from pytest_pipeline.measure.ratios.pairs import Pair
 from tests.measure.ratios.conftest import MADE_ON
 
@@ -28,7 +28,7 @@ def content(**changes: object) -> bytes:
 def test_the_file_reads_back_and_is_sorted_by_batch_size(tmp_path: Path) -> None:
     """With four digits of what was measured."""
     path = tmp_path / "ratios.json"
-    baseline = Baseline(MADE_ON)
+    baseline = RatiosBaseline(MADE_ON)
     baseline.replace(AT_100, Ratio(1.23456, 1.5, 2), {"split": 98765.4})
     baseline.replace(AT_10, Ratio(1, 1, 1), {"split": 5})
 
@@ -37,7 +37,7 @@ def test_the_file_reads_back_and_is_sorted_by_batch_size(tmp_path: Path) -> None
     baseline.write(path)
 
     assert list(json.loads(path.read_text())["ratios"]) == [AT_10, AT_100]
-    assert Baseline.read(path) == Baseline(
+    assert RatiosBaseline.read(path) == RatiosBaseline(
         MADE_ON,
         {AT_10: Ratio(1, 1, 1), AT_100: Ratio(1.235, 1.5, 2)},
         {"events at batch size 100": 5000},
@@ -47,7 +47,7 @@ def test_the_file_reads_back_and_is_sorted_by_batch_size(tmp_path: Path) -> None
 
 def test_a_ratio_that_is_replaced_leaves_the_others() -> None:
     """Until those that are not asked for are dropped."""
-    baseline = Baseline(MADE_ON)
+    baseline = RatiosBaseline(MADE_ON)
     baseline.replace(AT_10, Ratio(1, 1, 1), {"split": 1})
     baseline.replace(AT_100, Ratio(1, 1, 1), {"split": 1})
 
@@ -58,7 +58,7 @@ def test_a_ratio_that_is_replaced_leaves_the_others() -> None:
     assert baseline.ratios == {AT_10: Ratio(1, 1, 1), AT_100: Ratio(2, 2, 2)}
     assert baseline.others([PAIR_100]) == [AT_10]
     baseline.drop_others([PAIR_100])
-    assert baseline == Baseline(
+    assert baseline == RatiosBaseline(
         MADE_ON,
         {AT_100: Ratio(2, 2, 2)},
         {"events at batch size 100": 1000},
@@ -68,7 +68,7 @@ def test_a_ratio_that_is_replaced_leaves_the_others() -> None:
 
 def test_it_is_known_of_a_ratio_with_how_many_records_it_was_measured() -> None:
     """A speedup is of two batch sizes."""
-    baseline = Baseline(MADE_ON)
+    baseline = RatiosBaseline(MADE_ON)
     speedup = Pair("events", 100, "smallest", 1)
 
     baseline.size(speedup, 1, 50)
@@ -98,7 +98,7 @@ def test_a_file_that_is_none_of_ours_is_refused(
     path.write_bytes(text)
 
     with pytest.raises(UsageError, match=f"^--pipeline-baseline {path}: .*{said}"):
-        Baseline.read(path)
+        RatiosBaseline.read(path)
 
 
 def test_a_file_that_is_missing_or_can_t_be_written_is_told(tmp_path: Path) -> None:
@@ -106,19 +106,21 @@ def test_a_file_that_is_missing_or_can_t_be_written_is_told(tmp_path: Path) -> N
     path = tmp_path / "nowhere" / "ratios.json"
 
     with pytest.raises(UsageError, match=r"--pipeline-update-baseline makes it$"):
-        Baseline.read(path)
+        RatiosBaseline.read(path)
     with pytest.raises(UsageError, match="no such file or directory"):
-        Baseline(MADE_ON).write(path)
+        RatiosBaseline(MADE_ON).write(path)
 
 
 def test_ratios_are_comparable_by_architecture_and_cores() -> None:
     """What else differs is what they are there to tell, or is tolerated."""
     machine = MADE_ON.machine
-    newer = MadeOn("x86_64", msgspec.structs.replace(machine, python="CPython 3.14"))
-    larger = MadeOn("arm64", msgspec.structs.replace(machine, cores=8))
+    newer = Provenance(
+        "x86_64", msgspec.structs.replace(machine, python="CPython 3.14")
+    )
+    larger = Provenance("arm64", msgspec.structs.replace(machine, cores=8))
 
     assert MADE_ON.difference(newer) == ""
     assert (
         MADE_ON.difference(larger) == "architecture x86_64, here arm64; cores 2, here 8"
     )
-    assert MadeOn.here().difference(MadeOn.here()) == ""
+    assert Provenance.here().difference(Provenance.here()) == ""

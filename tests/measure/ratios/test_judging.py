@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_pipeline.measure.ratios.baseline import Ratio
-from pytest_pipeline.measure.ratios.judging import TOLERANCE, Verdict, judge
+from pytest_pipeline.measure.ratios.judging import TOLERANCE, RatioVerdict, judge_ratio
 from tests.measure.ratios.conftest import found
 
 WAS = Ratio(1.9, 2.0, 2.1)
@@ -29,10 +29,10 @@ LIMIT = 2.1 * (1 + TOLERANCE)
     ],
 )
 def test_a_cost_is_worse_where_all_of_it_is_beyond_what_is_tolerated(
-    low: float, high: float, verdict: Verdict
+    low: float, high: float, verdict: RatioVerdict
 ) -> None:
     """Of both intervals the ends count that are nearest to each other."""
-    judged = judge("split", WAS, found(low, high, high), is_speedup=False)
+    judged = judge_ratio("split", WAS, found(low, high, high), is_speedup=False)
 
     assert judged.verdict == verdict
 
@@ -48,10 +48,10 @@ def test_a_cost_is_worse_where_all_of_it_is_beyond_what_is_tolerated(
     ],
 )
 def test_a_speedup_is_worse_where_it_falls(
-    low: float, high: float, verdict: Verdict
+    low: float, high: float, verdict: RatioVerdict
 ) -> None:
     """By the same share as a cost that rises."""
-    judged = judge("speedup", WAS, found(low, high, high), is_speedup=True)
+    judged = judge_ratio("speedup", WAS, found(low, high, high), is_speedup=True)
 
     assert judged.verdict == verdict
 
@@ -61,10 +61,12 @@ def test_a_speedup_is_worse_where_it_falls(
     [(4.0, 4.4, "inconclusive"), (4.5, 5.0, "worse"), (1.0, 1.2, "ok")],
 )
 def test_nothing_within_the_floor_is_claimed(
-    low: float, high: float, verdict: Verdict
+    low: float, high: float, verdict: RatioVerdict
 ) -> None:
     """Neither that it is worse nor that it is improved."""
-    judged = judge("split", WAS, found(low, high, high, floor=2.1), is_speedup=False)
+    judged = judge_ratio(
+        "split", WAS, found(low, high, high, floor=2.1), is_speedup=False
+    )
 
     assert judged.verdict == verdict
 
@@ -74,7 +76,7 @@ def test_on_a_crowded_machine_nothing_is_claimed(value: float) -> None:
     """Since ratios are then of how the processes take turns, and nothing else."""
     seen = replace(found(value, value, value), used=0.834)
 
-    judged = judge("split", WAS, seen, is_speedup=False)
+    judged = judge_ratio("split", WAS, seen, is_speedup=False)
 
     assert judged.verdict == "inconclusive"
     assert "and others use 83% of the CPU: inconclusive" in str(judged)
@@ -82,11 +84,15 @@ def test_on_a_crowded_machine_nothing_is_claimed(value: float) -> None:
 
 def test_a_verdict_says_what_it_rests_on() -> None:
     """In one line, both intervals, the rounds and the floor."""
-    judged = judge("split to its floor", WAS, found(3, 3.1, 3.2), is_speedup=False)
+    judged = judge_ratio(
+        "split to its floor", WAS, found(3, 3.1, 3.2), is_speedup=False
+    )
 
     assert str(judged) == (
         "split to its floor: 3.1 (3 to 3.2), baseline 2 (1.9 to 2.1); 12 rounds, "
         "A/A 1.000: worse"
     )
-    ok = judge("split to its floor", WAS, found(2, 2, 2, floor=1.0123), is_speedup=True)
+    ok = judge_ratio(
+        "split to its floor", WAS, found(2, 2, 2, floor=1.0123), is_speedup=True
+    )
     assert str(ok).endswith("; 12 rounds, A/A 1.012")

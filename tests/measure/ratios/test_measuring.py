@@ -12,8 +12,8 @@ from pipeline.accounting import RunReport
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.workloads import workload_named
 from pytest_pipeline.measure.checked_runs import CheckedRuns
-from pytest_pipeline.measure.dataset import subject_of
-from pytest_pipeline.measure.ratios.judging import Found
+from pytest_pipeline.measure.dataset import dataset_of
+from pytest_pipeline.measure.ratios.judging import MeasuredRatio
 from pytest_pipeline.measure.ratios.measuring import Runs, measured
 from tests.clock import StandingClock
 
@@ -28,8 +28,8 @@ def clock() -> StandingClock:
 def taking(tmp_path: Path, clock: StandingClock) -> Callable[[str, int, float], Runs]:
     """Make runs of so many records that take so many seconds each."""
     options = {"iterations": 1, "payload_size": "small"}
-    subject = subject_of(workload_named("work-items"), tmp_path, options=options)
-    report = CheckedRuns(subject, tmp_path).run(MonolithEngine(), 1, 1)
+    dataset = dataset_of(workload_named("work-items"), tmp_path, options=options)
+    report = CheckedRuns(dataset, tmp_path).run(MonolithEngine(), 1, 1)
 
     def taking(name: str, records: int, seconds: float) -> Runs:
         def run() -> RunReport:
@@ -74,7 +74,7 @@ def test_rounds_are_added_only_while_the_answer_is_open(
     """It is looked at after twelve, twice and four times as many."""
     seen: list[int] = []
 
-    def is_open(found: Found) -> bool:
+    def is_open(found: MeasuredRatio) -> bool:
         seen.append(found.rounds)
         return found.rounds < settled
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_pipeline.measure.ratios.baseline import Baseline, MadeOn, Ratio
+from pytest_pipeline.measure.ratios.baseline import Provenance, Ratio, RatiosBaseline
 from pytest_pipeline.measure.ratios.pairs import pairs_of
 from pytest_pipeline.suite.ratios.conftest import BATCH_SIZES, WORKLOAD
 
@@ -38,14 +38,14 @@ from pathlib import Path
 
 from pytest_pipeline.measure.ratios import measuring
 from pytest_pipeline.measure.ratios.baseline import Ratio
-from pytest_pipeline.measure.ratios.judging import Found
+from pytest_pipeline.measure.ratios.judging import MeasuredRatio
 
 def measure(bench, pair, records, *, is_open, budget_s):
     assert records.keys() == set(pair.batch_sizes)
     told = json.loads(Path("told.json").read_text())
     low, high = told.get(pair.name, [1.9, 2.1])
     used = told.get("used", 0.0)
-    found = Found(Ratio(low, low, high), 1.0, 12, {"split": 1000.0}, used)
+    found = MeasuredRatio(Ratio(low, low, high), 1.0, 12, {"split": 1000.0}, used)
     is_open(found)
     return found
 
@@ -57,7 +57,7 @@ measuring.measure = measure
 RUN_ONCE = """
 from pytest_pipeline.measure.ratios import measuring
 from pytest_pipeline.measure.ratios.baseline import Ratio
-from pytest_pipeline.measure.ratios.judging import Found
+from pytest_pipeline.measure.ratios.judging import MeasuredRatio
 
 def measured(above, below, *, is_open, budget_s):
     per_s = {}
@@ -65,7 +65,7 @@ def measured(above, below, *, is_open, budget_s):
         report = runs.run()
         assert report.records.ingested == runs.records
         per_s[runs.name] = float(report.stream_writes)
-    return Found(Ratio(1.0, 1.0, 1.0), 1.0, 12, per_s)
+    return MeasuredRatio(Ratio(1.0, 1.0, 1.0), 1.0, 12, per_s)
 
 measuring.measured = measured
 """
@@ -93,7 +93,7 @@ def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
 
 def commit(pytester: pytest.Pytester) -> None:
     """Have a file of ratios that are all 2, made here."""
-    baseline = Baseline(MadeOn.here())
+    baseline = RatiosBaseline(Provenance.here())
     for pair in pairs_of("events", (1, 10)):
         baseline.replace(pair.name, Ratio(1.9, 2.0, 2.1), {})
         for size in pair.batch_sizes:
