@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from pipeline.errors import StageError, UsageError
 from pipeline.transport.processes import ServerProcess
 from pytest_pipeline.options import Hosting
-from pytest_pipeline.servers.pause_gate import Valve
+from pytest_pipeline.servers.pause_gate import PauseGate
 
 # How long open calls may go on when a server is asked to stop.
 GRACE_S = 5.0
@@ -88,21 +88,21 @@ class RunningServer(Protocol):
 class InProcessHost:
     """A server in threads of this process.
 
-    ``start`` binds a server whose messages pass the valve, and whose threads have names
-    that start with ``name`` and an underscore.
+    ``start`` binds a server whose messages pass the pause gate, and whose threads have
+    names that start with ``name`` and an underscore.
     """
 
     kind: Hosting = "inprocess"
     handshake: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
-        self, name: str, start: Callable[[str, Valve], RunningServer], bind: str
+        self, name: str, start: Callable[[str, PauseGate], RunningServer], bind: str
     ) -> None:
         self.address = bind
         self._prefix = f"{name}_"
         self._start = start
         self._bind = bind
-        self._valve = Valve()
+        self._gate = PauseGate()
         self._log = ThreadLog(self._prefix)
         self._server: RunningServer | None = None
         self._ending = ""
@@ -134,15 +134,15 @@ class InProcessHost:
     def launch(self) -> None:
         """Bind and start, at the address that it had before if that can be had."""
         # It may have been closed when there was no server.
-        self._valve.open()
+        self._gate.open()
         self._log.attach()
         try:
             try:
-                self._server = self._start(self.address, self._valve)
+                self._server = self._start(self.address, self._gate)
             except StageError:
                 if self.address == self._bind:
                     raise
-                self._server = self._start(self._bind, self._valve)
+                self._server = self._start(self._bind, self._gate)
         except BaseException:
             self._log.detach()
             raise
@@ -169,18 +169,18 @@ class InProcessHost:
             return
         if not grace_s:
             server.stop_now()
-        self._valve.open()
+        self._gate.open()
         server.drain(grace_s)
         self._ending = ending
         self._log.detach()
 
     def pause(self) -> None:
-        """Close the valve."""
-        self._valve.close()
+        """Close the pause gate."""
+        self._gate.close()
 
     def resume(self) -> None:
-        """Open the valve."""
-        self._valve.open()
+        """Open the pause gate."""
+        self._gate.open()
 
 
 class ProcessHost:

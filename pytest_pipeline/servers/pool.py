@@ -32,7 +32,7 @@ from pytest_pipeline.servers.hosts import (
     ProcessHost,
     RunningServer,
 )
-from pytest_pipeline.servers.pause_gate import Valve, ValveInterceptor
+from pytest_pipeline.servers.pause_gate import PauseGate, PauseInterceptor
 from pytest_pipeline.servers.servicers import (
     AddToServer,
     UserServicer,
@@ -278,14 +278,14 @@ class ServerPool:
         credentials = self._server_credentials(settings)
         label = self._unique(stage)
 
-        def start(bind: str, valve: Valve) -> RunningServer:
+        def start(bind: str, gate: PauseGate) -> RunningServer:
             return StageServer(
                 workload,
                 stage,
                 bind,
                 ServedFolders([self._served]),
                 credentials,
-                [ValveInterceptor(valve)],
+                [PauseInterceptor(gate)],
                 label=label,
             )
 
@@ -314,7 +314,7 @@ class ServerPool:
         label = self._unique(name)
         return InProcessHost(
             label,
-            lambda bind, valve: servicer.serve(label, bind, credentials, valve),
+            lambda bind, gate: servicer.serve(label, bind, credentials, gate),
             self._bind(settings),
         )
 
