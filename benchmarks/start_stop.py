@@ -37,6 +37,7 @@ def main() -> None:
     tune(os.environ)  # before gRPC is imported
     from pipeline.workloads import workload_named
     from pytest_pipeline.servers.pool import ServerPool
+    from pytest_pipeline.servers.specification import stage_specs
 
     events = workload_named("events")
     with tempfile.TemporaryDirectory() as name:
@@ -49,13 +50,13 @@ def main() -> None:
             )
             pool = ServerPool(folder)
             began = time.perf_counter()
-            pool.stages(settings, events, ["ingest"])
+            pool.shared(stage_specs(settings, events, ["ingest"]))
             one = time.perf_counter() - began
-            pool.stages(settings, events, events.stage_names)
+            pool.shared(stage_specs(settings, events))
             pool.close()
             pool = ServerPool(folder)
             began = time.perf_counter()
-            pool.stages(settings, events, events.stage_names)
+            pool.shared(stage_specs(settings, events))
             five = time.perf_counter() - began
             pool.close()
             return one, five

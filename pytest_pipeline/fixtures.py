@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -12,7 +13,6 @@ from pytest_pipeline.options import (
     Hosting,
     PipelineSettings,
     Transport,
-    is_address,
     settings_of,
     with_values,
 )
@@ -37,8 +37,22 @@ MEASURED: pytest.StashKey[dict[str, Measured]] = pytest.StashKey()
 Scope = Literal["session", "package", "module", "class", "function"]
 
 
-class StageServerFactory(Protocol):
-    """Starts servers; see the fixture ``stage_server``."""
+class StageServerFactory:
+    """Starts servers and ends them together; what the fixture ``stage_server`` is.
+
+    ::
+
+        def test_it(stage_server):
+            greeter = stage_server(
+                Greeter(), add_to_server=add_GreeterServicer_to_server
+            )
+            assert greeter.stub.Greet(name("you")).value == "hello you"
+    """
+
+    def __init__(self, pool: ServerPool, settings: PipelineSettings) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._started: list[Server] = []
 
     def __call__(
         self,
@@ -55,13 +69,49 @@ class StageServerFactory(Protocol):
     ) -> Server:
         """Start a server and return its handle.
 
-        ``what`` is the name of a stage of ``workload``; a `pipeline.Stage`; an
-        instance of any gRPC servicer, thread-based or asyncio, with the generated
-        function that adds it to a server; a command, as text or as a list of words; or
-        the address of a server that runs already.
+        ``workload`` and the last four arguments default to the settings of the test.
 
-        Raises UsageError for anything else, StageError where the server does not start.
+        Args:
+            what: The name of a stage of ``workload``; a `pipeline.Stage`; an
+                instance of any gRPC servicer, thread-based or asyncio; a command, as
+                text or as a list of words; or the address of a running server.
+            name: The name of the server in errors and reports.
+            workload: The workload of a stage that is given by its name.
+            add_to_server: The generated function that adds a servicer to a server.
+            stub: Makes the client of the service from a channel. By default it is the
+                stub generated beside ``add_to_server``, or the one of a stage.
+            servers: ``inprocess`` or ``subprocess``.
+            transport: ``unix``, ``tcp`` or ``tls``.
+            start_timeout: Seconds that the server has to become ready.
+            tls_root: Under TLS, a PEM file of root certificates to trust as well.
+
+        Raises:
+            UsageError: ``what`` is something else, or can't be served like this.
+            StageError: The server did not start.
         """
+        from pytest_pipeline.servers.specification import server_spec
+
+        settings = with_values(
+            self._settings,
+            "stage_server",
+            workload=workload,
+            servers=servers,
+            transport=transport,
+            start_timeout=start_timeout,
+            tls_root=tls_root,
+        )
+        server = self._pool.start(
+            server_spec(
+                settings, what, name=name, add_to_server=add_to_server, stub=stub
+            )
+        )
+        self._started.append(server)
+        return server
+
+    def close(self) -> None:
+        """End the servers, the last one first."""
+        for server in reversed(self._started):
+            self._pool.release(server)
 
 
 @pytest.fixture(scope="session")
@@ -112,65 +162,34 @@ def pipeline_stages(
     pipeline_workload: Workload,
 ) -> Mapping[str, Server]:
     """Servers of all stages of the workload, by name, in the order of a run."""
-    return pipeline_servers.stages(
-        pipeline_settings, pipeline_workload, pipeline_workload.stage_names
-    )
+    from pytest_pipeline.servers.specification import stage_specs
+
+    specs = stage_specs(pipeline_settings, pipeline_workload)
+    return {server.name: server for server in pipeline_servers.shared(specs)}
 
 
-@pytest.fixture(scope="session")
-def ingest_stage(
-    pipeline_servers: ServerPool,
-    pipeline_settings: PipelineSettings,
-    pipeline_workload: Workload,
-) -> Server:
-    """A live server of ingest."""
-    return _stage("ingest", pipeline_servers, pipeline_settings, pipeline_workload)
+def _stage_fixture(stage: str, docstring: str) -> Any:
+    """Make the fixture of one stage of the workload."""
+
+    def live(
+        pipeline_servers: ServerPool,
+        pipeline_settings: PipelineSettings,
+        pipeline_workload: Workload,
+    ) -> Server:
+        from pytest_pipeline.servers.specification import stage_specs
+
+        specs = stage_specs(pipeline_settings, pipeline_workload, [stage])
+        return pipeline_servers.shared(specs)[0]
+
+    live.__doc__ = docstring
+    return pytest.fixture(scope="session", name=f"{stage}_stage")(live)
 
 
-@pytest.fixture(scope="session")
-def parse_stage(
-    pipeline_servers: ServerPool,
-    pipeline_settings: PipelineSettings,
-    pipeline_workload: Workload,
-) -> Server:
-    """A live server of parse."""
-    return _stage("parse", pipeline_servers, pipeline_settings, pipeline_workload)
-
-
-@pytest.fixture(scope="session")
-def rules_stage(
-    pipeline_servers: ServerPool,
-    pipeline_settings: PipelineSettings,
-    pipeline_workload: Workload,
-) -> Server:
-    """A live server of rules."""
-    return _stage("rules", pipeline_servers, pipeline_settings, pipeline_workload)
-
-
-@pytest.fixture(scope="session")
-def aggregate_stage(
-    pipeline_servers: ServerPool,
-    pipeline_settings: PipelineSettings,
-    pipeline_workload: Workload,
-) -> Server:
-    """A live server of aggregate."""
-    return _stage("aggregate", pipeline_servers, pipeline_settings, pipeline_workload)
-
-
-@pytest.fixture(scope="session")
-def sink_stage(
-    pipeline_servers: ServerPool,
-    pipeline_settings: PipelineSettings,
-    pipeline_workload: Workload,
-) -> Server:
-    """A live server of the sink."""
-    return _stage("sink", pipeline_servers, pipeline_settings, pipeline_workload)
-
-
-def _stage(
-    name: str, pool: ServerPool, settings: PipelineSettings, workload: Workload
-) -> Server:
-    return pool.stages(settings, workload, [name])[name]
+ingest_stage = _stage_fixture("ingest", "A live server of ingest.")
+parse_stage = _stage_fixture("parse", "A live server of parse.")
+rules_stage = _stage_fixture("rules", "A live server of rules.")
+aggregate_stage = _stage_fixture("aggregate", "A live server of aggregate.")
+sink_stage = _stage_fixture("sink", "A live server of the sink.")
 
 
 @pytest.fixture(scope="session")
@@ -183,14 +202,15 @@ def run_pipeline(
 ) -> PipelineRunner:
     """Run the workload on live servers: ``run_pipeline(data).results``."""
     from pytest_pipeline.servers.runs import PipelineRunner
+    from pytest_pipeline.servers.specification import stage_specs
 
     return PipelineRunner(
         pipeline_workload,
         pipeline_batch_size,
         pipeline_settings.events,
         tmp_path_factory.getbasetemp(),
-        lambda replicas: pipeline_servers.replicated(
-            pipeline_settings, pipeline_workload, replicas
+        lambda replicas: pipeline_servers.shared(
+            stage_specs(pipeline_settings, pipeline_workload, replicas=replicas)
         ),
     )
 
@@ -200,7 +220,7 @@ def stage_server(
     pipeline_servers: ServerPool, pipeline_settings: PipelineSettings
 ) -> Iterator[StageServerFactory]:
     """Start a server of your own for this test: ``stage_server(Greeter(), ...)``."""
-    with _Factory(pipeline_servers, pipeline_settings) as factory:
+    with closing(StageServerFactory(pipeline_servers, pipeline_settings)) as factory:
         yield factory
 
 
@@ -283,7 +303,9 @@ def stage_fixture(what: Any, *, scope: Scope = "session", **settings: Any) -> An
     def stage(
         pipeline_servers: ServerPool, pipeline_settings: PipelineSettings
     ) -> Iterator[Server]:
-        with _Factory(pipeline_servers, pipeline_settings) as factory:
+        with closing(
+            StageServerFactory(pipeline_servers, pipeline_settings)
+        ) as factory:
             yield factory(what, **settings)
 
     return stage
@@ -295,60 +317,3 @@ def _need(module: str, what: str) -> None:
         raise pytest.UsageError(
             f"{what}: needs {module}; pip install 'pytest-grpc-pipeline[test]'"
         )
-
-
-class _Factory:
-    """Starts servers and ends them together."""
-
-    def __init__(self, pool: ServerPool, settings: PipelineSettings) -> None:
-        self._pool = pool
-        self._settings = settings
-        self._started: list[Server] = []
-
-    def __enter__(self) -> StageServerFactory:
-        return self.start
-
-    def __exit__(self, *_: object) -> None:
-        for server in reversed(self._started):
-            self._pool.release(server)
-
-    def start(
-        self,
-        what: Any,
-        *,
-        name: str | None = None,
-        workload: str | None = None,
-        add_to_server: Callable[[Any, Any], object] | None = None,
-        stub: Callable[[Any], Any] | None = None,
-        servers: Hosting | None = None,
-        transport: Transport | None = None,
-        start_timeout: float | None = None,
-        tls_root: str | None = None,
-    ) -> Server:
-        """Start a server; see `StageServerFactory`."""
-        settings = with_values(
-            self._settings,
-            "stage_server",
-            workload=workload,
-            servers=servers,
-            transport=transport,
-            start_timeout=start_timeout,
-            tls_root=tls_root,
-        )
-        if _names_a_stage(what):
-            from pipeline.workloads import workload_named
-
-            server = self._pool.serve_stage(
-                what, workload_named(settings.workload[0]), settings
-            )
-        else:
-            server = self._pool.serve(
-                what, settings, name=name, add_to_server=add_to_server, stub=stub
-            )
-        self._started.append(server)
-        return server
-
-
-def _names_a_stage(what: str | Sequence[str] | object) -> bool:
-    """Say whether a word is meant as the name of a stage: no address, no command."""
-    return isinstance(what, str) and not is_address(what) and what.isidentifier()

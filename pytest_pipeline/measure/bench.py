@@ -22,6 +22,7 @@ from pytest_pipeline.measure.references.floor import floor_of
 from pytest_pipeline.options import PipelineSettings, Transport
 from pytest_pipeline.servers.pool import ServerPool
 from pytest_pipeline.servers.runs import split_engine
+from pytest_pipeline.servers.specification import stage_specs
 
 # What is calibrated with, and how far past the mark, since no two runs are the same.
 _CALIBRATION_ITEMS = 30
@@ -78,15 +79,18 @@ class Bench:
         else:
             # The floor's: servers that are given serve another.
             settings = replace(settings, stage=())
-        return split_engine(self._pool.replicated(settings, workload, replicas or {}))
+        specs = stage_specs(settings, workload, replicas=replicas or {})
+        return split_engine(self._pool.shared(specs))
 
     def arrivals(self, workload: str, batch_size: int, records: int) -> Arrivals:
         """Have records arrive at the rate of the settings; see `arrivals_of`."""
         dataset = self.runs(workload).dataset
-        servers = self._pool.stages(
-            self.settings,
-            dataset.workload,
-            [stage.name for stage in dataset.workload.transforms],
+        servers = self._pool.shared(
+            stage_specs(
+                self.settings,
+                dataset.workload,
+                [stage.name for stage in dataset.workload.transforms],
+            )
         )
         return arrivals_of(
             dataset.workload,
@@ -94,8 +98,8 @@ class Bench:
             rate_per_s=self.settings.arrival_rate,
             batch_size=batch_size,
             records=records,
-            addresses={name: server.address for name, server in servers.items()},
-            credentials=self._pool.channel_credentials(self.settings),
+            addresses={server.name: server.address for server in servers},
+            credentials=next((each.channel_credentials for each in servers), None),
         )
 
     def records(self, workload: str, batch_size: int) -> int:

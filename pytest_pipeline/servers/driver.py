@@ -132,7 +132,7 @@ class _Appointment:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CallStatus:
     """What a call ended with."""
 
     code: grpc.StatusCode
@@ -254,7 +254,7 @@ class StageDriver:
                 f"{wanted.DESCRIPTOR.full_name}"
             ) from error
 
-    def close(self) -> Ending:
+    def close(self) -> CallStatus:
         """Send no more, and return what the call ends with.
 
         Replies that the stage has made by then can still be received.
@@ -266,7 +266,7 @@ class StageDriver:
         except BaseException:
             self.cancel()
             raise
-        return self._ending()
+        return self._status()
 
     def cancel(self) -> None:
         """End the call at once, as a client that goes away does."""
@@ -311,25 +311,25 @@ class StageDriver:
                     f"{self._name}: asks for another batch with {unanswered} unanswered"
                 )
             return UsageError(f"{self._name}: no batch is unanswered; send one first")
-        ending = self._ending()
-        message = f"{self._name}: no reply, the call has ended: {ending}"
-        if ending.code is grpc.StatusCode.OK:
+        status = self._status()
+        message = f"{self._name}: no reply, the call has ended: {status}"
+        if status.code is grpc.StatusCode.OK:
             if self._half_closed and not unanswered:
                 return UsageError(message)
             return ContractError(message)
-        for key, value in ending.trailing_metadata:
+        for key, value in status.trailing_metadata:
             if key == TRACEBACK_KEY and isinstance(value, bytes):
                 return FunctionError(message, value.decode(errors="replace"))
         return StageError(message)
 
-    def _ending(self) -> Ending:
+    def _status(self) -> CallStatus:
         """Return what the call, which is over, has ended with."""
         try:
             metadata, code, details = self._rpc.termination()
         except ValueError:
-            return Ending(grpc.StatusCode.CANCELLED, "cancelled by the client", ())
+            return CallStatus(grpc.StatusCode.CANCELLED, "cancelled by the client", ())
         metadata = self._watched.metadata_of_abort or metadata
-        return Ending(
+        return CallStatus(
             code,
             details,
             # What starts with grpc. is not the servicer's but of the runtime.

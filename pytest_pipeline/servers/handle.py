@@ -11,11 +11,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from pipeline.errors import StageError, UsageError
+from pipeline.errors import StageError, UsageError, one_line
 from pipeline.transport import wire
 from pytest_pipeline.options import Hosting
-from pytest_pipeline.servers.hosts import Host
+from pytest_pipeline.servers.hosts import new_host
+from pytest_pipeline.servers.specification import ServerSpec
 from pytest_pipeline.servers.trace import OpenCalls, Trace, TraceInterceptor
+from pytest_pipeline.servers.workspace import Workspace
 
 _HEALTH_S = 2.0
 _SETTLE_S = 0.1
@@ -27,26 +29,22 @@ class Server:
     """A live server: a stage, or any gRPC service.
 
     A server that stays up for the session is brought back before each test, and before
-    each example of a property test: it is resumed, and restarted where it has ended.
+    each example of a property test: it is resumed if it is paused, and restarted if it
+    has ended.
     """
 
-    def __init__(
-        self,
-        name: str,
-        host: Host,
-        *,
-        stub_type: Callable[[grpc.Channel], Any] | None,
-        credentials: grpc.ChannelCredentials | None,
-        start_timeout_s: float,
-    ) -> None:
-        self.name = name
+    def __init__(self, spec: ServerSpec, workspace: Workspace) -> None:
+        #: The name of the server in errors and reports.
+        self.name = spec.name
+        #: The last messages to and from the server.
         self.trace = Trace()
-        #: Whether this test has had to do with the server.
+        #: Whether the current test has used the server.
         self.used = False
-        self.host = host
-        self._stub_type = stub_type
-        self._credentials = credentials
-        self._start_timeout_s = start_timeout_s
+        self._kind = spec.hosting
+        self._stub_type = spec.stub_type
+        self._start_timeout_s = spec.start_timeout_s
+        self._credentials = _channel_credentials(spec, workspace)
+        self.host = new_host(spec, workspace)
         self._channel: grpc.Channel | None = None
         self._plain: grpc.Channel | None = None
         self._stub: Any = None
@@ -63,7 +61,7 @@ class Server:
     @property
     def kind(self) -> Hosting:
         """Where it lives: inprocess, subprocess or external."""
-        return self.host.kind
+        return self._kind
 
     @property
     def address(self) -> str:
@@ -348,3 +346,21 @@ def current_example() -> object | None:
     from hypothesis.control import current_build_context
 
     return current_build_context() if currently_in_test_context() else None
+
+
+def _channel_credentials(
+    spec: ServerSpec, workspace: Workspace
+) -> grpc.ChannelCredentials | None:
+    if spec.transport != "tls":
+        return None
+    roots = [workspace.certificates.root] if spec.trusts_session else []
+    if spec.tls_root:
+        roots.append(spec.tls_root)
+    try:
+        return grpc.ssl_channel_credentials(
+            b"\n".join(root.read_bytes() for root in roots)
+        )
+    except OSError as error:
+        raise UsageError(
+            f"--pipeline-tls-root {spec.tls_root}: {one_line(error)}"
+        ) from error

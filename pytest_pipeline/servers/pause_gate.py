@@ -1,4 +1,4 @@
-"""A valve in a server of this process: closed, the server stands still."""
+"""A pause gate in a server of this process: closed, the server stands still."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import grpc
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
-class Valve:
+class PauseGate:
     """Lets messages pass, or holds all of them.
 
     What SIGSTOP is to a process: health is not answered either.
@@ -38,20 +38,20 @@ class Valve:
         self._open.set()
 
     def pass_through(self) -> None:
-        """Wait until the valve is open."""
+        """Wait until the pause gate is open."""
         self._open.wait()
 
     async def pass_through_async(self) -> None:
-        """Wait until the valve is open, without holding up the event loop."""
+        """Wait until the pause gate is open, without holding up the event loop."""
         if self.is_closed:
             await asyncio.to_thread(self._open.wait)
 
 
-class ValveInterceptor(grpc.ServerInterceptor):
-    """Takes every message of a thread-based server through a valve."""
+class PauseInterceptor(grpc.ServerInterceptor):
+    """Takes every message of a thread-based server through a pause gate."""
 
-    def __init__(self, valve: Valve) -> None:
-        self._valve = valve
+    def __init__(self, gate: PauseGate) -> None:
+        self._gate = gate
 
     def intercept_service(
         self,
@@ -60,14 +60,14 @@ class ValveInterceptor(grpc.ServerInterceptor):
     ) -> Handler | None:
         """Wrap the handler of a call."""
         handler = continuation(handler_call_details)
-        return handler and _valved(handler, self._valve)
+        return handler and _gated(handler, self._gate)
 
 
-class AsyncValveInterceptor(grpc.aio.ServerInterceptor):
-    """Takes every message of a grpc.aio server through a valve."""
+class AsyncPauseInterceptor(grpc.aio.ServerInterceptor):
+    """Takes every message of a grpc.aio server through a pause gate."""
 
-    def __init__(self, valve: Valve) -> None:
-        self._valve = valve
+    def __init__(self, gate: PauseGate) -> None:
+        self._gate = gate
 
     async def intercept_service(
         self,
@@ -76,18 +76,18 @@ class AsyncValveInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         """Wrap the handler of a call."""
         handler = await continuation(handler_call_details)
-        return handler and _valved(handler, self._valve)
+        return handler and _gated(handler, self._gate)
 
 
-def _valved(handler: Handler, valve: Valve) -> Handler:
-    """Return the handler with its messages taken through the valve."""
+def _gated(handler: Handler, gate: PauseGate) -> Handler:
+    """Return the handler with its messages taken through the pause gate."""
     streams = (handler.request_streaming, handler.response_streaming)
     kind = _KINDS[streams]
     behaviour = getattr(handler, kind)
     if inspect.isasyncgenfunction(behaviour) or inspect.iscoroutinefunction(behaviour):
-        wrapped = _valved_async(behaviour, valve, *streams)
+        wrapped = _gated_async(behaviour, gate, *streams)
     else:
-        wrapped = _valved_threads(behaviour, valve, *streams)
+        wrapped = _gated_threads(behaviour, gate, *streams)
     make = getattr(grpc, f"{kind}_rpc_method_handler")
     made: Handler = make(
         wrapped, handler.request_deserializer, handler.response_serializer
@@ -103,45 +103,45 @@ _KINDS = {
 }
 
 
-def _valved_threads(
-    behaviour: Callable[..., Any], valve: Valve, streams_in: bool, streams_out: bool
+def _gated_threads(
+    behaviour: Callable[..., Any], gate: PauseGate, streams_in: bool, streams_out: bool
 ) -> Callable[..., Any]:
     def each(messages: Iterator[Any]) -> Iterator[Any]:
         for message in messages:
-            valve.pass_through()
+            gate.pass_through()
             yield message
 
     def one(request: Any, context: Any) -> Any:
         __tracebackhide__ = True
-        valve.pass_through()
+        gate.pass_through()
         response = behaviour(each(request) if streams_in else request, context)
-        valve.pass_through()
+        gate.pass_through()
         return each(response) if streams_out else response
 
     return one
 
 
-def _valved_async(
-    behaviour: Callable[..., Any], valve: Valve, streams_in: bool, streams_out: bool
+def _gated_async(
+    behaviour: Callable[..., Any], gate: PauseGate, streams_in: bool, streams_out: bool
 ) -> Callable[..., Any]:
     async def each(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for message in messages:
-            await valve.pass_through_async()
+            await gate.pass_through_async()
             yield message
 
     async def one(request: Any, context: Any) -> Any:
-        await valve.pass_through_async()
+        await gate.pass_through_async()
         response = await behaviour(each(request) if streams_in else request, context)
-        await valve.pass_through_async()
+        await gate.pass_through_async()
         return response
 
     async def many(request: Any, context: Any) -> AsyncIterator[Any]:
-        await valve.pass_through_async()
+        await gate.pass_through_async()
         async for response in behaviour(
             each(request) if streams_in else request, context
         ):
-            await valve.pass_through_async()
+            await gate.pass_through_async()
             yield response
 
-    # A coroutine that streams writes to its context, which the valve does not see.
+    # A coroutine that streams writes to its context, which the pause gate does not see.
     return many if streams_out and inspect.isasyncgenfunction(behaviour) else one

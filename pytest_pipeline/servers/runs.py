@@ -6,7 +6,7 @@ import inspect
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,26 +40,16 @@ class PipelineRun:
 
 
 def split_engine(
-    servers: Mapping[str, Sequence[Server]],
+    servers: Iterable[Server],
     on_message: OnMessage = lambda *_: None,
 ) -> SplitEngine:
-    """Return an engine that runs on these servers of each stage."""
-    return SplitEngine(
-        {
-            stage: [server.address for server in found]
-            for stage, found in servers.items()
-        },
-        credentials=next(
-            (
-                server.channel_credentials
-                for found in servers.values()
-                for server in found
-                if server.channel_credentials
-            ),
-            None,
-        ),
-        on_message=on_message,
-    )
+    """Return an engine that runs on these servers; those of one stage are replicas."""
+    addresses: dict[str, list[str]] = {}
+    credentials = None
+    for server in servers:
+        addresses.setdefault(server.name, []).append(server.address)
+        credentials = credentials or server.channel_credentials
+    return SplitEngine(addresses, credentials=credentials, on_message=on_message)
 
 
 class PipelineRunner:
@@ -74,7 +64,7 @@ class PipelineRunner:
         batch_size: int,
         events: int,
         folder: Path,
-        servers: Callable[[Mapping[str, int]], Mapping[str, list[Server]]],
+        servers: Callable[[Mapping[str, int]], list[Server]],
     ) -> None:
         self._workload = workload
         self._batch_size = batch_size
@@ -129,7 +119,8 @@ class PipelineRunner:
                 f"run_pipeline(engine={name!r}): must be split or monolith"
             )
         servers = self._servers(replicas)
-        traces = {stage: found[0].trace for stage, found in servers.items()}
+        # Of the replicas of a stage, the first one's report shows the batches of all.
+        traces = {server.name: server.trace for server in reversed(servers)}
         return split_engine(
             servers, lambda stage, *what: traces[stage].batch(stage, *what)
         )

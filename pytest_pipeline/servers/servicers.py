@@ -19,9 +19,9 @@ from pipeline.transport.stubs import StageStub
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.servers.aio import AioRpcServer
 from pytest_pipeline.servers.pause_gate import (
-    AsyncValveInterceptor,
-    Valve,
-    ValveInterceptor,
+    AsyncPauseInterceptor,
+    PauseGate,
+    PauseInterceptor,
 )
 
 AddToServer = Callable[[Any, Any], object]
@@ -48,18 +48,18 @@ class UserServicer:
         name: str,
         bind: str,
         credentials: grpc.ServerCredentials | None,
-        valve: Valve | None = None,
+        gate: PauseGate | None = None,
     ) -> RpcServer | AioRpcServer:
         """Bind a server of the right kind; raises as `RpcServer`."""
         if self.is_aio:
-            valves = [AsyncValveInterceptor(valve)] if valve else []
-            return AioRpcServer(name, self._add, bind, credentials, valves)
+            interceptors = [AsyncPauseInterceptor(gate)] if gate else []
+            return AioRpcServer(name, self._add, bind, credentials, interceptors)
         return RpcServer(
             name,
             self._add,
             bind,
             credentials,
-            [ValveInterceptor(valve)] if valve else [],
+            [PauseInterceptor(gate)] if gate else [],
         )
 
     def _add(self, server: Any) -> Sequence[str]:

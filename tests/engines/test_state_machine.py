@@ -36,6 +36,7 @@ from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.hosts import InProcessHost
 from pytest_pipeline.servers.leaks import Owned, left_behind, snapshot
 from pytest_pipeline.servers.pool import ServerPool
+from pytest_pipeline.servers.specification import stage_specs
 from tests.engines.failing import is_soon_gone
 from tests.engines.troubles import TRANSFORMS, Trouble, Watch, troubles
 
@@ -286,24 +287,15 @@ def test_stages_may_pause_die_and_return(
     It then leaves the earlier files as they were, and it is right again once the stage
     is back. A stage that pauses only delays.
     """
-    replicas = [
-        pipeline_servers.stages(
-            PipelineSettings(),
-            EVENTS,
-            TRANSFORMS if number else EVENTS.stage_names,
-            number,
-        )
-        for number in range(REPLICAS)
-    ]
+    servers: dict[str, list[Server]] = {name: [] for name in EVENTS.stage_names}
+    replicas = dict.fromkeys(TRANSFORMS, REPLICAS)
+    for server in pipeline_servers.shared(
+        stage_specs(PipelineSettings(), EVENTS, replicas=replicas)
+    ):
+        servers[server.name].append(server)
 
     class InThisWorld(Stages):
-        world = World(
-            tmp_path,
-            {
-                name: [found[name] for found in replicas if name in found]
-                for name in EVENTS.stage_names
-            },
-        )
+        world = World(tmp_path, servers)
 
     run_state_machine_as_test(InThisWorld, settings=settings(stateful_step_count=15))
 

@@ -15,7 +15,7 @@ from pipeline.transport.wire import TIMING_KEY, pack
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch, Rejection, Timing
-from pytest_pipeline.servers.driver import Ending, FakeClock, StageDriver
+from pytest_pipeline.servers.driver import CallStatus, FakeClock, StageDriver
 from tests.servers.driven import (
     NOTHING,
     PARSE,
@@ -99,30 +99,30 @@ def test_a_batch_that_was_sent_is_out_of_the_senders_hands(clock: FakeClock) -> 
     assert seen == [1]
 
 
-def test_closing_returns_the_ending(clock: FakeClock) -> None:
+def test_closing_returns_the_call_status(clock: FakeClock) -> None:
     """OK, with the trailing metadata of the stage and none of the runtime's."""
     with StageDriver(PARSE, clock) as driver:
         driver.exchange(NOTHING, records=1)
         clock.advance(2)
-        ending = driver.close()
+        status = driver.close()
 
-        assert driver.close() == ending
-    assert (ending.code, ending.details) == (grpc.StatusCode.OK, "")
-    ((key, value),) = ending.trailing_metadata
+        assert driver.close() == status
+    assert (status.code, status.details) == (grpc.StatusCode.OK, "")
+    ((key, value),) = status.trailing_metadata
     assert key == TIMING_KEY
     assert isinstance(value, bytes)
     assert Timing.FromString(value).wait_ns == 2_000_000_000
 
 
 def test_a_payload_of_another_type_ends_the_call(clock: FakeClock) -> None:
-    """INVALID_ARGUMENT, which the ending tells, and the error of who waits."""
+    """INVALID_ARGUMENT, which the status tells, and the error of who waits."""
     details = "batch 0: takes pipeline.v1.Lines, was sent pipeline.v1.Events"
     with StageDriver(PARSE, clock) as driver:
         driver.send(Events(), records=0)
 
         with pytest.raises(StageError, match=f"parse: .*INVALID_ARGUMENT: {details}"):
             driver.receive()
-        assert driver.close() == Ending(
+        assert driver.close() == CallStatus(
             grpc.StatusCode.INVALID_ARGUMENT, details, trailing_metadata=()
         )
 
@@ -219,11 +219,11 @@ def test_a_failure_after_the_deadline_is_not_told(
 
     with StageDriver(stage_that(fail_late), clock, timeout_s=2) as driver:
         driver.send(NOTHING, records=1)
-        ending = driver.close()
+        status = driver.close()
 
-    assert ending.code is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert ending.trailing_metadata == ()
-    assert driver.close() == ending
+    assert status.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert status.trailing_metadata == ()
+    assert driver.close() == status
     assert [record.name for record in caplog.records] == [
         "pipeline.transport.servicers"
     ]
@@ -244,7 +244,7 @@ def test_a_call_can_be_cancelled_at_a_set_time(
         clock.call_at(driver.cancel, 1)
         clock.advance(10)
 
-        assert driver.close() == Ending(
+        assert driver.close() == CallStatus(
             grpc.StatusCode.CANCELLED, "cancelled by the client", ()
         )
     assert caplog.records == []
@@ -255,18 +255,18 @@ def test_a_servicer_of_ones_own_is_driven_alike(clock: FakeClock) -> None:
     servicer = Serves(with_a_reader_thread)
     with StageDriver(servicer, clock, metadata=[("greeting", "hello")]) as driver:
         replies = [driver.exchange(NOTHING, records=count) for count in (3, 4)]
-        ending = driver.close()
+        status = driver.close()
 
     assert replies == [Batch(number=0, filtered=3), Batch(number=1, filtered=4)]
-    assert ending.code is grpc.StatusCode.OK
+    assert status.code is grpc.StatusCode.OK
 
 
 def test_an_abort_is_told_with_its_trailing_metadata(clock: FakeClock) -> None:
     """As gRPC sends it, though the call was over before anything was sent."""
     with StageDriver(Serves(with_a_reader_thread), clock) as driver:
-        ending = driver.close()
+        status = driver.close()
 
-    assert ending == Ending(
+    assert status == CallStatus(
         grpc.StatusCode.PERMISSION_DENIED, "say hello", (("wanted", "hello"),)
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from pytest_pipeline.conformance.peer import Peer
 from pytest_pipeline.conformance.verdicts import Entry
 from pytest_pipeline.options import PipelineSettings, settings_of
 from pytest_pipeline.records.data import check_samples, data_of
+from pytest_pipeline.servers.specification import stage_spec
 
 if TYPE_CHECKING:
     from pytest_pipeline.servers.pool import ServerPool
@@ -127,14 +127,11 @@ def _judged(
 ) -> Verdict:
     workload = workload_named(target.workload)
     key = (target.stage, target.workload)
-    # The pool knows of this stage only: others may be of other workloads.
-    alone = dataclasses.replace(
-        settings, stage=((target.stage, settings.stages[target.stage]),)
-    )
     try:
         if key in failed_starts:
             return Verdict("failed", failed_starts[key])
-        server = servers.stages(alone, workload, [target.stage])[target.stage]
+        # Other stages in the settings may be of other workloads, and aren't checked.
+        (server,) = servers.shared([stage_spec(settings, workload, target.stage)])
     except StageError as error:
         failed_starts[key] = str(error)
         return Verdict("failed", str(error))

@@ -19,6 +19,7 @@ from pytest_pipeline.measure.dataset import Dataset
 from pytest_pipeline.options import PipelineSettings
 from pytest_pipeline.servers.pool import ServerPool
 from pytest_pipeline.servers.runs import split_engine
+from pytest_pipeline.servers.specification import stage_specs
 
 TRANSFORMS = [stage.name for stage in EVENTS.transforms]
 
@@ -44,7 +45,7 @@ def test_bytes_are_those_of_the_run_report_without_the_timing_in_replies(
     dataset: Dataset, pipeline_servers: ServerPool, tmp_path: Path
 ) -> None:
     """What stages are sent has none, so that it is the same to the byte."""
-    servers = pipeline_servers.replicated(PipelineSettings(), EVENTS, {})
+    servers = pipeline_servers.shared(stage_specs(PipelineSettings(), EVENTS))
     report = CheckedRuns(dataset, tmp_path).run(split_engine(servers), 10, 205)
 
     counts = count_run(dataset, 10)

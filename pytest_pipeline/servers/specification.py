@@ -1,0 +1,214 @@
+"""Specifications: everything that a server is started from, in one frozen value.
+
+The fixtures turn settings into specifications here. What starts, shares and ends
+servers (pool, handle, hosts) reads the specification and never the settings.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import grpc
+
+from pipeline.errors import UsageError
+from pipeline.stages import Stage
+from pipeline.transport.stubs import stub_type
+from pipeline.workload import Workload
+from pipeline.workloads import workload_named
+from pytest_pipeline.options import Hosting, PipelineSettings, Transport, is_address
+from pytest_pipeline.servers.servicers import (
+    AddToServer,
+    UserServicer,
+    servicer_of,
+    stub_of,
+)
+
+StubType = Callable[[grpc.Channel], Any]
+
+_NO_REPLICAS: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class WorkloadStage:
+    """A stage that this package serves itself; equal if both names are."""
+
+    stage: str
+    workload_name: str
+    workload: Workload = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that starts a server and prints the start-up handshake."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Address:
+    """The address of a running server: ``HOST:PORT`` or ``unix:PATH``."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """What one server is started from, or reached by if it already runs.
+
+    A pool shares one server among equal specifications.
+    """
+
+    #: The name of the server in errors and reports.
+    name: str
+    what: WorkloadStage | UserServicer | Command | Address
+    hosting: Hosting
+    transport: Transport
+    #: Distinguishes the servers of one stage; counted from 0.
+    replica: int = 0
+    #: Makes the client of the service from a channel; None if it is unknown.
+    stub_type: StubType | None = field(default=None, compare=False)
+    #: Seconds that the server has to become ready.
+    start_timeout_s: float = field(default=30.0, compare=False)
+    #: Under TLS: whether channels trust the certificates made for this session.
+    trusts_session: bool = field(default=True, compare=False)
+    #: Under TLS: a PEM file of root certificates that channels trust as well.
+    tls_root: Path | None = field(default=None, compare=False)
+
+
+def stage_specs(
+    settings: PipelineSettings,
+    workload: Workload,
+    stages: Iterable[str] | None = None,
+    *,
+    replicas: Mapping[str, int] = _NO_REPLICAS,
+) -> list[ServerSpec]:
+    """Specify the servers of several stages of one workload.
+
+    Args:
+        settings: The settings of the test.
+        workload: The workload that the stages belong to.
+        stages: Names of stages; all stages of the workload by default.
+        replicas: Number of servers for each stage; 1 for a stage that is not named.
+
+    Returns:
+        The specifications, in the order of ``stages``.
+
+    Raises:
+        UsageError: The workload has no such stage, or the settings name a server for a
+            stage that it does not have, or name none where servers are external.
+    """
+    names = workload.stage_names if stages is None else tuple(stages)
+    for name in (*names, *settings.stages):
+        if name not in workload.stage_names:
+            known = ", ".join(workload.stage_names)
+            raise UsageError(f"stage {name!r}: workload {workload.name} has {known}")
+    return [
+        stage_spec(settings, workload, name, replica)
+        for name in names
+        for replica in range(replicas.get(name, 1))
+    ]
+
+
+def stage_spec(
+    settings: PipelineSettings, workload: Workload, stage: str, replica: int = 0
+) -> ServerSpec:
+    """Specify a server of one stage, whose name is not checked.
+
+    Raises:
+        UsageError: Servers are external, and the settings have no address of this one.
+    """
+    given = settings.stages.get(stage)
+    if given is not None:
+        what: Command | Address | WorkloadStage = _command_or_address(given)
+    elif settings.servers != "external":
+        what = WorkloadStage(stage, workload.name, workload)
+    else:
+        raise UsageError(
+            f"--pipeline-servers external: where is stage {stage}? Give "
+            f"--pipeline-stage {stage}=ADDRESS"
+        )
+    return _spec(settings, stage, what, stub_type(stage), replica)
+
+
+def server_spec(
+    settings: PipelineSettings,
+    what: Any,
+    *,
+    name: str | None = None,
+    add_to_server: AddToServer | None = None,
+    stub: StubType | None = None,
+) -> ServerSpec:
+    """Specify a server of anything that the fixture ``stage_server`` takes.
+
+    Args:
+        settings: The settings of the test.
+        what: The name of a stage, a `Stage`, a servicer, a command or an address.
+        name: The name of the server in errors and reports.
+        add_to_server: The generated function that adds the servicer to a server.
+        stub: Makes the client of the service from a channel. By default it is the stub
+            generated beside ``add_to_server``, or the one of the stage contract.
+
+    Raises:
+        UsageError: ``what`` is something else, or can't be served with these settings.
+    """
+    if _is_stage_name(what):
+        return stage_spec(settings, workload_named(settings.workload[0]), what)
+    if isinstance(what, str | list | tuple):
+        given = _command_or_address(what)
+        label = name or (
+            given.text if isinstance(given, Address) else Path(given.words[0]).name
+        )
+        return _spec(settings, label, given, stub or stub_type(label))
+    servicer = servicer_of(what, add_to_server)
+    stub = stub or stub_of(servicer)
+    label = name or (what.name if isinstance(what, Stage) else type(what).__name__)
+    if settings.servers == "external":
+        raise UsageError(
+            f"--pipeline-servers external: {label} is a servicer, which somebody has "
+            f"to serve; give stage_server(servers='inprocess')"
+        )
+    return _spec(settings, label, servicer, stub)
+
+
+def _is_stage_name(what: Any) -> bool:
+    return isinstance(what, str) and not is_address(what) and what.isidentifier()
+
+
+def _command_or_address(given: str | list[str] | tuple[str, ...]) -> Command | Address:
+    if not isinstance(given, str):
+        return Command(tuple(given))
+    return Address(given) if is_address(given) else Command(tuple(shlex.split(given)))
+
+
+def _spec(
+    settings: PipelineSettings,
+    name: str,
+    what: WorkloadStage | UserServicer | Command | Address,
+    stub: StubType | None,
+    replica: int = 0,
+) -> ServerSpec:
+    hosting, transport = settings.servers, settings.transport
+    if isinstance(what, Command):
+        hosting = "subprocess"
+    elif isinstance(what, Address):
+        hosting = "external"
+        if what.text.startswith("unix:"):
+            transport = "unix"
+        elif transport == "unix":
+            transport = "tcp"
+    return ServerSpec(
+        name=name,
+        what=what,
+        hosting=hosting,
+        transport=transport,
+        replica=replica,
+        stub_type=stub,
+        start_timeout_s=settings.start_timeout,
+        trusts_session=settings.servers != "external",
+        tls_root=settings.tls_root,
+    )
