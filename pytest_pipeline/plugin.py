@@ -212,10 +212,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     pool = item.config.stash.get(POOL, None)
     if before is None or pool is None or not item.stash.get(_PASSED, False):
         return (yield)
-    from pytest_pipeline.servers.failures import obituaries
+    from pytest_pipeline.servers.failures import exit_summaries
     from pytest_pipeline.servers.leaks import left_behind
 
-    lines = obituaries(pool.servers)
+    lines = exit_summaries(pool.servers)
     yield
     pool.close_channels()
     lines += left_behind(before, _owned(pool))

@@ -31,7 +31,7 @@ def sections(servers: Iterable[Server]) -> Iterator[tuple[str, str]]:
         )
 
 
-def obituaries(servers: Iterable[Server]) -> list[str]:
+def exit_summaries(servers: Iterable[Server]) -> list[str]:
     """Say of each server that died without being asked to how it ended."""
     return [
         f"stage {server.name} died: {server.ending}"
