@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 
 pytest_plugins = ["pytester"]
 
 # Before anything imports gRPC, as the command line does it.
-tune(os.environ)
+set_defaults(os.environ)
 
 # What a run of the tests finds must not depend on the day: the same examples each
 # time, and no deadline on a shared machine.

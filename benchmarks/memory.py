@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 
 _MIB = 1024 * 1024
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--limit-mib", type=int, default=150)
     arguments = parser.parse_args()
 
-    tune(os.environ)  # before gRPC is imported
+    set_defaults(os.environ)  # before gRPC is imported
     from pipeline.engines.base import Engine, RunSettings
     from pipeline.engines.monolith import MonolithEngine
     from pipeline.engines.split import SplitEngine

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 from pytest_pipeline.options import Hosting, PipelineSettings
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--transport", choices=["unix", "tcp", "tls"], default="unix")
     arguments = parser.parse_args()
 
-    tune(os.environ)  # before gRPC is imported
+    set_defaults(os.environ)  # before gRPC is imported
     from pipeline.workloads import workload_named
     from pytest_pipeline.servers.pool import ServerPool
     from pytest_pipeline.servers.specification import stage_specs

@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 
 # Batch sizes and the share of the events that each runs, so that none takes minutes.
 _SIZES = {1: 0.005, 10: 0.05, 100: 0.2, 1000: 1.0}
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
-    tune(os.environ)  # before gRPC is imported
+    set_defaults(os.environ)  # before gRPC is imported
     from pipeline.batching import BatchLimits
     from pipeline.engines.base import RunSettings
     from pipeline.engines.split import SplitEngine

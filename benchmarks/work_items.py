@@ -16,7 +16,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
-    tune(os.environ)  # before gRPC and numpy are imported
+    set_defaults(os.environ)  # before gRPC and numpy are imported
     from pipeline.accounting import RunReport
     from pipeline.batching import BatchLimits
     from pipeline.engines.base import RunSettings

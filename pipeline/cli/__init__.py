@@ -15,7 +15,7 @@ from pipeline.cli.run import run
 from pipeline.cli.serve import serve
 from pipeline.cli.tune import tune as tune_command
 from pipeline.errors import FunctionError, PipelineError, UsageError, one_line
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 
 _DISTRIBUTION = "pytest-grpc-pipeline"
 _INTERRUPTED = 130
@@ -92,7 +92,7 @@ for _command in (generate, run, demo, tune_command, serve):
 
 def main() -> NoReturn:
     """Run the command line and exit; a failure is one line on standard error."""
-    tune(os.environ)
+    set_defaults(os.environ)
     try:
         # Not cli.main(), which prints a line of its own at Ctrl-C.
         with cli.make_context("pipeline", sys.argv[1:]) as context:

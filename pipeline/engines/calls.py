@@ -41,7 +41,7 @@ OnMessage = Callable[[str, Literal["to", "from"], Batch, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class StageConnection:
     """The stage at the other end of a leg."""
 
     stage: str
@@ -49,8 +49,11 @@ class Peer:
     channel: grpc.aio.Channel
     account: StageAccount
     #: Says what became of the server process, or nothing if it is not ours.
-    obituary: Callable[[], str]
+    exit_summary: Callable[[], str]
     on_message: OnMessage
+
+    def __str__(self) -> str:
+        return f"stage {self.stage} at {self.address}"
 
     def sent(self, batch: Batch, size: int) -> None:
         """Take note of a batch that went to the stage, in ``size`` bytes."""
@@ -65,7 +68,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class CallStatus:
     """What a call ended with."""
 
     code: grpc.StatusCode
@@ -73,7 +76,7 @@ class Status:
     trailing_metadata: grpc.aio.Metadata
 
 
-class Ending:
+class StageCall:
     """How a call ended, in the words of its peer.
 
     A write that fails because the call has ended makes gRPC replace the status that
@@ -81,10 +84,10 @@ class Ending:
     fails before that, the peer's replaces gRPC's, which nobody is told.
     """
 
-    def __init__(self, peer: Peer, call: grpc.aio.Call) -> None:
-        self._peer = peer
+    def __init__(self, connection: StageConnection, call: grpc.aio.Call) -> None:
+        self._connection = connection
         self._call = call
-        self._status: asyncio.Future[Status] = (
+        self._status: asyncio.Future[CallStatus] = (
             asyncio.get_running_loop().create_future()
         )
         call.add_done_callback(self._note)
@@ -116,22 +119,21 @@ class Ending:
                     if self._call.done():
                         self._note(self._call)
         except TimeoutError:
-            peer = self._peer
-            return StageError(f"stage {peer.stage} at {peer.address}: the call failed")
-        return _error(self._peer, self._status.result())
+            return StageError(f"{self._connection}: the call failed")
+        return _error(self._connection, self._status.result())
 
     async def spend_last_timing(self) -> None:
         """Account for what the stage says it spent after its last reply."""
         for key, value in (await self._status).trailing_metadata:
             if key == wire.TIMING_KEY and isinstance(value, bytes):
-                self._peer.account.spend(Timing.FromString(value))
+                self._connection.account.spend(Timing.FromString(value))
 
     def _note(self, _: object) -> None:
         call = self._call
         details = _at_once(call.details())
         if details != _WRITE_FAILED and not self._status.done():
             self._status.set_result(
-                Status(
+                CallStatus(
                     _at_once(call.code()),
                     details or "",
                     _at_once(call.trailing_metadata()),
@@ -139,28 +141,27 @@ class Ending:
             )
 
 
-def _error(peer: Peer, status: Status) -> PipelineError:
+def _error(connection: StageConnection, status: CallStatus) -> PipelineError:
     code, details = status.code, status.details
+    stage = f"stage {connection.stage}"
     if code is grpc.StatusCode.OK:
         return ContractError(
-            f"stage {peer.stage} ended its stream before it had answered everything"
+            f"{stage} ended its stream before it had answered everything"
         )
-    if code is grpc.StatusCode.FAILED_PRECONDITION and peer.stage in _REFUSALS:
-        return _REFUSALS[peer.stage](details)
+    if code is grpc.StatusCode.FAILED_PRECONDITION and connection.stage in _REFUSALS:
+        return _REFUSALS[connection.stage](details)
     if code is grpc.StatusCode.DATA_LOSS:
         return ConservationError(details)
     # CANCELLED is what a server says that is being stopped.
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
-        became = peer.obituary() or details
-        return StageError(f"stage {peer.stage} at {peer.address} is lost: {became}")
+        became = connection.exit_summary() or details
+        return StageError(f"{connection} is lost: {became}")
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return StageError(
-            f"stage {peer.stage} at {peer.address}: what listens there is another stage"
-        )
-    return _failure(f"stage {peer.stage}: {details or code.name}", status)
+        return StageError(f"{connection}: what listens there is another stage")
+    return _failure(f"{stage}: {details or code.name}", status)
 
 
-def _failure(message: str, status: Status) -> StageError:
+def _failure(message: str, status: CallStatus) -> StageError:
     """Return the error of a stage that failed, with the traceback if it sent one."""
     for key, value in status.trailing_metadata:
         if key == wire.TRACEBACK_KEY and isinstance(value, bytes):

@@ -15,8 +15,8 @@ import grpc
 from pipeline.accounting import RejectsFile, RunAccount, RunReport
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_not_empty
-from pipeline.engines.calls import OnMessage, Peer
-from pipeline.engines.legs import IngestLeg, SinkLeg, TransformLeg, Transit
+from pipeline.engines.calls import OnMessage, StageConnection
+from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.replicas import Replicas
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
@@ -29,20 +29,20 @@ from pipeline.v1.pipeline_pb2 import ReadRequest
 from pipeline.workload import Workload
 
 # Calls that are cut end in less than a millisecond, where the machine is idle.
-_TAKE_LEAVE_S = 1.0
+_WAIT_FOR_CALLS_S = 1.0
 
 
 class Upstream(Protocol):
     """A leg that batches come from."""
 
-    async def receive(self) -> Transit | None:
+    async def receive(self) -> InFlightBatch | None:
         """Return the next batch; None at the end."""
 
 
 class Downstream(Protocol):
     """A leg that batches go to."""
 
-    async def send(self, transit: Transit) -> None:
+    async def send(self, batch: InFlightBatch) -> None:
         """Send a batch, as soon as the leg has room for it."""
 
     async def close(self) -> None:
@@ -114,7 +114,7 @@ class SplitEngine:
                     name: self._addresses.get(name, []) + servers.addresses[name]
                     for name in settings.workload.stage_names
                 },
-                obituary=servers.obituary,
+                exit_summary=servers.exit_summary,
                 channel_to=self._channel,
                 on_message=self._on_message,
                 window=self._window,
@@ -188,7 +188,7 @@ class _Run:
         *,
         target: str,
         addresses: Mapping[str, Sequence[str]],
-        obituary: Callable[[str], str],
+        exit_summary: Callable[[str], str],
         channel_to: Callable[[str, str], grpc.aio.Channel],
         on_message: OnMessage,
         window: WindowLimits,
@@ -202,7 +202,7 @@ class _Run:
         self._settings = settings
         self._target = target
         self._addresses = addresses
-        self._obituary = obituary
+        self._exit_summary = exit_summary
         self._channel_to = channel_to
         self._on_message = on_message
         self._window = window
@@ -212,16 +212,18 @@ class _Run:
         """Move every batch from ingest through all stages, then publish."""
         async with AsyncExitStack() as stack:
             # First in, last out: when the channels are closed.
-            stack.push_async_callback(_take_leave)
+            stack.push_async_callback(_wait_for_calls)
             first, *middle, last = [
-                [await self._peer(name, address, stack) for address in addresses]
+                [await self._connect(name, address, stack) for address in addresses]
                 for name, addresses in self._addresses.items()
             ]
             checks = await asyncio.gather(
                 *(
-                    check_health(peer.stage, peer.address, peer.channel)
-                    for peers in (first, *middle, last)
-                    for peer in peers
+                    check_health(
+                        connection.stage, connection.address, connection.channel
+                    )
+                    for connections in (first, *middle, last)
+                    for connection in connections
                 ),
                 # The first stage that fails is named, not the one that is quickest.
                 return_exceptions=True,
@@ -233,8 +235,11 @@ class _Run:
 
             ingest = IngestLeg(first[0], self._read_request(), self.account)
             transforms = [
-                Replicas([TransformLeg(peer) for peer in peers], self._window)
-                for peers in middle
+                Replicas(
+                    [TransformLeg(connection) for connection in connections],
+                    self._window,
+                )
+                for connections in middle
             ]
             sink = SinkLeg(last[0], self._target, self._settle)
             await sink.open()
@@ -252,15 +257,17 @@ class _Run:
                 self._rejects.draft.publish()
             self.ended, self.cpu_s = time.perf_counter(), cpu.lap() / 1e9
 
-    async def _peer(self, stage: str, address: str, stack: AsyncExitStack) -> Peer:
+    async def _connect(
+        self, stage: str, address: str, stack: AsyncExitStack
+    ) -> StageConnection:
         channel = self._channel_to(stage, address)
         await stack.enter_async_context(channel)
-        return Peer(
+        return StageConnection(
             stage,
             address,
             channel,
             self.account.stages[stage],
-            lambda: self._obituary(address),
+            lambda: self._exit_summary(address),
             self._on_message,
         )
 
@@ -275,8 +282,8 @@ class _Run:
         wire.pack(settings.source, into=request.source)
         return request
 
-    def _settle(self, transit: Transit) -> None:
-        self.account.settle(transit.batch.records, transit.filtered, transit.rejections)
+    def _settle(self, batch: InFlightBatch) -> None:
+        self.account.settle(batch.message.records, batch.filtered, batch.rejections)
         self._settings.on_progress(self.account.settled)
 
 
@@ -288,7 +295,7 @@ def _linger_ns(linger_s: float | None) -> int:
     return round(min(max(linger_s * 1e9, 1), 2**63))
 
 
-async def _take_leave() -> None:
+async def _wait_for_calls() -> None:
     """Wait until gRPC has ended the calls.
 
     What it is told of them after the event loop is closed is lost on it, and a call
@@ -296,7 +303,7 @@ async def _take_leave() -> None:
     """
     calls = asyncio.all_tasks() - {asyncio.current_task()}
     if calls:
-        await asyncio.wait(calls, timeout=_TAKE_LEAVE_S)
+        await asyncio.wait(calls, timeout=_WAIT_FOR_CALLS_S)
 
 
 async def _relay_all(
@@ -319,8 +326,8 @@ async def _relay_all(
 
 async def _relay(upstream: Upstream, downstream: Downstream) -> None:
     """Pass every batch from one leg on to the next."""
-    while (transit := await upstream.receive()) is not None:
-        await downstream.send(transit)
+    while (batch := await upstream.receive()) is not None:
+        await downstream.send(batch)
     await downstream.close()
 
 

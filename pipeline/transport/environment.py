@@ -30,7 +30,7 @@ _ONE_THREAD = dict.fromkeys(
 )
 
 
-def tune(environment: MutableMapping[str, str]) -> None:
+def set_defaults(environment: MutableMapping[str, str]) -> None:
     """Set up gRPC for throughput, and numeric libraries for one thread.
 
     What the user has set already stays. Takes effect in a process that has imported

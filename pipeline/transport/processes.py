@@ -19,7 +19,7 @@ from typing import IO, Any, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
 from pipeline.stages import INGEST
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 from pipeline.transport.process_group import end_group, signal_group
 
 Transport = Literal["unix", "tcp"]
@@ -58,7 +58,7 @@ class ServerProcess:
         # The server stops when the write end closes, however this process ends.
         read_end, self._lifeline = os.pipe()
         inherited = {**os.environ, **(environment or {})}
-        tune(inherited)
+        set_defaults(inherited)
         # Ctrl-C in the terminal is for the orchestrator, not its servers; but only the
         # group in the foreground may read the terminal.
         self._has_group = not (standard_input and os.isatty(0))
@@ -102,7 +102,7 @@ class ServerProcess:
         else:
             return
         if not line:
-            raise StageError(f"stage {self.stage} did not start: {self.obituary()}")
+            raise StageError(f"stage {self.stage} did not start: {self.exit_summary()}")
         raise StageError(
             f"stage {self.stage} did not start: it printed {line[:100]!r}, not one "
             f"line of JSON with its address"
@@ -144,7 +144,7 @@ class ServerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=timeout_s)
 
-    def obituary(self) -> str:
+    def exit_summary(self) -> str:
         """Say in one line how the process ended and what it logged last."""
         # A connection breaks a moment before the process can be waited for.
         self.wait_ended(1.0)
@@ -248,11 +248,11 @@ class StageServers:
             addresses[process.stage].append(process.address)
         return addresses
 
-    def obituary(self, address: str) -> str:
+    def exit_summary(self, address: str) -> str:
         """Say what became of the server at ``address``; nothing if it is not ours."""
         for process in self.processes:
             if process.address == address:
-                return process.obituary()
+                return process.exit_summary()
         return ""
 
     def stop(self) -> None:

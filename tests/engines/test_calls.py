@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from pipeline.accounting import StageAccount
-from pipeline.engines.calls import Ending, Peer
+from pipeline.engines.calls import StageCall, StageConnection
 from pipeline.errors import PipelineError
 
 FAILED_WRITE = (grpc.StatusCode.INTERNAL, "Internal error from Core")
@@ -70,7 +70,7 @@ def test_the_status_of_the_peer_is_quoted(
 
     async def message() -> str:
         fake: Any = FakeCall()
-        peer = Peer(
+        connection = StageConnection(
             "rules",
             "unix:/s",
             cast("grpc.aio.Channel", None),
@@ -78,10 +78,10 @@ def test_the_status_of_the_peer_is_quoted(
             lambda: "",
             lambda *_: None,
         )
-        ending = Ending(peer, fake)
+        call = StageCall(connection, fake)
         first, *later = statuses
         fake.end(first)
-        reading = asyncio.ensure_future(ending.of(failed()))
+        reading = asyncio.ensure_future(call.of(failed()))
         for status in later:
             # Until the reading waits for what the call has not told it.
             await asyncio.sleep(0)

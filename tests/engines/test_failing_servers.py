@@ -172,11 +172,11 @@ def test_a_server_that_dies_is_named_with_how_it_ended(
             engine, settings_for(DATA * 50, 1, on_progress=kill), StageError
         )
         (address,) = servers.addresses["rules"]
-        obituary = servers.obituary(address)
+        exit_summary = servers.exit_summary(address)
 
     assert message.startswith("stage rules at unix:")
     assert "is lost" in message
-    assert obituary == "ended by SIGKILL"
+    assert exit_summary == "ended by SIGKILL"
     assert all(not is_running(pid) for pid in pids.values())
 
 

@@ -88,7 +88,7 @@ def test_a_call_that_never_ends_holds_up_no_run(
     settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is cut after a moment."""
-    monkeypatch.setattr(split, "_TAKE_LEAVE_S", 0.01)
+    monkeypatch.setattr(split, "_WAIT_FOR_CALLS_S", 0.01)
 
     async def never() -> None:
         await asyncio.Event().wait()

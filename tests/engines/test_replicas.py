@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.engines.legs import Transit
+from pipeline.engines.legs import InFlightBatch
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.replicas import Replicas
 from pipeline.engines.split import SplitEngine
@@ -105,18 +105,18 @@ class FakeLeg:
 
     def __init__(self) -> None:
         self.sent: list[int] = []
-        self._unanswered: deque[Transit] = deque()
-        self._answers: asyncio.Queue[Transit | None] = asyncio.Queue()
+        self._unanswered: deque[InFlightBatch] = deque()
+        self._answers: asyncio.Queue[InFlightBatch | None] = asyncio.Queue()
 
     @property
     def unanswered(self) -> int:
         """Batches that the test has not answered yet."""
         return len(self._unanswered)
 
-    async def send(self, transit: Transit, _: bytes) -> None:
+    async def send(self, batch: InFlightBatch, _: bytes) -> None:
         """Take a batch."""
-        self.sent.append(transit.batch.number)
-        self._unanswered.append(transit)
+        self.sent.append(batch.message.number)
+        self._unanswered.append(batch)
 
     def answer(self) -> None:
         """Answer the oldest batch."""
@@ -126,21 +126,21 @@ class FakeLeg:
         """End the answers."""
         self._answers.put_nowait(None)
 
-    async def receive(self) -> Transit | None:
+    async def receive(self) -> InFlightBatch | None:
         """Wait for the next answer."""
         return await self._answers.get()
 
 
-def transit(number: int) -> Transit:
+def in_flight(number: int) -> InFlightBatch:
     """Return a batch under way."""
-    return Transit(Batch(number=number), first_record=1)
+    return InFlightBatch(Batch(number=number), first_record=1)
 
 
 async def number_of_next(replicas: Replicas) -> int:
     """Return the number of the next batch in order."""
     received = await replicas.receive()
     assert received is not None
-    return received.batch.number
+    return received.message.number
 
 
 def test_the_least_busy_replica_gets_the_next_batch() -> None:
@@ -149,12 +149,12 @@ def test_the_least_busy_replica_gets_the_next_batch() -> None:
 
     async def run() -> None:
         replicas = Replicas([slow, quick], WindowLimits())
-        await replicas.send(transit(0))
+        await replicas.send(in_flight(0))
         for number in range(1, 6):
-            await replicas.send(transit(number))
+            await replicas.send(in_flight(number))
             quick.answer()
         for number in range(6, 9):
-            await replicas.send(transit(number))
+            await replicas.send(in_flight(number))
 
     asyncio.run(run())
 
@@ -169,7 +169,7 @@ def test_answers_are_passed_on_in_order() -> None:
     async def run() -> list[int]:
         replicas = Replicas([first, second], WindowLimits())
         for number in range(4):
-            await replicas.send(transit(number))
+            await replicas.send(in_flight(number))
         async with asyncio.TaskGroup() as tasks:
             for reading in replicas.reading():
                 tasks.create_task(reading)
@@ -193,12 +193,12 @@ def test_answers_out_of_turn_keep_their_place_in_the_window() -> None:
         async with asyncio.TaskGroup() as tasks:
             for reading in replicas.reading():
                 tasks.create_task(reading)
-            await replicas.send(transit(0))
+            await replicas.send(in_flight(0))
             for number in (1, 2, 3):
-                await replicas.send(transit(number))
+                await replicas.send(in_flight(number))
                 quick.answer()
                 await asyncio.sleep(0)
-            fifth = tasks.create_task(replicas.send(transit(4)))
+            fifth = tasks.create_task(replicas.send(in_flight(4)))
             await asyncio.sleep(0)
             assert not fifth.done()
 
@@ -217,7 +217,7 @@ def test_no_replica_waits_for_another_to_get_a_batch() -> None:
     async def run() -> None:
         replicas = Replicas(legs, WindowLimits(batches=1, bytes=1))
         for number in range(3):
-            await replicas.send(transit(number))
+            await replicas.send(in_flight(number))
 
     asyncio.run(run())
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 from pipeline.transport.processes import StageServers
 
 
 def test_a_setting_of_the_users_own_stays() -> None:
     """Only what is not set is set."""
     environment = {"OMP_NUM_THREADS": "8"}
-    tune(environment)
+    set_defaults(environment)
 
     assert environment["OMP_NUM_THREADS"] == "8"
     assert environment["OPENBLAS_NUM_THREADS"] == "1"

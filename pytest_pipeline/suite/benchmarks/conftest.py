@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.transport.environment import tune
+from pipeline.transport.environment import set_defaults
 
 # Before gRPC is imported, as in the command: this process drives the runs.
-tune(os.environ)
+set_defaults(os.environ)
 
 from pipeline.errors import PipelineError  # noqa: E402
 from pipeline.workloads import workload_named  # noqa: E402

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.engines import split
-from pipeline.engines.legs import TransformLeg, Transit
+from pipeline.engines.legs import InFlightBatch, TransformLeg
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
@@ -29,10 +29,10 @@ class WastefulLeg(TransformLeg):
         super().__init__(*args)
         self._replies = _once_each(self._replies)
 
-    async def send(self, transit: Transit, raw: bytes) -> None:
+    async def send(self, batch: InFlightBatch, raw: bytes) -> None:
         """Send a batch."""
-        await super().send(transit, raw)
-        if transit.batch.number % 100 == 99:
+        await super().send(batch, raw)
+        if batch.message.number % 100 == 99:
             await self._call.write(raw)
 
 
