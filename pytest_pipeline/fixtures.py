@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pytest_pipeline.measure.comparison import Comparer
     from pytest_pipeline.measure.recording import Record
     from pytest_pipeline.measure.results import Measured
-    from pytest_pipeline.servers.driver import FakeClock, StageDriver
+    from pytest_pipeline.servers.driver import StageDriver
+    from pytest_pipeline.servers.fake_clock import FakeClock
     from pytest_pipeline.servers.handle import Server
     from pytest_pipeline.servers.pool import ServerPool
     from pytest_pipeline.servers.runs import PipelineRunner
@@ -230,7 +231,8 @@ def stage_driver() -> Iterator[Callable[..., StageDriver]]:
     _need("grpc_testing", "stage_driver")
     from contextlib import ExitStack
 
-    from pytest_pipeline.servers.driver import FakeClock, StageDriver
+    from pytest_pipeline.servers.driver import StageDriver
+    from pytest_pipeline.servers.fake_clock import FakeClock
 
     with ExitStack() as stack:
 
@@ -246,7 +248,7 @@ def stage_driver() -> Iterator[Callable[..., StageDriver]]:
 @pytest.fixture
 def fake_clock() -> FakeClock:
     """Time that moves only when it is told to, for ``stage_driver``."""
-    from pytest_pipeline.servers.driver import FakeClock
+    from pytest_pipeline.servers.fake_clock import FakeClock
 
     return FakeClock()
 
