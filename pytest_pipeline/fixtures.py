@@ -1,4 +1,4 @@
-"""The fixtures. What they need is imported when a test asks for one."""
+"""The fixtures. They import what they need when a test first asks for one."""
 
 from __future__ import annotations
 
@@ -24,29 +24,28 @@ if TYPE_CHECKING:
     from pytest_pipeline.measure.comparison import Comparer
     from pytest_pipeline.measure.recording import Record
     from pytest_pipeline.measure.results import Measured
-    from pytest_pipeline.servers.driver import FakeClock, StageDriver
+    from pytest_pipeline.servers.driver import StageDriver
+    from pytest_pipeline.servers.fake_clock import FakeClock
     from pytest_pipeline.servers.handle import Server
     from pytest_pipeline.servers.pool import ServerPool
     from pytest_pipeline.servers.runs import PipelineRunner
 
-#: The servers of a session, from when a test first asks for one.
+#: The servers of a session; set when a test first asks for one.
 POOL: pytest.StashKey[ServerPool] = pytest.StashKey()
-#: What each test has measured, by the name of the test.
+#: The measurements of a session by the name of the test.
 MEASURED: pytest.StashKey[dict[str, Measured]] = pytest.StashKey()
 
 Scope = Literal["session", "package", "module", "class", "function"]
 
 
 class StageServerFactory:
-    """Starts servers and ends them together; what the fixture ``stage_server`` is.
+    """Starts servers and ends them together; the fixture ``stage_server`` is one::
 
-    ::
-
-        def test_it(stage_server):
-            greeter = stage_server(
-                Greeter(), add_to_server=add_GreeterServicer_to_server
-            )
-            assert greeter.stub.Greet(name("you")).value == "hello you"
+    def test_it(stage_server):
+        greeter = stage_server(
+            Greeter(), add_to_server=add_GreeterServicer_to_server
+        )
+        assert greeter.stub.Greet(name("you")).value == "hello you"
     """
 
     def __init__(self, pool: ServerPool, settings: PipelineSettings) -> None:
@@ -116,7 +115,7 @@ class StageServerFactory:
 
 @pytest.fixture(scope="session")
 def pipeline_settings(request: pytest.FixtureRequest) -> PipelineSettings:
-    """What is in force: options, ini file and the test's ``pipeline`` marker."""
+    """The settings of the test: options, ini file and its ``pipeline`` marker."""
     settings: PipelineSettings = getattr(request, "param", settings_of(request.config))
     return settings
 
@@ -125,7 +124,7 @@ def pipeline_settings(request: pytest.FixtureRequest) -> PipelineSettings:
 def pipeline_workload(
     request: pytest.FixtureRequest, pipeline_settings: PipelineSettings
 ) -> Workload:
-    """The workload, once for each of --pipeline-workload."""
+    """The workload; the test runs once for each of --pipeline-workload."""
     from pipeline.workloads import workload_named
 
     return workload_named(getattr(request, "param", pipeline_settings.workload[0]))
@@ -135,7 +134,7 @@ def pipeline_workload(
 def pipeline_batch_size(
     request: pytest.FixtureRequest, pipeline_settings: PipelineSettings
 ) -> int:
-    """Records in a batch, once for each of --pipeline-batch-sizes."""
+    """Records in a batch; the test runs once for each of --pipeline-batch-sizes."""
     size: int = getattr(request, "param", pipeline_settings.batch_sizes[0])
     return size
 
@@ -144,7 +143,7 @@ def pipeline_batch_size(
 def pipeline_servers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerPool]:
-    """All servers of this session; the other fixtures start theirs here."""
+    """The pool of this session's servers, in which the other fixtures start theirs."""
     _need("psutil", "stage servers")
     from pytest_pipeline.servers.pool import ServerPool
 
@@ -161,7 +160,7 @@ def pipeline_stages(
     pipeline_settings: PipelineSettings,
     pipeline_workload: Workload,
 ) -> Mapping[str, Server]:
-    """Servers of all stages of the workload, by name, in the order of a run."""
+    """Live servers of all stages of the workload, by name, in the order of a run."""
     from pytest_pipeline.servers.specification import stage_specs
 
     specs = stage_specs(pipeline_settings, pipeline_workload)
@@ -230,7 +229,8 @@ def stage_driver() -> Iterator[Callable[..., StageDriver]]:
     _need("grpc_testing", "stage_driver")
     from contextlib import ExitStack
 
-    from pytest_pipeline.servers.driver import FakeClock, StageDriver
+    from pytest_pipeline.servers.driver import StageDriver
+    from pytest_pipeline.servers.fake_clock import FakeClock
 
     with ExitStack() as stack:
 
@@ -245,8 +245,8 @@ def stage_driver() -> Iterator[Callable[..., StageDriver]]:
 
 @pytest.fixture
 def fake_clock() -> FakeClock:
-    """Time that moves only when it is told to, for ``stage_driver``."""
-    from pytest_pipeline.servers.driver import FakeClock
+    """A clock that moves only when it is told to, for ``stage_driver``."""
+    from pytest_pipeline.servers.fake_clock import FakeClock
 
     return FakeClock()
 
@@ -255,7 +255,7 @@ def fake_clock() -> FakeClock:
 def pipeline_record(
     request: pytest.FixtureRequest, benchmark: BenchmarkFixture
 ) -> Iterator[Record]:
-    """What this test has measured: for pytest-benchmark's JSON, and for the report."""
+    """Record what this test measured, for pytest-benchmark's JSON and the report."""
     from pytest_pipeline.measure.recording import Record
     from pytest_pipeline.measure.results import to_extra_info
 
@@ -279,8 +279,8 @@ def pipeline_compare(benchmark: BenchmarkFixture, pipeline_record: Record) -> Co
                 "a comparison takes time, and benchmarks are disabled here "
                 "(--benchmark-disable, or xdist)"
             )
-        # Under pytest-benchmark nothing traces what is measured, and the test counts as
-        # a benchmark; the second question of a test has to do without.
+        # Run by pytest-benchmark, the test counts as a benchmark, and no tracing slows
+        # it down. That takes one function a test; later comparisons run without it.
         answer: Answer = benchmark.pedantic(find) if benchmark.stats is None else find()
         pipeline_record.answered(answer)
         return answer
@@ -291,12 +291,17 @@ def pipeline_compare(benchmark: BenchmarkFixture, pipeline_record: Record) -> Co
 def stage_fixture(what: Any, *, scope: Scope = "session", **settings: Any) -> Any:
     """Make a fixture of a server of your own.
 
-    ::
+    The server stays up for ``scope`` and is brought back for each test::
 
         greeter = stage_fixture(Greeter(), add_to_server=add_GreeterServicer_to_server)
 
-    Takes what ``stage_server`` takes. The server stays up for ``scope`` and is brought
-    back for each test.
+    Args:
+        what: A stage, servicer, command or address; see `StageServerFactory`.
+        scope: The scope of the fixture.
+        **settings: Arguments of `StageServerFactory`, such as ``servers``.
+
+    Returns:
+        A fixture, to be assigned to its name in a test module or ``conftest.py``.
     """
 
     @pytest.fixture(scope=scope)
@@ -312,7 +317,7 @@ def stage_fixture(what: Any, *, scope: Scope = "session", **settings: Any) -> An
 
 
 def _need(module: str, what: str) -> None:
-    """Raise pytest.UsageError where a module of the ``test`` extra is not installed."""
+    """Raise pytest.UsageError if a module of the ``test`` extra is not installed."""
     if find_spec(module) is None:
         raise pytest.UsageError(
             f"{what}: needs {module}; pip install 'pytest-grpc-pipeline[test]'"

@@ -1,4 +1,4 @@
-"""A grpc.aio server on an event loop and a thread of its own."""
+"""A grpc.aio server with an event loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _START_S = 30.0
 
 
 class AioRpcServer:
-    """Like `RpcServer`, for servicers whose methods are coroutines."""
+    """Like `RpcServer`, for servicers with asynchronous methods."""
 
     def __init__(
         self,
@@ -30,10 +30,21 @@ class AioRpcServer:
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     ) -> None:
-        """Bind and start; raises StageError where the address can't be had."""
+        """Bind and start.
+
+        Args:
+            name: The name in errors, and the start of the names of all threads.
+            add_services: Adds the services to the server and returns their names.
+            bind: ``HOST:PORT`` or ``unix:PATH``; port 0 takes a free one.
+            credentials: Serve under TLS with these.
+            interceptors: Interceptors of every call.
+
+        Raises:
+            StageError: The address can't be bound.
+        """
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_without_poller_noise)
-        # Named as the other threads of the server, so that all are known to be its.
+        # All threads of the server are found by the start of their names.
         self._loop.set_default_executor(
             ThreadPoolExecutor(thread_name_prefix=f"{name}_gate")
         )
@@ -113,10 +124,10 @@ class AioRpcServer:
 def _without_poller_noise(
     loop: asyncio.AbstractEventLoop, context: dict[str, Any]
 ) -> None:
-    """Report what went wrong in the loop, but not that another loop was quicker.
+    """Handle an exception of the loop; ignore the BlockingIOError of grpc.aio.
 
-    All loops of a process share the poller of grpc.aio; those that come too late to an
-    event find nothing to read.
+    All event loops of a process share its poller. A loop that wakes up after another
+    one has read the event finds nothing to read.
     """
     if not isinstance(context.get("exception"), BlockingIOError):
         loop.default_exception_handler(context)

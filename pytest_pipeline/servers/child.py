@@ -1,6 +1,7 @@
-"""The process of a servicer that a test hands over: ``python -m`` this module.
+"""The process that serves a pickled servicer: run with ``python -m``.
 
-Standard input has the servicer, pickled; the rest is as `pipeline serve` does it.
+The file named on the command line has the servicer. The handshake, the lifeline and the
+signals are those of `pipeline serve`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pytest_pipeline.servers.servicers import UserServicer
 
 
 def main() -> None:
-    """Serve until stopped."""
+    """Serve until a signal or the end of the lifeline."""
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
     parser.add_argument("servicer", type=Path)
@@ -31,7 +32,7 @@ def main() -> None:
         level=logging.INFO,
         format=f"%(asctime)s {arguments.name} %(levelname)s %(message)s",
     )
-    # Written by the test session that has started this process.
+    # The file was written by the test session that started this process.
     servicer: UserServicer = pickle.loads(arguments.servicer.read_bytes())  # noqa: S301
     credentials = None
     if arguments.tls_certificate:

@@ -1,23 +1,21 @@
-"""Drives a transform stage message by message: no socket, and time that stands still.
+"""Drives a transform stage message by message, without a socket, by a fake clock.
 
 Importing this module needs grpcio-testing, which the ``test`` extra installs. That
-runs the servicer in a thread of its own and waits for it blindly; here the servicer is
-watched, so that what can't come any more is told at once instead of waited for.
+package runs the servicer in a thread and waits for it without a timeout. This driver
+watches the servicer, so that it raises at once if a reply can no longer come.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 import grpc_testing
 from google.protobuf.message import Message
 
-from pipeline.clock import Lap, LapTimer
 from pipeline.errors import (
     ContractError,
     FunctionError,
@@ -35,105 +33,19 @@ from pipeline.transport.wire import (
     unpack,
 )
 from pipeline.v1.pipeline_pb2 import Batch
+from pytest_pipeline.servers.fake_clock import NS_PER_S, FakeClock, nanoseconds
+from pytest_pipeline.servers.watched_servicer import (
+    Metadata,
+    Servicer,
+    WatchedServicer,
+)
 
 M = TypeVar("M", bound=Message)
-
-Metadata = tuple[tuple[str, str | bytes], ...]
-
-_NS = 1_000_000_000
-
-
-class Servicer(Protocol):
-    """Whatever serves `Stage.Process` of the contract."""
-
-    def Process(  # noqa: N802 - named by the contract
-        self, requests: Iterator[Batch], context: Any, /
-    ) -> Iterable[Batch]:
-        """Answer each batch with one batch of the same number."""
-
-
-class FakeClock:
-    """A clock that stands still until it is told to move on, exact to the nanosecond.
-
-    It can be moved from any thread, so also from inside a stage function.
-    """
-
-    def __init__(self) -> None:
-        self._fake = grpc_testing.strict_fake_time(0.0)
-        self._lock = threading.Lock()
-        self._ns = 0
-
-    @property
-    def now_ns(self) -> int:
-        """Nanoseconds that the clock has moved since it was made."""
-        return self._ns
-
-    def advance(self, seconds: float) -> None:
-        """Move on; return when every deadline that is reached thereby has passed."""
-        moved = _nanoseconds("seconds", seconds)
-        with self._lock:
-            self._ns += moved
-            now = self._ns
-        self._fake.sleep_until(now / _NS)
-
-    def stopwatch(self) -> LapTimer:
-        """Start a stopwatch that goes by this clock; in CPU its laps are 0.
-
-        What the clock is moved by is time that passed, not work that was done.
-        """
-        return _FakeStopwatch(self)
-
-    def time(self) -> float:
-        """Return `now_ns` in seconds."""
-        return float(self._fake.time())
-
-    def call_at(self, behavior: Callable[[], object], time: float) -> _Appointment:
-        """Call ``behavior``, in a thread of its own, once the clock is at ``time``."""
-        appointment = _Appointment(behavior)
-        # Sums of seconds are a little off; deadlines have to be met to the nanosecond.
-        self._fake.call_at(appointment, round(time * _NS) / _NS)
-        return appointment
-
-
-class _FakeStopwatch:
-    """A stopwatch that goes by a fake clock."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
-        self._ns = clock.now_ns
-
-    def lap(self) -> Lap:
-        """Return the time since the last call, or since the start."""
-        now = self._clock.now_ns
-        lap = Lap(now - self._ns, 0)
-        self._ns = now
-        return lap
-
-
-class _Appointment:
-    """Something to be called later, unless it is cancelled before.
-
-    A call that ends cancels its deadline while it holds its own lock. What grpc_testing
-    returns for that takes the lock of the clock, which `FakeClock.advance` holds while
-    deadlines take those of their calls; so it would wait for ever.
-    """
-
-    def __init__(self, behavior: Callable[[], object]) -> None:
-        self._behavior = behavior
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        """Do not call it any more."""
-        self._cancelled = True
-
-    def __call__(self) -> None:
-        if not self._cancelled:
-            self._behavior()
 
 
 @dataclass(frozen=True, slots=True)
 class CallStatus:
-    """What a call ended with."""
+    """How a gRPC call ended."""
 
     code: grpc.StatusCode
     details: str
@@ -144,18 +56,31 @@ class CallStatus:
 
 
 class StageDriver:
-    """One call of `Stage.Process`, opened as it is made and driven step by step.
+    """One call of `Stage.Process`, driven step by step.
 
-    ``stage`` is a stage, or a servicer of one's own. As a context manager it always
-    ends the call, and the thread that serves it.
+    The call is open from the start. As a context manager, the driver always ends the
+    call and the thread that serves it::
 
-    The deadline ``timeout_s`` goes by ``clock``, and so do the times that a stage
-    reports, but for the CPU of the whole process. What the clock is moved by inside
-    the stage function is counted as processing; with no batch unanswered, as waiting;
-    from outside while the stage works on a batch, as either.
+        with StageDriver(parse, FakeClock()) as driver:
+            reply = driver.exchange(Lines(text=b"..."), records=1)
 
-    No method waits longer than ``patience_s``, in real time, for a servicer that
-    neither replies, nor asks for a batch, nor ends: that raises StageError.
+    The times that a stage reports go by ``clock``, except for the CPU time of the whole
+    process. Time by which the clock is moved inside the stage function counts as
+    processing; while every batch is answered, as waiting; from outside while the stage
+    works on a batch, as one or the other.
+
+    Args:
+        stage: A stage, or a servicer with the method ``Process``.
+        clock: The clock of the deadline and of the reported times.
+        timeout_s: Seconds until the deadline of the call, on ``clock``; None for no
+            deadline.
+        metadata: The metadata that the client sends.
+        patience_s: Real seconds that any method waits for a servicer that neither
+            replies, nor asks for a batch, nor ends. Then it raises StageError.
+
+    Raises:
+        UsageError: ``timeout_s`` is not positive, or ``stage`` has no ``Process``.
+        StageError: The servicer has not asked for a batch in time.
     """
 
     def __init__(
@@ -168,10 +93,10 @@ class StageDriver:
         patience_s: float = 10.0,
     ) -> None:
         if timeout_s is not None:
-            timeout_ns = _nanoseconds("timeout_s", timeout_s)
+            timeout_ns = nanoseconds("timeout_s", timeout_s)
             if not timeout_ns:
                 raise UsageError(f"timeout_s {timeout_s}: must be more than 0")
-            timeout_s = timeout_ns / _NS
+            timeout_s = timeout_ns / NS_PER_S
         if isinstance(stage, Stage):
             self._name = f"stage {stage.name}"
             servicer: Servicer = StageServicer(stage, clock.stopwatch)
@@ -183,7 +108,7 @@ class StageDriver:
         self._patience_s = patience_s
         self._number = 0
         self._half_closed = False
-        self._watched = _WatchedServicer(servicer)
+        self._watched = WatchedServicer(servicer)
         service = SERVICES["Stage"]
         server = grpc_testing.server_from_dictionary({service: self._watched}, clock)
         self._rpc = server.invoke_stream_stream(
@@ -196,11 +121,18 @@ class StageDriver:
             raise
 
     def send(self, message: Message, records: int | None = None) -> None:
-        """Send a batch as it is, or a payload that stands for ``records`` records.
+        """Send a batch, or a payload in a new batch.
 
-        A payload gets the number after that of the batch before. As on a wire, to send
-        on a call that the stage has ended is no error: `receive` and `close` tell.
-        Raises UsageError after `close` or `cancel`.
+        As on a wire, sending on a call that the stage has ended is no error: `receive`
+        and `close` report the end.
+
+        Args:
+            message: A batch, which is sent as it is, or the payload of one. A payload
+                gets the number after that of the batch before it.
+            records: Number of records in a payload; None for a batch.
+
+        Raises:
+            UsageError: The call is closed or cancelled, or ``records`` does not fit.
         """
         if self._half_closed:
             raise UsageError(f"{self._name}: the call is closed, nothing can be sent")
@@ -219,11 +151,13 @@ class StageDriver:
         self._rpc.send_request(batch)
 
     def receive(self) -> Batch:
-        """Take the next reply, waiting while the stage works on it.
+        """Return the next reply; wait while the stage works on it.
 
-        Raises, where none will come: StageError, with status and details, if the call
-        has failed, as FunctionError if the stage function did; ContractError if the
-        stage left a batch without a reply; UsageError if no batch is unanswered.
+        Raises:
+            FunctionError: The stage function failed.
+            StageError: The call failed; the message has its status and details.
+            ContractError: The stage left a batch without a reply.
+            UsageError: No batch is unanswered.
         """
         __tracebackhide__ = True
         watched = self._watched
@@ -239,13 +173,17 @@ class StageDriver:
         return reply
 
     def exchange(self, message: Message, records: int | None = None) -> Batch:
-        """Send as `send` does, then take the next reply as `receive` does."""
+        """Call `send`, then return what `receive` returns."""
         __tracebackhide__ = True
         self.send(message, records)
         return self.receive()
 
     def payload(self, reply: Batch, wanted: type[M]) -> M:
-        """Return the message in a reply; raise ContractError if it is another one."""
+        """Return the message in a reply.
+
+        Raises:
+            ContractError: It is not a message of the type ``wanted``.
+        """
         try:
             return unpack(reply.payload, wanted)
         except PayloadError as error:
@@ -255,9 +193,12 @@ class StageDriver:
             ) from error
 
     def close(self) -> CallStatus:
-        """Send no more, and return what the call ends with.
+        """Send no more, and return how the call ended.
 
         Replies that the stage has made by then can still be received.
+
+        Raises:
+            StageError: The servicer has not ended the call in time.
         """
         self._half_closed = True
         self._rpc.requests_closed()
@@ -269,7 +210,7 @@ class StageDriver:
         return self._status()
 
     def cancel(self) -> None:
-        """End the call at once, as a client that goes away does."""
+        """End the call at once, like a client that disconnects."""
         self._half_closed = True
         self._rpc.cancel()
 
@@ -292,9 +233,9 @@ class StageDriver:
             )
 
     def _settle(self) -> None:
-        """Wait until nothing goes on in the servicer, unless it has work to do.
+        """Wait until the servicer is idle or has a batch to work on.
 
-        Without that, it would be left to chance what time is counted as.
+        Otherwise it would depend on thread scheduling how time is counted.
         """
         self._await(self._watched.is_settled, "has not asked for a batch")
 
@@ -303,7 +244,7 @@ class StageDriver:
             raise StageError(f"{self._name}: {failure} in {self._patience_s:g} s")
 
     def _no_reply(self) -> PipelineError:
-        """Return what it stands for that there is no reply."""
+        """Return the error that explains why there is no reply."""
         unanswered = self._watched.unanswered
         if not self._watched.has_ended():
             if unanswered:
@@ -323,7 +264,7 @@ class StageDriver:
         return StageError(message)
 
     def _status(self) -> CallStatus:
-        """Return what the call, which is over, has ended with."""
+        """Return how the call ended, once it is over."""
         try:
             metadata, code, details = self._rpc.termination()
         except ValueError:
@@ -332,168 +273,6 @@ class StageDriver:
         return CallStatus(
             code,
             details,
-            # What starts with grpc. is not the servicer's but of the runtime.
+            # Keys that start with grpc. come from the runtime, not the servicer.
             tuple(item for item in metadata if not item[0].startswith("grpc.")),
         )
-
-
-class _WatchedServicer:
-    """A servicer for one call, and what is known of how far it has got."""
-
-    def __init__(self, servicer: Servicer) -> None:
-        self._servicer = servicer
-        self._moved = threading.Condition()
-        self._context: _Context | None = None
-        self._thread: threading.Thread | None = None
-        #: The thread that waits for a request, or is about to.
-        self._asking: threading.Thread | None = None
-        self._sent = 0
-        self._taken = 0
-        self._replies_made = 0
-        self._replies_taken = 0
-
-    def Process(  # noqa: N802 - named by the contract
-        self, requests: Iterator[Batch], context: grpc.ServicerContext
-    ) -> Iterator[Batch]:
-        """Do as the servicer does."""
-        watched = _Context(context)
-        with self._moved:
-            self._thread = threading.current_thread()
-            self._context = watched
-        context.add_callback(self._wake)
-        try:
-            for reply in self._servicer.Process(
-                _WatchedRequests(requests, self), watched
-            ):
-                yield reply
-                with self._moved:
-                    # One that came too late is none.
-                    if context.is_active():
-                        self._replies_made += 1
-                        self._moved.notify_all()
-        except Exception:
-            # It has told the client already, and what it raises then says nothing.
-            if watched.metadata_of_abort is None:
-                raise
-
-    @property
-    def metadata_of_abort(self) -> Metadata | None:
-        """The trailing metadata of a call that the servicer aborted."""
-        return self._context.metadata_of_abort if self._context else None
-
-    @property
-    def unanswered(self) -> int:
-        """How many batches no reply was taken for."""
-        return self._sent - self._replies_taken
-
-    def wait_for(self, happened: Callable[[], bool], patience_s: float) -> bool:
-        """Wait until something has happened; say whether it has."""
-        with self._moved:
-            return self._moved.wait_for(happened, patience_s)
-
-    def has_ended(self) -> bool:
-        """Say whether the call is over, though its thread may still run."""
-        return self._context is not None and not self._context.is_active()
-
-    def has_replied_or_will_not(self) -> bool:
-        """Say whether there is a reply, or none can come until more is sent."""
-        return (
-            self._replies_made > self._replies_taken
-            or self.has_ended()
-            or self.unanswered <= 0
-            # Replies are made in the thread of the call, and that waits for a request.
-            or (self._asking is self._thread and self._taken == self._sent)
-        )
-
-    def is_settled(self) -> bool:
-        """Say whether the servicer waits for a batch, works on one, or has ended."""
-        return (
-            self.unanswered > 0
-            or self._replies_made > self._replies_taken
-            or (self._asking is not None and self._taken == self._sent)
-            or self.has_ended()
-        )
-
-    def count_sent(self) -> None:
-        """Take note of a request that is about to be sent."""
-        with self._moved:
-            self._sent += 1
-
-    def take_reply(self) -> bool:
-        """Claim a reply that can be taken without waiting; say if there is one."""
-        with self._moved:
-            ready = self._replies_made > self._replies_taken
-            self._replies_taken += ready
-            return ready
-
-    def asks(self) -> None:
-        """Take note that the calling thread wants the next request."""
-        with self._moved:
-            self._asking = threading.current_thread()
-            self._moved.notify_all()
-
-    def got(self) -> None:
-        """Take note that it has it."""
-        with self._moved:
-            self._asking = None
-            self._taken += 1
-
-    def join(self, patience_s: float) -> bool:
-        """Wait for the end of the thread of the call; say whether it has ended."""
-        if self._thread is None:
-            return True
-        self._thread.join(patience_s)
-        return not self._thread.is_alive()
-
-    def _wake(self) -> None:
-        with self._moved:
-            self._moved.notify_all()
-
-
-class _WatchedRequests:
-    """The requests of a call, for one thread at a time."""
-
-    def __init__(self, requests: Iterator[Batch], watched: _WatchedServicer) -> None:
-        self._requests = requests
-        self._watched = watched
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Batch:
-        self._watched.asks()
-        # Where this raises, the call has ended or is closed, and no reply is awaited.
-        request = next(self._requests)
-        self._watched.got()
-        return request
-
-
-class _Context:
-    """The context of a call, which keeps the trailing metadata of an abort.
-
-    grpc_testing loses it, where gRPC sends it.
-    """
-
-    def __init__(self, context: grpc.ServicerContext) -> None:
-        self._context = context
-        self._trailing: Metadata = ()
-        self.metadata_of_abort: Metadata | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def set_trailing_metadata(self, metadata: Metadata) -> None:
-        """Set what the client gets with the status."""
-        self._trailing = tuple(metadata)
-        self._context.set_trailing_metadata(metadata)
-
-    def abort(self, code: grpc.StatusCode, details: str) -> None:
-        """Raise, and end the call with that status unless it is over."""
-        self.metadata_of_abort = self._trailing if self._context.is_active() else ()
-        self._context.abort(code, details)
-
-
-def _nanoseconds(name: str, seconds: float) -> int:
-    if not 0 <= seconds < float("inf"):
-        raise UsageError(f"{name} {seconds}: must be a number of seconds, not negative")
-    return round(seconds * _NS)

@@ -1,4 +1,4 @@
-"""What the report of a test that failed says of the servers it has used."""
+"""Report sections about the servers that a failed test used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ _LOG_LINES = 20
 
 
 def sections(servers: Iterable[Server]) -> Iterator[tuple[str, str]]:
-    """Yield title and text of each section: first who died, then one a server."""
+    """Yield the title and text of each section.
+
+    The first names the servers that died; one more section follows for each server that
+    the test used, with the end of its log and its last messages.
+    """
     used = [server for server in servers if server.used]
     for server in used:
         server.settle()
@@ -32,7 +36,7 @@ def sections(servers: Iterable[Server]) -> Iterator[tuple[str, str]]:
 
 
 def exit_summaries(servers: Iterable[Server]) -> list[str]:
-    """Say of each server that died without being asked to how it ended."""
+    """Return one line for each server that ended without being asked to."""
     return [
         f"stage {server.name} died: {server.ending}"
         for server in servers

@@ -1,4 +1,4 @@
-"""The handle that a test has on a server, wherever that lives."""
+"""The handle that tests get on a server, wherever it runs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,22 @@ from pytest_pipeline.servers.workspace import Workspace
 
 _HEALTH_S = 2.0
 _SETTLE_S = 0.1
-#: How long the end of a call may be on its way from a server that has ended.
+# How long the status of a call may take to arrive from a server that has ended.
 _STATUS_S = 1.0
 
 
 class Server:
     """A live server: a stage, or any gRPC service.
 
-    A server that stays up for the session is brought back before each test, and before
+    Tests get one from a fixture such as ``parse_stage``, or from ``stage_server``. A
+    server that stays up for the session is brought back before each test, and before
     each example of a property test: it is resumed if it is paused, and restarted if it
-    has ended.
+    has ended::
+
+        def test_a_killed_stage_is_noticed(parse_stage):
+            assert parse_stage.health == "SERVING"
+            parse_stage.kill()
+            assert parse_stage.health == "UNREACHABLE"
     """
 
     def __init__(self, spec: ServerSpec, workspace: Workspace) -> None:
@@ -60,29 +66,29 @@ class Server:
 
     @property
     def kind(self) -> Hosting:
-        """Where it lives: inprocess, subprocess or external."""
+        """Where the server runs: ``inprocess``, ``subprocess`` or ``external``."""
         return self._kind
 
     @property
     def address(self) -> str:
-        """``HOST:PORT`` or ``unix:PATH``."""
+        """Where the server listens: ``HOST:PORT`` or ``unix:PATH``."""
         self._touch()
         return self.host.address
 
     @property
     def pid(self) -> int | None:
-        """Its process: this one if in-process, None if external or ended."""
+        """The id of its process: this one if in-process, None if external or ended."""
         self._touch()
         return self.host.pid
 
     @property
     def handshake(self) -> Mapping[str, Any]:
-        """What it said of itself when it was started; nothing, if not as a process."""
+        """The start-up handshake; empty for a server that is not a subprocess."""
         return self.host.handshake
 
     @property
     def memory(self) -> int | None:
-        """Bytes that its process has resident; None where ``pid`` is."""
+        """Resident memory of its process in bytes; None if ``pid`` is None."""
         import psutil
 
         pid = self.pid
@@ -90,15 +96,16 @@ class Server:
 
     @property
     def channel(self) -> grpc.Channel:
-        """A channel to it, open until the test ends; closing it is the plugin's."""
+        """A channel to the server; the plugin closes it when the test ends."""
         self._touch()
         return self._open_channel()
 
     @property
     def stub(self) -> Any:
-        """A client of its service, made once for ``channel``.
+        """A client of the service, made once for ``channel``.
 
-        Raises UsageError where the service is not known.
+        Raises:
+            UsageError: The client of the service is unknown.
         """
         channel = self.channel
         if self._stub is None:
@@ -111,9 +118,13 @@ class Server:
         return self._stub
 
     def aio_channel(self, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Channel:
-        """Make a channel for asyncio, to be used in ``async with``, which closes it.
+        """Make a channel for asyncio; use it in ``async with``, which closes it.
 
-        ``options`` are arguments of gRPC's, beside those that all channels have.
+        Args:
+            options: Channel arguments of gRPC, in addition to those of `channel`.
+
+        Returns:
+            A new channel, for the event loop that is running.
         """
         self._touch()
         every = (*wire.OPTIONS, *options)
@@ -125,14 +136,14 @@ class Server:
 
     @property
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """What its channels trust under TLS; None without."""
+        """What channels to the server trust; None without TLS."""
         return self._credentials
 
     @property
     def health(self) -> str:
-        """What its health service says now, such as ``SERVING``.
+        """The answer of its health service, such as ``SERVING``.
 
-        ``UNREACHABLE`` where it does not answer within two seconds.
+        It is ``UNREACHABLE`` if there is no answer within two seconds.
         """
         self._touch()
         stub: Any = health_pb2_grpc.HealthStub(self._open_channel())
@@ -145,41 +156,42 @@ class Server:
 
     @property
     def logs(self) -> str:
-        """What it has logged in this test."""
+        """What the server has logged in this test; one text of many lines."""
         return self.host.log[self._log_start :]
 
     @property
     def ending(self) -> str:
-        """How it ended, such as ``ended by SIGKILL``; empty while it runs."""
+        """How the server ended, such as ``ended by SIGKILL``; empty while it runs."""
         return self.host.ending
 
     @property
     def died(self) -> bool:
-        """Whether it has ended and nobody asked it to."""
+        """Whether the server ended without being asked to by `stop` or `kill`."""
         return bool(self.host.ending) and not self._asked_to_end
 
     def settle(self) -> None:
-        """Wait a moment for the end of a process that may be dying.
+        """Wait up to 0.1 s for a process that may be dying.
 
         A connection breaks a moment before the process can be waited for.
         """
         self.host.wait_ended(_SETTLE_S)
 
     def launch(self) -> None:
-        """Start it; `wait_ready` must follow."""
+        """Start the server; `wait_ready` must follow."""
         self._asked_to_end = self._paused = False
         self.host.launch()
 
     def wait_ready(self) -> None:
-        """Wait until its health service says that it serves.
+        """Wait until the health service answers ``SERVING``.
 
-        Raises StageError where that does not happen in time, with nothing left running.
+        Raises:
+            StageError: That did not happen in time; the server is ended.
         """
         deadline = time.monotonic() + self._start_timeout_s
         self.host.wait_bound(deadline)
         try:
-            # On a channel of its own: what is left of a call that is cut short would
-            # keep the server from being stopped.
+            # On another channel: the remains of a call that is cut short would keep
+            # the server from stopping.
             with self._new_channel() as channel:
                 self._watch_health(channel, deadline)
         except BaseException:
@@ -193,7 +205,7 @@ class Server:
         call = stub.Watch(
             health_pb2.HealthCheckRequest(),
             timeout=max(0.001, deadline - time.monotonic()),
-            # A server of ours is bound when we come here; another may still be coming.
+            # Only an external server may not have bound its address yet.
             wait_for_ready=self.kind == "external",
         )
         last = "nothing"
@@ -225,18 +237,25 @@ class Server:
         return StageError(f"{at}: nobody answers its health service ({code.name})")
 
     def stop(self) -> None:
-        """End it in good order, as SIGTERM does; open calls may finish for 5 s."""
+        """Stop the server as SIGTERM does: open calls may finish for 5 s.
+
+        An external server is left running.
+        """
         self._end(self.host.stop, _STATUS_S)
 
     def kill(self) -> None:
-        """End it at once, as SIGKILL does; open calls are cut."""
+        """End the server at once, as SIGKILL does; open calls are cut.
+
+        Raises:
+            UsageError: The server is external.
+        """
         self._end(self.host.kill, 0.0)
 
     def _end(self, how: Callable[[], None], status_s: float) -> None:
         self._touch()
         asked_before, self._asked_to_end = self._asked_to_end, True
-        # A server that drains asks its clients for a sign, which gRPC may give only
-        # while a call is open; so an idle channel would hold it up.
+        # A server that drains pings its clients, and gRPC may answer only while a call
+        # is open; an idle channel would delay the end.
         calls = self._calls
         calls.when_idle(self.close_channel)
         try:
@@ -248,22 +267,32 @@ class Server:
         self.close_channel()
 
     def pause(self) -> None:
-        """Let it stand still, as SIGSTOP does: it answers nothing, not even health."""
+        """Suspend the server as SIGSTOP does: it answers nothing, not even health.
+
+        Raises:
+            UsageError: The server is external.
+        """
         self._touch()
         self.host.pause()
         self._paused = True
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Continue after `pause`; messages that came meanwhile are answered.
+
+        Raises:
+            UsageError: The server is external.
+        """
         self._touch()
         self.host.resume()
         self._paused = False
 
     def restart(self) -> None:
-        """Start it anew, after `stop` or `kill` or instead of them.
+        """Start the server again, and end it first if it runs.
 
-        It has the address that it had, if that can be had still. An external server is
-        left as it is.
+        It keeps its address if that is still free. An external server is left as it is.
+
+        Raises:
+            StageError: The server is not ready in time.
         """
         if self.kind == "external":
             return
@@ -273,7 +302,7 @@ class Server:
         self.wait_ready()
 
     def reset(self) -> None:
-        """Bring it back for another test: it runs, and has forgotten the last one."""
+        """Bring the server back for the next test, with an empty log and trace."""
         self.close_channel()
         self._bring_back()
         self.trace.clear()
@@ -282,21 +311,21 @@ class Server:
         self.used = False
 
     def close(self) -> None:
-        """Stop it for good."""
+        """Stop the server for good."""
         self._asked_to_end = True
         self.close_channel()
         self.host.stop()
 
     def _touch(self) -> None:
-        """Take note that the test uses it; bring it back if this is a new example."""
+        """Mark the server as used; bring it back if a new example has begun."""
         self.used = True
         if self._enter_example():
             self._bring_back()
 
     def _enter_example(self) -> bool:
-        """Take note of the example of hypothesis; say whether it is a new one."""
+        """Return whether a new example of hypothesis has begun since the last call."""
         example = current_example()
-        # A thread that an example has started is in none, and ends none.
+        # In a thread that an example started, there is no current example.
         if example is None or example is self._example:
             return False
         self._example = example
@@ -308,7 +337,7 @@ class Server:
             self._paused = False
         if self.host.ending:
             self.close_channel()
-            # What has ended by itself has not been waited for.
+            # A process that ended by itself has not been reaped.
             self.host.stop()
             self.launch()
             self.wait_ready()
@@ -329,7 +358,7 @@ class Server:
         )
 
     def close_channel(self) -> None:
-        """Close the channel; the next use opens another."""
+        """Close the channel; the next use opens a new one."""
         with self._closing:
             plain, self._plain = self._plain, None
             self._channel = self._stub = None
@@ -339,7 +368,7 @@ class Server:
 
 
 def current_example() -> object | None:
-    """Return what stands for the example of hypothesis that runs now; None outside."""
+    """Return an object unique to the current example of hypothesis, or None."""
     if "hypothesis" not in sys.modules:
         return None
     from hypothesis import currently_in_test_context

@@ -1,4 +1,4 @@
-"""What a test has left behind: processes, threads, channels and sockets.
+"""Finds what a test leaves behind: processes, threads, channels and sockets.
 
 Importing this module needs psutil, which the ``test`` extra installs.
 """
@@ -21,13 +21,13 @@ from typing import Any
 import psutil
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-# Unreachable garbage is no leak, but to collect it takes long, and most of what is
-# about to go is gone before this.
+# Unreachable garbage is no leak. Collecting it takes long, and most of what is about to
+# end has ended before this.
 _COLLECT_AFTER_S = 0.05
 _MAX_WAIT_S = 0.05
 _MAX_COMMAND = 80
 
-# These two live as long as the interpreter that has started them.
+# These two processes live as long as the interpreter that started them.
 _HELPERS = (
     "from multiprocessing.resource_tracker import main",
     "from multiprocessing.forkserver import main",
@@ -38,34 +38,34 @@ _ABSTRACT = "unix-abstract:"
 
 @dataclass(frozen=True)
 class Owned:
-    """What outlives a test because it is not the test's."""
+    """What may outlive a test, because others own it."""
 
-    #: Process ids; what these processes have started is owned too.
+    #: Process ids; the children of these processes are owned too.
     processes: frozenset[int] = frozenset()
-    #: Threads, those of a server's pool among them.
+    #: Threads, including those of the thread pools of servers.
     threads: frozenset[threading.Thread] = frozenset()
-    #: ``HOST:PORT`` or ``unix:PATH``, where servers in this process listen. An inet
-    #: address is known by its port alone, since a host has many names.
+    #: ``HOST:PORT`` or ``unix:PATH``, where servers in this process listen. Internet
+    #: addresses are compared by their port alone, since a host has many names.
     addresses: frozenset[str] = frozenset()
-    #: Channels by their number, as `open_channels` knows them.
+    #: Numbers of channels, as in `open_channels`.
     channels: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class _Socket:
-    """A socket of this process, the same one for as long as it is open."""
+    """An open socket of this process, identified by descriptor and inode."""
 
     descriptor: int
     inode: int
-    #: Where it is bound; empty where it has no name.
+    #: The address it is bound to; empty if it has none.
     local: str = field(compare=False)
-    #: What it is connected to: empty where that has no name, None where to nothing.
+    #: The address of the peer; empty if that has none, None if there is no peer.
     remote: str | None = field(compare=False)
     is_listening: bool = field(compare=False)
 
     @property
     def is_of_a_pair(self) -> bool:
-        """Whether neither end has a name, as socketpair makes them."""
+        """Whether neither end has an address, as after ``socketpair``."""
         return not self.local and self.remote == ""
 
     def __str__(self) -> str:
@@ -82,7 +82,7 @@ class _Socket:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What there is at one moment, apart from what comes and goes by itself."""
+    """Processes, threads, channels and sockets at one moment."""
 
     processes: frozenset[psutil.Process]
     threads: frozenset[threading.Thread]
@@ -91,10 +91,10 @@ class Snapshot:
 
 
 def snapshot() -> Snapshot:
-    """Take note of what this process has now."""
+    """Return the processes, threads, channels and sockets of this process now."""
     return Snapshot(
         processes=frozenset(psutil.Process().children(recursive=True)),
-        # A thread that is not Python's is listed once it has run Python, for ever.
+        # A foreign thread is listed for ever once it has run Python code.
         threads=frozenset(
             thread
             for thread in threading.enumerate()
@@ -106,11 +106,17 @@ def snapshot() -> Snapshot:
 
 
 def left_behind(before: Snapshot, owned: Owned, timeout_s: float = 2.0) -> list[str]:
-    """Say in one line each what is there now, was not ``before``, and is not ``owned``.
+    """Return one line for each thing that was created since ``before``.
 
-    What is about to go gets up to ``timeout_s`` for it; where nothing is left over
-    there is no wait. What an open channel or a listening socket explains, such as its
-    connections, is not told again.
+    Args:
+        before: What there was before the test.
+        owned: What is not reported.
+        timeout_s: Seconds to wait for things that are about to end. There is no wait if
+            nothing is left.
+
+    Returns:
+        The lines. What an open channel or a listening socket explains, such as its
+        connections, gets no line of its own.
     """
     start = time.monotonic()
     wait_s = 0.001
@@ -129,10 +135,10 @@ def left_behind(before: Snapshot, owned: Owned, timeout_s: float = 2.0) -> list[
 
 
 def open_channels() -> dict[int, str]:
-    """Return the targets of all channels that are open, by number.
+    """Return the target of each open channel by its number.
 
-    gRPC never gives a number twice in one process. Channels with the option
-    ``grpc.enable_channelz`` at 0 are not known to it.
+    gRPC uses a number only once in a process. Channels with the option
+    ``grpc.enable_channelz`` set to 0 are not listed.
     """
     channels: dict[int, str] = {}
     is_last = False
@@ -161,7 +167,7 @@ def _excess(before: Snapshot, now: Snapshot, owned: Owned) -> list[str]:
         *channels,
         *_processes(now.processes - before.processes, owned.processes),
         *_threads(threads, hide_grpc=has_cause),
-        *_told(new, now, owned),
+        *_unexplained(new, now, owned),
         *_pairs(new, pollers),
     ]
 
@@ -169,7 +175,7 @@ def _excess(before: Snapshot, now: Snapshot, owned: Owned) -> list[str]:
 def _processes(found: Iterable[psutil.Process], owned: frozenset[int]) -> list[str]:
     lines = []
     for process in sorted(found, key=lambda process: process.pid):
-        # One that is gone meanwhile is left out.
+        # A process that has ended meanwhile is left out.
         with contextlib.suppress(psutil.NoSuchProcess):
             line = _process(process, owned)
             if line:
@@ -199,7 +205,7 @@ def _process(process: psutil.Process, owned: frozenset[int]) -> str:
 def _is_helper(process: psutil.Process, command: Sequence[str]) -> bool:
     if not any(part.startswith(_HELPERS) for part in command):
         return False
-    # Workers are forks of the fork server, so their command is its own.
+    # Workers are forks of the fork server and have its command line.
     parent = process.parent()
     return parent is None or parent.cmdline() != command
 
@@ -208,7 +214,7 @@ def _new_threads(
     before: Snapshot, now: Snapshot, owned: Owned
 ) -> set[threading.Thread]:
     known = before.threads | owned.threads
-    # A pool starts its threads as it needs them, so a test may make an older one grow.
+    # A pool starts threads as it needs them, so a test may make an older pool grow.
     pools = {_pool(thread) for thread in known} - {None}
     return {thread for thread in now.threads - known if _pool(thread) not in pools}
 
@@ -231,7 +237,7 @@ def _threads(found: Collection[threading.Thread], *, hide_grpc: bool) -> list[st
 
 
 def _module(thread: threading.Thread) -> str:
-    """Return where the function that it runs comes from."""
+    """Return the module of the function that a thread runs."""
     return getattr(getattr(thread, "_target", None), "__module__", None) or ""
 
 
@@ -240,12 +246,12 @@ def _function(thread: threading.Thread) -> str:
 
 
 def _is_poller(thread: threading.Thread) -> bool:
-    """Say if it is the one of grpc.aio, there while any object of grpc.aio is."""
+    """Return whether it is the poller that grpc.aio runs while it has objects."""
     return _module(thread).startswith("grpc.") and _function(thread) == "_poll_wrapper"
 
 
 def _pool(thread: threading.Thread) -> object:
-    """Return the pool that it works in, or that the server it runs works with."""
+    """Return the pool of a worker thread or of the server that a thread runs."""
     arguments = getattr(thread, "_args", None)
     if not arguments:
         return None
@@ -267,8 +273,8 @@ def _sockets() -> Iterator[_Socket]:
 
 
 def _socket(descriptor: int, inode: int) -> _Socket:
-    # Closing a duplicate never closes what another thread has got under the same
-    # number since.
+    # Closing a duplicate can't close a file that another thread has since opened under
+    # the same number.
     duplicate = os.dup(descriptor)
     try:
         is_blocking = os.get_blocking(duplicate)
@@ -277,7 +283,7 @@ def _socket(descriptor: int, inode: int) -> _Socket:
         os.close(duplicate)
         raise
     with each:
-        # Python has made it non-blocking then, and the one that it duplicates too.
+        # Python then made the socket non-blocking, and so the original too.
         if socket.getdefaulttimeout() is not None:
             os.set_blocking(duplicate, is_blocking)
         return _Socket(
@@ -297,20 +303,20 @@ def _remote(each: socket.socket) -> str | None:
 
 
 def _address(family: int, name: Any) -> str:
-    """Write an address as gRPC does."""
+    """Return an address as gRPC writes it."""
     if family == socket.AF_UNIX:
         if isinstance(name, bytes):
             return f"{_ABSTRACT}{name[1:].decode(errors='replace')}"
         return f"{_UNIX}{name}" if name else ""
     if family in {socket.AF_INET, socket.AF_INET6}:
-        # The listening sockets of gRPC are of IPv6, also for IPv4.
+        # gRPC listens on IPv6 sockets for IPv4 as well.
         host = name[0].removeprefix("::ffff:")
         return f"[{host}]:{name[1]}" if ":" in host else f"{host}:{name[1]}"
     return ""
 
 
 def _key(address: str) -> str:
-    """Return what tells an address from others, however it is written."""
+    """Return a key that is equal for all spellings of an address."""
     if address.startswith(_UNIX):
         return address.removeprefix(_UNIX).removeprefix("//")
     if address.startswith(_ABSTRACT):
@@ -318,13 +324,13 @@ def _key(address: str) -> str:
     return address.rpartition(":")[2]
 
 
-def _told(found: Collection[_Socket], now: Snapshot, owned: Owned) -> list[str]:
-    """Leave out what is owned, and what a channel or another socket explains."""
-    mine = {_key(address) for address in owned.addresses}
+def _unexplained(found: Collection[_Socket], now: Snapshot, owned: Owned) -> list[str]:
+    """Return lines for sockets that no owner, channel or other socket explains."""
+    owned_keys = {_key(address) for address in owned.addresses}
     targets = {
         _key(part) for target in now.channels.values() for part in target.split(",")
     }
-    told_to_listen = {_key(each.local) for each in found if each.is_listening}
+    reported_listening = {_key(each.local) for each in found if each.is_listening}
     listening = {_key(each.local) for each in now.sockets if each.is_listening}
     ends = {(each.local, each.remote) for each in now.sockets}
     explained: set[tuple[str, str | None]] = {
@@ -338,11 +344,11 @@ def _told(found: Collection[_Socket], now: Snapshot, owned: Owned) -> list[str]:
         other_end = (each.remote, each.local)
         if (
             each.is_of_a_pair
-            or key in mine
+            or key in owned_keys
             or (each.local, each.remote) in explained
             or other_end in explained
-            or (key in told_to_listen and not each.is_listening)
-            # It was accepted, and the one that connected is in this process as well.
+            or (key in reported_listening and not each.is_listening)
+            # It was accepted, and its peer is a socket of this process too.
             or (key in listening and other_end in ends)
         ):
             continue

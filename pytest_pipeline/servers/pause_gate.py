@@ -1,4 +1,4 @@
-"""A pause gate in a server of this process: closed, the server stands still."""
+"""A pause gate in a server of this process, which holds messages while it is closed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any, TypeAlias
 
 import grpc
 
-# In quotes, since only the stubs of gRPC know it as generic.
+# Quoted: the class is generic only in the type stubs of gRPC.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class PauseGate:
-    """Lets messages pass, or holds all of them.
+    """Lets all messages of a server pass, or holds them.
 
-    What SIGSTOP is to a process: health is not answered either.
+    A closed gate is to an in-process server what SIGSTOP is to a process: it does not
+    answer its health service either.
     """
 
     def __init__(self) -> None:
@@ -26,29 +27,29 @@ class PauseGate:
 
     @property
     def is_closed(self) -> bool:
-        """Whether messages are held."""
+        """Whether messages are held back."""
         return not self._open.is_set()
 
     def close(self) -> None:
-        """Hold messages."""
+        """Hold messages back."""
         self._open.clear()
 
     def open(self) -> None:
-        """Let messages pass, first of all those that were held."""
+        """Let messages pass, those that were held first."""
         self._open.set()
 
-    def pass_through(self) -> None:
-        """Wait until the pause gate is open."""
+    def wait_open(self) -> None:
+        """Wait until the gate is open."""
         self._open.wait()
 
-    async def pass_through_async(self) -> None:
-        """Wait until the pause gate is open, without holding up the event loop."""
+    async def wait_open_async(self) -> None:
+        """Wait until the gate is open, without blocking the event loop."""
         if self.is_closed:
             await asyncio.to_thread(self._open.wait)
 
 
 class PauseInterceptor(grpc.ServerInterceptor):
-    """Takes every message of a thread-based server through a pause gate."""
+    """Passes every message of a thread-based server through a pause gate."""
 
     def __init__(self, gate: PauseGate) -> None:
         self._gate = gate
@@ -64,7 +65,7 @@ class PauseInterceptor(grpc.ServerInterceptor):
 
 
 class AsyncPauseInterceptor(grpc.aio.ServerInterceptor):
-    """Takes every message of a grpc.aio server through a pause gate."""
+    """Passes every message of a grpc.aio server through a pause gate."""
 
     def __init__(self, gate: PauseGate) -> None:
         self._gate = gate
@@ -80,7 +81,7 @@ class AsyncPauseInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _gated(handler: Handler, gate: PauseGate) -> Handler:
-    """Return the handler with its messages taken through the pause gate."""
+    """Return a handler that passes its messages through the gate."""
     streams = (handler.request_streaming, handler.response_streaming)
     kind = _KINDS[streams]
     behaviour = getattr(handler, kind)
@@ -108,14 +109,14 @@ def _gated_threads(
 ) -> Callable[..., Any]:
     def each(messages: Iterator[Any]) -> Iterator[Any]:
         for message in messages:
-            gate.pass_through()
+            gate.wait_open()
             yield message
 
     def one(request: Any, context: Any) -> Any:
         __tracebackhide__ = True
-        gate.pass_through()
+        gate.wait_open()
         response = behaviour(each(request) if streams_in else request, context)
-        gate.pass_through()
+        gate.wait_open()
         return each(response) if streams_out else response
 
     return one
@@ -126,22 +127,22 @@ def _gated_async(
 ) -> Callable[..., Any]:
     async def each(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for message in messages:
-            await gate.pass_through_async()
+            await gate.wait_open_async()
             yield message
 
     async def one(request: Any, context: Any) -> Any:
-        await gate.pass_through_async()
+        await gate.wait_open_async()
         response = await behaviour(each(request) if streams_in else request, context)
-        await gate.pass_through_async()
+        await gate.wait_open_async()
         return response
 
     async def many(request: Any, context: Any) -> AsyncIterator[Any]:
-        await gate.pass_through_async()
+        await gate.wait_open_async()
         async for response in behaviour(
             each(request) if streams_in else request, context
         ):
-            await gate.pass_through_async()
+            await gate.wait_open_async()
             yield response
 
-    # A coroutine that streams writes to its context, which the pause gate does not see.
+    # A coroutine that streams writes to its context, and the gate does not see that.
     return many if streams_out and inspect.isasyncgenfunction(behaviour) else one

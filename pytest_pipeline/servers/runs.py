@@ -1,4 +1,4 @@
-"""Runs of the pipeline on the servers of a test."""
+"""Runs of the pipeline on the servers of a test session."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from pytest_pipeline.servers.handle import Server
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """What a run gave."""
+    """A run that ended: its report, result and rejections."""
 
     report: RunReport
-    #: The result, byte for byte.
+    #: The result file.
     output: bytes
-    #: The rejects, one JSON object for each.
+    #: One JSON object for each rejected record.
     rejections: list[dict[str, Any]]
 
     @property
     def results(self) -> list[Any]:
-        """The lines of the result, which must be JSON."""
+        """The lines of the result, parsed as JSON."""
         return [json.loads(line) for line in self.output.splitlines()]
 
 
@@ -53,9 +53,15 @@ def split_engine(
 
 
 class PipelineRunner:
-    """Runs one workload; what the fixture ``run_pipeline`` is.
+    """Runs one workload; the fixture ``run_pipeline`` returns one.
 
-    ``servers`` returns the replicas of each stage, as many as are asked for.
+    Args:
+        workload: The workload to run.
+        batch_size: Records in a batch, unless a run is given another size.
+        events: Records of a run that is given no data.
+        folder: Folder for inputs and results; the servers may read and write below it.
+        servers: Returns the servers of all stages, given the number of replicas of
+            stages that have more than one.
     """
 
     def __init__(
@@ -82,12 +88,23 @@ class PipelineRunner:
         max_records: int = 0,
         **source: object,
     ) -> PipelineRun:
-        """Run to the end and return report, result and rejects.
+        """Run the pipeline to the end.
 
-        ``data`` is the input or the file that has it; without it, events are made.
-        ``source`` are options of the workload's records, such as ``iterations``. The
-        batch size is that of the test unless one is given. Raises PipelineError where
-        the run fails.
+        Args:
+            data: The input, or the file that has it. The workload ``events`` generates
+                its input by default; workloads that make their own records take none.
+            batch_size: Records in a batch; by default, the batch size of the test.
+            engine: ``split`` or ``monolith``.
+            replicas: Number of servers for each stage, for stages with more than one.
+            max_records: Stop after this many records; 0 reads all.
+            **source: Options of the workload's records, such as ``iterations=500``.
+
+        Returns:
+            The run report, the result and the rejections.
+
+        Raises:
+            UsageError: The workload does not take such data or options.
+            PipelineError: The run failed.
         """
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)
@@ -139,7 +156,7 @@ class PipelineRunner:
             return None
         path = folder / "input"
         if isinstance(data, Path):
-            # Servers read below their folder only.
+            # Servers read only below their folder.
             shutil.copyfile(data, path)
         elif data is not None:
             path.write_bytes(data.encode() if isinstance(data, str) else data)

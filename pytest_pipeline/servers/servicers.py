@@ -1,4 +1,4 @@
-"""A servicer of a user's own, and what it takes to serve it."""
+"""Servicers of users: how they are added to a server, and which client they have."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ AddToServer = Callable[[Any, Any], object]
 
 @dataclass(frozen=True)
 class UserServicer:
-    """Any gRPC servicer, with the generated function that adds it to a server."""
+    """A gRPC servicer and the generated function that adds it to a server."""
 
     servicer: Any
     add_to_server: AddToServer
 
     @property
     def is_aio(self) -> bool:
-        """Whether a method of it is a coroutine or an asynchronous generator."""
+        """Whether a method is a coroutine or an asynchronous generator."""
         return any(
             inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
             for name, method in inspect.getmembers(type(self.servicer))
@@ -50,7 +50,7 @@ class UserServicer:
         credentials: grpc.ServerCredentials | None,
         gate: PauseGate | None = None,
     ) -> RpcServer | AioRpcServer:
-        """Bind a server of the right kind; raises as `RpcServer`."""
+        """Start a server that suits the servicer; raise as `RpcServer` does."""
         if self.is_aio:
             interceptors = [AsyncPauseInterceptor(gate)] if gate else []
             return AioRpcServer(name, self._add, bind, credentials, interceptors)
@@ -63,13 +63,13 @@ class UserServicer:
         )
 
     def _add(self, server: Any) -> Sequence[str]:
-        names = _NotingNames(server)
+        names = _ServiceNames(server)
         self.add_to_server(self.servicer, names)
         return names.services
 
 
-class _NotingNames:
-    """A server that takes note of the services that are added to it."""
+class _ServiceNames:
+    """Wraps a server and records the names of services that are added to it."""
 
     def __init__(self, server: Any) -> None:
         self.services: list[str] = []
@@ -86,9 +86,10 @@ class _NotingNames:
 
 
 def servicer_of(what: Any, add_to_server: AddToServer | None) -> UserServicer:
-    """Return what serves ``what``: a stage, or a servicer.
+    """Return the servicer of a stage, or a servicer with its generated function.
 
-    Raises UsageError where it is neither, or nothing says how to add it to a server.
+    Raises:
+        UsageError: ``what`` is a class, or ``add_to_server`` is needed and missing.
     """
     if isinstance(what, Stage):
         return UserServicer(StageServicer(what), add_stage)
@@ -109,7 +110,7 @@ def servicer_of(what: Any, add_to_server: AddToServer | None) -> UserServicer:
 
 
 def stub_of(servicer: UserServicer) -> Callable[[grpc.Channel], Any] | None:
-    """Return the client that was generated beside the function, if it is there."""
+    """Return the client generated beside ``add_to_server``; None if there is none."""
     add = servicer.add_to_server
     if add is add_stage:
         return StageStub
@@ -121,7 +122,7 @@ def stub_of(servicer: UserServicer) -> Callable[[grpc.Channel], Any] | None:
 
 
 def add_stage(servicer: Any, server: Any) -> None:
-    """Add a servicer of `Stage.Process` to a server of either kind."""
+    """Add a servicer of `Stage.Process` to a thread-based or asyncio server."""
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.Process,
         request_deserializer=Batch.FromString,

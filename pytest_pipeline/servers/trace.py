@@ -1,4 +1,4 @@
-"""The last messages of a server, for the report of a test that fails."""
+"""The last messages of a server, for the report of a failed test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN_CHARACTERS = 100
 
 
 class Trace:
-    """What went to a server and came back, the last few messages of it."""
+    """The last ten messages to and from a server, one line each."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=_KEPT)
@@ -29,24 +29,24 @@ class Trace:
             return "\n".join(self._lines)
 
     def note(self, direction: Literal["to", "from"], what: str) -> None:
-        """Add a line."""
+        """Add a message."""
         with self._lock:
             self._lines.append(f"{'→' if direction == 'to' else '←'} {what}")
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all messages."""
         with self._lock:
             self._lines.clear()
 
     def batch(
         self, _: str, direction: Literal["to", "from"], batch: Batch, size: int
     ) -> None:
-        """Note a batch that crossed a leg; see `SplitEngine`."""
+        """Add a batch of a leg; called by `SplitEngine`."""
         self.note(direction, f"{_batch(batch)}, {size:,} bytes")
 
 
 class OpenCalls:
-    """Knows whether a channel is idle."""
+    """Counts the open calls of a channel."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -67,11 +67,11 @@ class OpenCalls:
             if self._count == 0:
                 self._idle.notify_all()
         if then is not None:
-            # Not in the thread of the call, which the closing of a channel waits for.
+            # In another thread: closing a channel waits for the thread of the call.
             threading.Thread(target=then, name="when_idle").start()
 
     def when_idle(self, then: Callable[[], None]) -> None:
-        """Do something once no call is open, perhaps at once."""
+        """Call ``then`` when no call is open; at once if none is open now."""
         with self._lock:
             self._then = then
             idle = self._count == 0
@@ -79,7 +79,7 @@ class OpenCalls:
             then()
 
     def wait_idle(self, timeout_s: float) -> None:
-        """Wait until no call is open, but no longer than that."""
+        """Wait until no call is open, up to ``timeout_s``."""
         with self._idle:
             self._idle.wait_for(lambda: self._count == 0, timeout_s)
 
@@ -90,7 +90,7 @@ class TraceInterceptor(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Notes the messages of every call of a channel, and which calls are open."""
+    """Traces the messages of every call of a channel, and counts open calls."""
 
     def __init__(self, trace: Trace, calls: OpenCalls) -> None:
         self._trace = trace
@@ -99,18 +99,18 @@ class TraceInterceptor(
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
-        """Note request and answer."""
+        """Trace the request and the reply."""
         self._sent(request)
         call = self._opened(continuation, client_call_details, request)
-        call.add_done_callback(self._answered)
+        call.add_done_callback(self._replied)
         return call
 
     def intercept_unary_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
-        """Note the request, and each answer as it is read."""
+        """Trace the request, and each reply as it is read."""
         self._sent(request)
-        return _Answers(
+        return _TracedReplies(
             self._opened(continuation, client_call_details, request), self._received
         )
 
@@ -120,10 +120,10 @@ class TraceInterceptor(
         client_call_details: Any,
         request_iterator: Iterator[Any],
     ) -> Any:
-        """Note each request as it is sent, and the answer."""
+        """Trace each request as it is sent, and the reply."""
         requests = self._each_sent(request_iterator)
         call = self._opened(continuation, client_call_details, requests)
-        call.add_done_callback(self._answered)
+        call.add_done_callback(self._replied)
         return call
 
     def intercept_stream_stream(
@@ -132,9 +132,9 @@ class TraceInterceptor(
         client_call_details: Any,
         request_iterator: Iterator[Any],
     ) -> Any:
-        """Note each request as it is sent, and each answer as it is read."""
+        """Trace each request as it is sent, and each reply as it is read."""
         requests = self._each_sent(request_iterator)
-        return _Answers(
+        return _TracedReplies(
             self._opened(continuation, client_call_details, requests), self._received
         )
 
@@ -161,15 +161,15 @@ class TraceInterceptor(
     def _received(self, message: Any) -> None:
         self._trace.note("from", summary(message))
 
-    def _answered(self, call: Any) -> None:
+    def _replied(self, call: Any) -> None:
         if call.code() is grpc.StatusCode.OK:
             self._received(call.result())
         else:
             self._trace.note("from", f"{call.code().name}: {call.details()}")
 
 
-class _Answers:
-    """A call whose answers are noted as they are read; all else is the call's own."""
+class _TracedReplies:
+    """A call whose replies are passed to ``note`` as they are read."""
 
     def __init__(self, call: Any, note: Callable[[Any], None]) -> None:
         self._call = call
@@ -188,7 +188,7 @@ class _Answers:
 
 
 def summary(message: Any) -> str:
-    """Say in one line what a message is."""
+    """Return a message in one line."""
     if isinstance(message, Batch):
         return f"{_batch(message)}, {message.ByteSize():,} bytes"
     if isinstance(message, Message):

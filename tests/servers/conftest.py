@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_pipeline.servers.driver import FakeClock
+from pytest_pipeline.servers.fake_clock import FakeClock
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from pipeline.transport.wire import TIMING_KEY, pack
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch, Rejection, Timing
-from pytest_pipeline.servers.driver import CallStatus, FakeClock, StageDriver
+from pytest_pipeline.servers.driver import CallStatus, StageDriver
+from pytest_pipeline.servers.fake_clock import FakeClock
 from tests.servers.driven import (
     NOTHING,
     PARSE,

@@ -14,7 +14,8 @@ from pipeline.transport.wire import unpack
 from pipeline.v1.events_pb2 import Events
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch
-from pytest_pipeline.servers.driver import FakeClock, StageDriver
+from pytest_pipeline.servers.driver import StageDriver
+from pytest_pipeline.servers.fake_clock import FakeClock
 from tests.servers.driven import (
     NOTHING,
     PARSE,

@@ -1,17 +1,12 @@
-"""What a test has left behind, and what is not its to end."""
+"""The leak check reports what was created since a snapshot and still exists."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -19,101 +14,30 @@ import grpc
 import pytest
 
 from pytest_pipeline.servers import leaks
-from pytest_pipeline.servers.leaks import (
-    Owned,
-    Snapshot,
-    left_behind,
-    open_channels,
-    snapshot,
+from pytest_pipeline.servers.leaks import Snapshot, left_behind, snapshot
+from tests.servers.leaking import (
+    NOTHING,
+    PYTHON,
+    TARGET,
+    address_of,
+    call,
+    ended_process,
+    family,
+    found_now,
+    grpc_server,
+    listening_socket,
+    running_process,
+    running_thread,
 )
 
-NOTHING = Owned()
-# Nobody is asked to connect to it.
-TARGET = "127.0.0.1:1"
-PYTHON = Path(sys.executable).name
 
-
-def found_now(before: Snapshot, owned: Owned = NOTHING) -> list[str]:
-    """Say what is left, without any time for it to go away."""
-    return left_behind(before, owned, timeout_s=0)
-
-
-@contextmanager
-def running_thread(name: str = "worker") -> Iterator[threading.Thread]:
-    """Have a thread that runs."""
-    go_on = threading.Event()
-    thread = threading.Thread(target=go_on.wait, name=name)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        go_on.set()
-        thread.join()
-
-
-@contextmanager
-def running_process(code: str = "input()") -> Iterator[subprocess.Popen[bytes]]:
-    """Have a process that runs until its standard input ends."""
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.communicate()
-
-
-@contextmanager
-def ended_process() -> Iterator[int]:
-    """Have a process that has ended and was not waited for."""
-    with running_process("") as process:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        yield process.pid
-
-
-def listening_socket() -> socket.socket:
-    """Return a socket that listens."""
-    return socket.create_server(("127.0.0.1", 0))
-
-
-def address_of(each: socket.socket) -> str:
-    """Return where it is bound, as gRPC writes it."""
-    host, port = each.getsockname()
-    return f"{host}:{port}"
-
-
-@contextmanager
-def grpc_server() -> Iterator[str]:
-    """Have a server that knows no method, and the address of it."""
-    with ThreadPoolExecutor(2, thread_name_prefix="pool") as pool:
-        server = grpc.server(pool)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            server.stop(None).wait()
-
-
-def call(channel: grpc.Channel) -> None:
-    """Make a call of a method that there is not, so that there is a connection."""
-    method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
-        "/Nobody/Nothing"
-    )
-    with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
-        method(b"", timeout=10)
-
-
-def test_nothing_is_left_where_nothing_was_made() -> None:
-    """What there is, was there."""
+def test_nothing_is_reported_if_nothing_was_created() -> None:
+    """Everything was there before."""
     assert left_behind(snapshot(), NOTHING) == []
 
 
-def test_nothing_is_left_where_all_was_ended() -> None:
-    """A thread, a process, a socket, a server and a channel to it are gone."""
+def test_what_the_test_has_ended_is_not_reported() -> None:
+    """A thread, a process, a socket, a server and a channel to the server."""
     before = snapshot()
     with (
         running_thread(),
@@ -127,15 +51,15 @@ def test_nothing_is_left_where_all_was_ended() -> None:
     assert left_behind(before, NOTHING) == []
 
 
-def test_a_thread_is_left() -> None:
-    """It is told by its name."""
+def test_a_thread_is_reported() -> None:
+    """By its name."""
     before = snapshot()
     with running_thread("reader of lines"):
         assert found_now(before) == ["thread 'reader of lines' still runs"]
 
 
-def test_a_process_is_left() -> None:
-    """It is told by its id and its command, without the folder of the program."""
+def test_a_process_is_reported() -> None:
+    """By its id and its command, without the folder of the program."""
     before = snapshot()
     with running_process() as process:
         assert found_now(before) == [
@@ -144,7 +68,7 @@ def test_a_process_is_left() -> None:
 
 
 def test_a_long_command_is_cut() -> None:
-    """A process is still told in a short line."""
+    """The line of a process stays short."""
     before = snapshot()
     with running_process(f"input()  # {'x' * 999}"):
         (line,) = found_now(before)
@@ -153,8 +77,8 @@ def test_a_long_command_is_cut() -> None:
     assert len(line) < 120
 
 
-def test_what_a_process_has_started_is_left_too() -> None:
-    """Each of them is a line of its own."""
+def test_the_child_of_a_process_is_reported_too() -> None:
+    """In a line of its own."""
     before = snapshot()
     with family() as parent:
         lines = found_now(before)
@@ -164,23 +88,8 @@ def test_what_a_process_has_started_is_left_too() -> None:
     assert any(line.endswith(f"({PYTHON} -c input()) still runs") for line in lines)
 
 
-@contextmanager
-def family() -> Iterator[int]:
-    """Have a process that has started another."""
-    code = (
-        "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'input()'])\n"
-        "print('started', flush=True)\n"
-        "child.wait()"
-    )
-    with running_process(code) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"started\n"
-        yield process.pid
-
-
-def test_a_process_that_nobody_has_waited_for_is_left() -> None:
-    """It has ended, but its entry in the table of processes is still there."""
+def test_a_zombie_process_is_reported() -> None:
+    """It has ended, and nothing has waited for it."""
     before = snapshot()
     with ended_process() as pid:
         (line,) = found_now(before)
@@ -190,15 +99,15 @@ def test_a_process_that_nobody_has_waited_for_is_left() -> None:
     )
 
 
-def test_a_channel_without_a_connection_is_left() -> None:
-    """To open one is enough."""
+def test_a_channel_without_a_connection_is_reported() -> None:
+    """Opening one is enough."""
     before = snapshot()
     with grpc.insecure_channel(TARGET):
         assert found_now(before) == [f"channel to {TARGET} is open"]
 
 
-def test_a_channel_with_a_connection_is_left() -> None:
-    """Both ends of the connection, and the threads of gRPC, are its own."""
+def test_a_channel_with_a_connection_is_reported_once() -> None:
+    """Its line stands for both ends of the connection and for the threads of gRPC."""
     with grpc_server() as address:
         before = snapshot()
         with grpc.insecure_channel(address) as channel:
@@ -207,15 +116,15 @@ def test_a_channel_with_a_connection_is_left() -> None:
             assert found_now(before) == [f"channel to {address} is open"]
 
 
-def test_a_channel_that_is_watched_is_left() -> None:
-    """The thread that watches it is not told beside it."""
+def test_a_channel_with_a_subscriber_is_reported_once() -> None:
+    """Its line stands for the thread that watches its state."""
     states: list[grpc.ChannelConnectivity] = []
     before = snapshot()
     with grpc.insecure_channel(TARGET) as channel:
         channel.subscribe(states.append)
         threads = snapshot().threads - before.threads
         lines = found_now(before)
-        # The one that watches must not find the channel closed.
+        # The watching thread must not find the channel closed.
         channel.unsubscribe(states.append)
         for thread in threads:
             thread.join()
@@ -224,8 +133,8 @@ def test_a_channel_that_is_watched_is_left() -> None:
     assert lines == [f"channel to {TARGET} is open"]
 
 
-def test_a_channel_of_asyncio_is_left() -> None:
-    """The thread of grpc.aio and its socket pair are not told beside it."""
+def test_an_asyncio_channel_is_reported_once() -> None:
+    """Its line stands for the thread and the socket pair of grpc.aio."""
 
     async def leave() -> list[str]:
         before = snapshot()
@@ -235,8 +144,8 @@ def test_a_channel_of_asyncio_is_left() -> None:
     assert asyncio.run(leave()) == [f"channel to {TARGET} is open"]
 
 
-def test_a_channel_of_asyncio_that_was_closed_is_not_left() -> None:
-    """Nor is what grpc.aio keeps for the next one."""
+def test_a_closed_asyncio_channel_is_not_reported() -> None:
+    """Nor is what grpc.aio keeps for the next channel."""
     before = snapshot()
 
     async def open_and_close() -> None:
@@ -248,15 +157,15 @@ def test_a_channel_of_asyncio_that_was_closed_is_not_left() -> None:
     assert left_behind(before, NOTHING) == []
 
 
-def test_a_server_is_left() -> None:
-    """It is told by where it listens, its threads and connections are not."""
+def test_a_server_is_reported_once() -> None:
+    """By its address; the line stands for its threads and connections."""
     before = snapshot()
     with grpc_server() as address:
         assert found_now(before) == [f"socket {address} is still listening"]
 
 
-def test_a_listening_socket_is_left() -> None:
-    """It is told by its address."""
+def test_a_listening_socket_is_reported() -> None:
+    """By its address."""
     before = snapshot()
     with listening_socket() as listener:
         assert found_now(before) == [
@@ -264,10 +173,10 @@ def test_a_listening_socket_is_left() -> None:
         ]
 
 
-def test_a_listening_unix_socket_is_left(
+def test_a_listening_unix_socket_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told by the path that it was bound to."""
+    """By the path that it is bound to."""
     monkeypatch.chdir(tmp_path)
     before = snapshot()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -277,8 +186,8 @@ def test_a_listening_unix_socket_is_left(
         assert found_now(before) == ["socket unix:s is still listening"]
 
 
-def test_a_connection_is_left() -> None:
-    """It is told once, though both of its ends are in this process."""
+def test_a_connection_is_reported_once() -> None:
+    """Though both of its ends are in this process."""
     with listening_socket() as listener:
         before = snapshot()
         with socket.create_connection(listener.getsockname()) as client:
@@ -289,8 +198,8 @@ def test_a_connection_is_left() -> None:
                 assert found_now(before) == [f"connection {ends} is still open"]
 
 
-def test_an_event_loop_is_left() -> None:
-    """It is told by its socket pair."""
+def test_an_event_loop_is_reported() -> None:
+    """By its socket pair."""
     before = snapshot()
     with closing(asyncio.new_event_loop()):
         assert found_now(before) == [
@@ -298,8 +207,8 @@ def test_an_event_loop_is_left() -> None:
         ]
 
 
-def test_each_thing_is_left_in_a_line_of_its_own() -> None:
-    """What one explains does not hide what it does not."""
+def test_unrelated_leaks_are_reported_in_a_line_each() -> None:
+    """A channel explains its own threads and sockets and no others."""
     before = snapshot()
     with (
         grpc.insecure_channel(TARGET),
@@ -315,106 +224,10 @@ def test_each_thing_is_left_in_a_line_of_its_own() -> None:
         ]
 
 
-def test_an_owned_thread_is_not_told() -> None:
-    """Another one is."""
-    before = snapshot()
-    with running_thread("mine") as mine, running_thread("other"):
-        lines = found_now(before, Owned(threads=frozenset({mine})))
-
-    assert lines == ["thread 'other' still runs"]
-
-
-def test_the_pool_of_an_owned_thread_may_grow() -> None:
-    """A thread that it starts later is owned as well."""
-    before = snapshot()
-    barrier = threading.Barrier(2)
-    with ThreadPoolExecutor(2) as pool:
-        mine = pool.submit(threading.current_thread).result()
-        both = [pool.submit(barrier.wait, 10) for _ in range(2)]
-        assert sorted(future.result() for future in both) == [0, 1]
-
-        assert left_behind(before, Owned(threads=frozenset({mine}))) == []
-
-
-def test_an_owned_process_is_not_told() -> None:
-    """Another one is."""
-    before = snapshot()
-    with running_process() as mine, running_process() as other:
-        (line,) = found_now(before, Owned(processes=frozenset({mine.pid})))
-
-    assert line.startswith(f"process {other.pid} ")
-
-
-def test_what_an_owned_process_has_started_is_not_told() -> None:
-    """It is owned as well."""
-    before = snapshot()
-    with family() as parent:
-        assert left_behind(before, Owned(processes=frozenset({parent}))) == []
-
-
-def test_an_owned_process_that_has_ended_is_not_told() -> None:
-    """Its owner will wait for it."""
-    before = snapshot()
-    with ended_process() as pid:
-        assert left_behind(before, Owned(processes=frozenset({pid}))) == []
-
-
-def test_an_owned_channel_is_not_told() -> None:
-    """Another one to the same target is, and their connections are not."""
-    with grpc_server() as address:
-        before = snapshot()
-        with grpc.insecure_channel(address) as mine:
-            call(mine)
-            owned = Owned(channels=frozenset(set(open_channels()) - {*before.channels}))
-
-            assert left_behind(before, owned) == []
-            with grpc.insecure_channel(address):
-                assert found_now(before, owned) == [f"channel to {address} is open"]
-
-
-def test_an_owned_address_is_not_told() -> None:
-    """Another one is."""
-    before = snapshot()
-    with listening_socket() as mine, listening_socket() as other:
-        lines = found_now(before, Owned(addresses=frozenset({address_of(mine)})))
-
-        assert lines == [f"socket {address_of(other)} is still listening"]
-
-
-@pytest.mark.parametrize("address", ["unix:s", "unix:///s"])
-def test_an_owned_unix_address_is_not_told(
-    address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_thread_that_ends_in_time_is_not_reported(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whichever way it is written."""
-    monkeypatch.chdir(tmp_path)
-    before = snapshot()
-    with socket.socket(socket.AF_UNIX) as listener:
-        path = tmp_path / "s" if "//" in address else Path("s")
-        listener.bind(str(path))
-        listener.listen()
-        owned = Owned(addresses=frozenset({address.replace("/s", str(path))}))
-
-        assert left_behind(before, owned) == []
-
-
-def test_a_connection_to_an_owned_server_is_accepted_by_its_owner() -> None:
-    """The test has the end that has connected."""
-    before = snapshot()
-    with (
-        listening_socket() as mine,
-        socket.create_connection(mine.getsockname()) as client,
-    ):
-        connection, _ = mine.accept()
-        with connection:
-            assert found_now(
-                before, Owned(addresses=frozenset({address_of(mine)}))
-            ) == [
-                f"connection {address_of(client)} to {address_of(mine)} is still open"
-            ]
-
-
-def test_what_goes_away_in_time_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that is there at the first look and ends then."""
+    """It runs at the first look and ends after it."""
     before = snapshot()
     go_on = threading.Event()
     looks: list[Snapshot] = []
@@ -433,8 +246,8 @@ def test_what_goes_away_in_time_is_not_told(monkeypatch: pytest.MonkeyPatch) -> 
     thread.join()
 
 
-def test_what_nobody_can_reach_is_not_told() -> None:
-    """A channel in a cycle of references goes as soon as that is looked for."""
+def test_an_unreachable_channel_is_not_reported() -> None:
+    """Garbage collection ends a channel in a reference cycle."""
     before = snapshot()
     cycle: list[object] = [grpc.insecure_channel(TARGET)]
     cycle.append(cycle)
@@ -443,8 +256,8 @@ def test_what_nobody_can_reach_is_not_told() -> None:
     assert left_behind(before, NOTHING) == []
 
 
-def test_what_was_there_before_is_not_told() -> None:
-    """Of any kind."""
+def test_what_was_there_before_is_not_reported() -> None:
+    """A thread, processes, a channel, a socket and an event loop."""
     with ExitStack() as stack:
         stack.enter_context(running_thread())
         stack.enter_context(running_process())
@@ -456,7 +269,7 @@ def test_what_was_there_before_is_not_told() -> None:
         assert left_behind(snapshot(), NOTHING) == []
 
 
-def test_the_resource_tracker_of_multiprocessing_is_not_told() -> None:
+def test_the_resource_tracker_of_multiprocessing_is_not_reported() -> None:
     """It is a process that lives as long as the interpreter."""
     before = snapshot()
     tracker = resource_tracker.ResourceTracker()
@@ -469,5 +282,5 @@ def test_the_resource_tracker_of_multiprocessing_is_not_told() -> None:
 
 
 def stop_tracker(tracker: resource_tracker.ResourceTracker) -> None:
-    """End it and wait for it."""
+    """End a tracker and wait for it."""
     tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001
