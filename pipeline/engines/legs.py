@@ -1,8 +1,4 @@
-"""The legs: one stream to one stage server each, and its part in the account.
-
-A batch travels as an `InFlightBatch`: the message as the last stage sent it, and what
-the orchestrator has learnt about it on the way. Its payload is never decoded here.
-"""
+"""The legs: one stream to each stage server, and its part in the account of the run."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ import grpc
 from pipeline.accounting import RunAccount
 from pipeline.engines.base import check_counts
 from pipeline.engines.calls import StageCall, StageConnection
-from pipeline.errors import ContractError, PipelineError
+from pipeline.errors import ContractError, PipelineError, SinkError, SourceError
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import (
     Batch,
@@ -28,15 +24,18 @@ from pipeline.v1.pipeline_pb2 import (
     WriteSummary,
 )
 
-# A sink discards its draft in milliseconds, unless it is frozen or gone.
+# A sink that still runs discards its draft within milliseconds.
 _ABANDON_S = 2.0
 
 
 @dataclass(slots=True)
 class InFlightBatch:
-    """A batch on its way through the stages."""
+    """A batch between two stages, with what the orchestrator has learnt of it so far.
 
-    #: As the last stage sent it; its payload is never decoded here.
+    Its payload is never decoded.
+    """
+
+    #: The batch as the last stage sent it.
     message: Batch
     #: Sequence number of the first record that ingest put into it.
     first_record: int
@@ -44,7 +43,11 @@ class InFlightBatch:
     rejections: list[tuple[str, Rejection]] = field(default_factory=list)
 
     def arrive(self, stage: str, message: Batch) -> None:
-        """Replace the message by what ``stage`` made of it; keep what it says of it."""
+        """Replace the message by the reply of ``stage``, and keep the reply's counts.
+
+        The counts and the timing are cleared in the message: they are not for the next
+        stage.
+        """
         self.filtered += message.filtered
         if message.rejections:
             self.rejections += [(stage, rejection) for rejection in message.rejections]
@@ -55,7 +58,7 @@ class InFlightBatch:
 
 
 class IngestLeg:
-    """Receives batches from ingest; ``account`` learns of each as it comes."""
+    """Receives batches from ingest and counts them in the run's account."""
 
     def __init__(
         self, connection: StageConnection, request: ReadRequest, account: RunAccount
@@ -69,11 +72,11 @@ class IngestLeg:
         )
         call = read(request)
         self._batches = aiter(call)
-        self._stage_call = StageCall(connection, call)
+        self._stage_call = StageCall(connection, call, precondition_error=SourceError)
 
     async def receive(self) -> InFlightBatch | None:
         """Return the next batch; None at the end."""
-        raw = await self._stage_call.of(anext(self._batches, None))
+        raw = await self._stage_call.result_of(anext(self._batches, None))
         if raw is None:
             await self._stage_call.spend_last_timing()
             return None
@@ -93,7 +96,7 @@ class IngestLeg:
 
 
 class TransformLeg:
-    """Sends batches to a server of a transform stage and receives them back."""
+    """Sends batches to a server of a transform stage and receives the replies."""
 
     def __init__(self, connection: StageConnection) -> None:
         self._connection = connection
@@ -108,52 +111,52 @@ class TransformLeg:
 
     @property
     def unanswered(self) -> int:
-        """Batches that were sent and not answered yet."""
+        """The number of batches that were sent and have no reply yet."""
         return len(self._in_flight)
 
     async def send(self, batch: InFlightBatch, raw: bytes) -> None:
-        """Send a batch, whose bytes are ``raw``."""
+        """Send a batch; ``raw`` is its message, serialised."""
         self._in_flight.append(batch)
         self._connection.sent(batch.message, len(raw))
-        await self._stage_call.of_write(self._call.write(raw))
+        await self._stage_call.finish_write(self._call.write(raw))
 
     async def close(self) -> None:
-        """Say that no batch follows."""
+        """Half-close the stream: no batch follows."""
         self._closed = True
-        await self._stage_call.of_write(self._call.done_writing())
+        await self._stage_call.finish_write(self._call.done_writing())
 
     async def receive(self) -> InFlightBatch | None:
         """Return the next batch that the server has answered; None at the end."""
-        raw = await self._stage_call.of(anext(self._replies, None))
+        raw = await self._stage_call.result_of(anext(self._replies, None))
         if raw is None:
             if self._in_flight or not self._closed:
                 raise await self._stage_call.error()
             await self._stage_call.spend_last_timing()
             return None
         reply = Batch.FromString(raw)
-        batch = self._answered(reply)
+        batch = self._answered_by(reply)
         self._connection.received(reply, len(raw))
         batch.arrive(self._connection.stage, reply)
         return batch
 
-    def _answered(self, reply: Batch) -> InFlightBatch:
-        """Return the batch that ``reply`` answers, which must be the oldest."""
+    def _answered_by(self, reply: Batch) -> InFlightBatch:
+        """Return the oldest batch in flight; ContractError unless ``reply`` fits it."""
         stage = self._connection.stage
         if not self._in_flight:
             raise ContractError(
                 f"stage {stage} sent batch {reply.number}, but everything is answered"
             )
         batch = self._in_flight.popleft()
-        asked = batch.message
-        if reply.number != asked.number:
+        request = batch.message
+        if reply.number != request.number:
             raise ContractError(
                 f"stage {stage} answered batch {reply.number} where batch "
-                f"{asked.number} is next"
+                f"{request.number} is next"
             )
         check_counts(
             stage,
-            asked.number,
-            given=asked.records,
+            request.number,
+            given=request.records,
             records=reply.records,
             filtered=reply.filtered,
             rejected=len(reply.rejections),
@@ -162,7 +165,7 @@ class TransformLeg:
 
 
 class SinkLeg:
-    """Sends batches to the sink; ``settle`` is told of each as it goes."""
+    """Sends batches to the sink, and calls ``settle`` with each once it is sent."""
 
     def __init__(
         self,
@@ -171,21 +174,20 @@ class SinkLeg:
         settle: Callable[[InFlightBatch], None],
     ) -> None:
         self._connection = connection
-        # As a call with a stream of answers, of which there is one, because grpc.aio
-        # may lose the status of a call that ends while a single answer is awaited.
-        write: grpc.aio.StreamStreamMultiCallable[bytes, WriteSummary] = (
-            connection.channel.stream_stream(
+        write: grpc.aio.StreamUnaryMultiCallable[bytes, WriteSummary] = (
+            connection.channel.stream_unary(
                 wire.WRITE, response_deserializer=WriteSummary.FromString
             )
         )
         self._call = write()
-        self._answers = aiter(self._call)
-        self._stage_call = StageCall(connection, self._call)
+        self._stage_call = StageCall(
+            connection, self._call, precondition_error=SinkError
+        )
         self._target = target
         self._settle = settle
 
     async def open(self) -> None:
-        """Name the target."""
+        """Send the path of the result file."""
         await self._write(WriteRequest(target=Target(path=self._target)))
 
     async def send(self, batch: InFlightBatch) -> None:
@@ -195,34 +197,36 @@ class SinkLeg:
         self._settle(batch)
 
     async def close(self) -> None:
-        """Leave the stream open: the run is not judged yet."""
+        """Do nothing: whether the run is committed or abandoned is still open."""
 
     async def abandon(self) -> None:
         """End the stream without a commit, and wait until the draft is discarded."""
         try:
             async with asyncio.timeout(_ABANDON_S):
-                await self._stage_call.of(self._call.done_writing())
-                await self._stage_call.of(anext(self._answers, None))
+                await self._stage_call.result_of(self._call.done_writing())
+                await self._stage_call.result_of(self._call)
         except (PipelineError, TimeoutError):
             pass
         except asyncio.CancelledError:
-            # A relay that was stopped in the middle of a write has ended the call.
+            # A relay that was cancelled in the middle of a write cancels the call.
             if not self._call.cancelled():
                 raise
 
     async def commit(self, batches: int, records: int) -> WriteSummary:
-        """Have the result published; raise ConservationError if it is not whole."""
+        """Have the sink publish the result of so many batches and records.
+
+        Raises:
+            ConservationError: The sink has counted others; nothing was published.
+            SinkError: The result can't be written.
+        """
         await self._write(WriteRequest(commit=Commit(batches=batches, records=records)))
-        await self._stage_call.of(self._call.done_writing())
-        summary = await self._stage_call.of(anext(self._answers, None))
-        if summary is None:
-            raise await self._stage_call.error()
+        await self._stage_call.result_of(self._call.done_writing())
+        summary = await self._stage_call.result_of(self._call)
         self._connection.account.spend(summary.timing)
-        # What comes after the event loop is closed makes gRPC complain.
         await self._stage_call.spend_last_timing()
         return summary
 
     async def _write(self, request: WriteRequest) -> int:
         raw = request.SerializeToString()
-        await self._stage_call.of(self._call.write(raw))
+        await self._stage_call.result_of(self._call.write(raw))
         return len(raw)

@@ -25,11 +25,9 @@ from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.transport.health import check_health
 from pipeline.transport.processes import StageServers, Transport
+from pipeline.transport.workarounds import wait_for_calls
 from pipeline.v1.pipeline_pb2 import ReadRequest
 from pipeline.workload import Workload
-
-# Calls that are cut end in less than a millisecond, where the machine is idle.
-_WAIT_FOR_CALLS_S = 1.0
 
 
 class Upstream(Protocol):
@@ -211,8 +209,8 @@ class _Run:
     async def drive(self) -> None:
         """Move every batch from ingest through all stages, then publish."""
         async with AsyncExitStack() as stack:
-            # First in, last out: when the channels are closed.
-            stack.push_async_callback(_wait_for_calls)
+            # Entered first, so that it runs last: when the channels are closed.
+            stack.push_async_callback(wait_for_calls)
             first, *middle, last = [
                 [await self._connect(name, address, stack) for address in addresses]
                 for name, addresses in self._addresses.items()
@@ -293,17 +291,6 @@ def _linger_ns(linger_s: float | None) -> int:
         return 0
     # The most is 292 years.
     return round(min(max(linger_s * 1e9, 1), 2**63))
-
-
-async def _wait_for_calls() -> None:
-    """Wait until gRPC has ended the calls.
-
-    What it is told of them after the event loop is closed is lost on it, and a call
-    that does not learn that it is over stays, and its channel with it.
-    """
-    calls = asyncio.all_tasks() - {asyncio.current_task()}
-    if calls:
-        await asyncio.wait(calls, timeout=_WAIT_FOR_CALLS_S)
 
 
 async def _relay_all(

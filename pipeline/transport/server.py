@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import stat
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.servicers import IngestServicer, SinkServicer, StageServicer
+from pipeline.transport.workarounds import is_served
 from pipeline.v1.pipeline_pb2 import Batch, ReadRequest, WriteRequest, WriteSummary
 from pipeline.workload import Workload
 
@@ -223,22 +223,8 @@ def _check_socket_path(path: Path) -> None:
             f"address unix:{path}: {size} bytes, and a socket's path has at most "
             f"{_MAX_SOCKET_PATH_BYTES}; take a shorter one"
         )
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return
-    # gRPC takes over any socket that it finds, even one that another server answers.
-    if stat.S_ISSOCK(mode) and _answers(path):
+    if is_served(path):
         raise StageError(f"address unix:{path}: another server is listening there")
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        try:
-            client.connect(os.fspath(path))
-        except OSError:
-            return False
-    return True
 
 
 def _host(bind: str) -> str:

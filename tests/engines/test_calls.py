@@ -81,7 +81,7 @@ def test_the_status_of_the_peer_is_quoted(
         call = StageCall(connection, fake)
         first, *later = statuses
         fake.end(first)
-        reading = asyncio.ensure_future(call.of(failed()))
+        reading = asyncio.ensure_future(call.result_of(failed()))
         for status in later:
             # Until the reading waits for what the call has not told it.
             await asyncio.sleep(0)

@@ -10,10 +10,10 @@ import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from pipeline.engines import split
 from pipeline.engines.base import RunSettings
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import StageError
+from pipeline.transport import workarounds
 from pipeline.workloads.events import EVENTS
 from tests.engines.conftest import SettingsFor
 
@@ -88,7 +88,7 @@ def test_a_call_that_never_ends_holds_up_no_run(
     settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is cut after a moment."""
-    monkeypatch.setattr(split, "_WAIT_FOR_CALLS_S", 0.01)
+    monkeypatch.setattr(workarounds, "_WAIT_FOR_CALLS_S", 0.01)
 
     async def never() -> None:
         await asyncio.Event().wait()
