@@ -1,4 +1,4 @@
-"""Web access logs in combined format to requests, bytes and error rate by route."""
+"""Turn web access logs into requests, bytes and error rate by route."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _IDENTIFIER = re.compile(
 
 
 def parse(lines: Lines) -> Output[Requests]:
-    """Read every line, or refuse it."""
+    """Parse every line, or reject it."""
     requests = Requests()
     rejections = []
     for record, line in numbered_lines(lines):
@@ -50,7 +50,7 @@ def parse(lines: Lines) -> Output[Requests]:
 
 
 def routes(requests: Requests) -> Output[Hits]:
-    """Name the route of every request; leave health checks out."""
+    """Find the route of every request; filter health checks."""
     hits = Hits()
     columns = (requests.method, requests.path, requests.status, requests.bytes)
     for method, path, status, size in zip(*columns, strict=True):
@@ -64,7 +64,7 @@ def routes(requests: Requests) -> Output[Hits]:
 
 
 def aggregate(hits: Hits) -> Output[RouteTotals]:
-    """Count the requests of each route."""
+    """Total the requests of each route in one batch."""
     by_route: defaultdict[str, RouteTotal] = defaultdict(RouteTotal)
     for route, size, failed in zip(hits.route, hits.bytes, hits.failed, strict=True):
         total = by_route[route]
@@ -91,7 +91,7 @@ class _Route:
 
 
 class TotalsByRoute:
-    """The result: one JSON line a route, by name."""
+    """The accumulator of the result: one JSON line a route, sorted by name."""
 
     def __init__(self) -> None:
         self._routes: defaultdict[str, _Route] = defaultdict(_Route)
@@ -102,7 +102,7 @@ class TotalsByRoute:
         return sum(route.requests for route in self._routes.values())
 
     def add(self, totals: RouteTotals, /) -> bytes:
-        """Merge the totals of one batch in."""
+        """Merge the totals of one batch; no line is final before the end."""
         self.merge(totals)
         return b""
 
@@ -145,7 +145,7 @@ class TotalsByRoute:
 
 
 def read_request(line: str) -> Request:
-    """Read one line; raise Refused for one that is no request in combined format."""
+    """Parse one line in combined format; raise Refused if that fails."""
     combined = _COMBINED.fullmatch(line)
     if combined is None:
         raise Refused("not_combined_format")
@@ -164,7 +164,7 @@ def read_request(line: str) -> Request:
 
 
 def route_of(method: str, path: str) -> str:
-    """Name a route: no query, and {id} for every number or UUID in the path."""
+    """Return the route of a request: no query, and {id} for numbers and UUIDs."""
     parts = path.partition("?")[0].split("/")
     return f"{method} " + "/".join(
         "{id}" if _IDENTIFIER.fullmatch(part) else part for part in parts
@@ -172,12 +172,12 @@ def route_of(method: str, path: str) -> str:
 
 
 def is_health_check(path: str) -> bool:
-    """Say whether a request came from whoever watches the server."""
+    """Return whether a request is a health check."""
     return path.partition("?")[0] == "/healthz"
 
 
 def is_failure(status: int) -> bool:
-    """Say whether a status is an error of the client's or of the server's."""
+    """Return whether a status is a client or server error."""
     return status >= 400
 
 

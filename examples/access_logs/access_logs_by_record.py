@@ -1,4 +1,4 @@
-"""The same as access_logs.py, from functions of one record."""
+"""The workload of access_logs.py, from functions of one record."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pipeline import LINES, Output, Rows, Workload, messages, per_record, stage
 
 
 def parse(line: str) -> Request:
-    """Read one line; Refused makes it a rejection."""
+    """Parse one line; the Refused that it raises rejects the record."""
     return read_request(line)
 
 
 def routes(request: Request) -> Hit | None:
-    """Name the route of one request; None leaves a health check out."""
+    """Find the route of one request; None filters a health check."""
     if is_health_check(request.path):
         return None
     return Hit(
@@ -32,7 +32,7 @@ def routes(request: Request) -> Hit | None:
 
 
 def aggregate(rows: Rows) -> Output[RouteTotals]:
-    """Count the requests of each route: a whole batch, for there is one state of it."""
+    """Total the requests of each route; takes a whole batch, which has one total."""
     hits = Hits()
     for hit in messages(rows, Hit):
         hits.route.append(hit.route)

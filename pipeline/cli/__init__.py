@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line: the ``pipeline`` command."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from pipeline.transport.environment import set_defaults
 _DISTRIBUTION = "pytest-grpc-pipeline"
 _INTERRUPTED = 130
 
-#: Entry points of this group are more commands; each is a `click.Command`.
+#: Each entry point of this group adds a command, a `click.Command`.
 _EXTENSIONS = "pipeline.commands"
 
 
 class _Commands(click.Group):
-    """The commands of this package, and those that others bring.
+    """The commands of this package and those of entry points.
 
-    The others are loaded when they are asked for or listed, so that they cost nothing
-    elsewhere; none takes the place of one of this package.
+    Commands of entry points are loaded when they are called or listed, so that they
+    cost other commands nothing. They can't replace a command of this package.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -37,15 +37,15 @@ class _Commands(click.Group):
         )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        ours = super().get_command(ctx, cmd_name)
-        if ours is not None:
-            return ours
-        brought = entry_points(group=_EXTENSIONS, name=cmd_name)
-        return next(map(_loaded, brought), None)
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        extensions = entry_points(group=_EXTENSIONS, name=cmd_name)
+        return next(map(_loaded, extensions), None)
 
 
 def _loaded(entry: EntryPoint) -> click.Command:
-    """Return the command, or one that says why it can't be loaded."""
+    """Return the command, or one that fails with the reason why it can't be loaded."""
     try:
         command = entry.load()
         if isinstance(command, click.Command):
@@ -53,9 +53,9 @@ def _loaded(entry: EntryPoint) -> click.Command:
         why = f"{entry.value} is no click command"
     except Exception as error:
         why = one_line(error)
-    whose = entry.dist.name if entry.dist else "an unknown distribution"
-    hint = f"; pip install '{whose}[test]'" if whose == _DISTRIBUTION else ""
-    message = f"can't be loaded from {whose}: {why}{hint}"
+    provider = entry.dist.name if entry.dist else "an unknown distribution"
+    hint = f"; pip install '{provider}[test]'" if provider == _DISTRIBUTION else ""
+    message = f"can't be loaded from {provider}: {why}{hint}"
 
     def refuse() -> None:
         raise UsageError(f"{entry.name} {message}")
@@ -76,14 +76,14 @@ def _loaded(entry: EntryPoint) -> click.Command:
 )
 @click.version_option(package_name=_DISTRIBUTION)
 def cli() -> None:
-    """Run a streaming pipeline split into gRPC stages, or as one process.
+    """Run a streaming pipeline, split into gRPC stages or in one process.
 
     \b
     Start with:
       pipeline demo
       pipeline generate events.ndjson --events 100000
       pipeline run events.ndjson --output totals.ndjson
-    """  # noqa: D301 - \b keeps the lines below it as they are
+    """  # noqa: D301 - \b keeps click from wrapping the lines below it
 
 
 for _command in (generate, run, demo, tune_command, serve):
@@ -94,13 +94,13 @@ def main() -> NoReturn:
     """Run the command line and exit; a failure is one line on standard error."""
     set_defaults(os.environ)
     try:
-        # Not cli.main(), which prints a line of its own at Ctrl-C.
+        # cli.main() would print another line at Ctrl-C.
         with cli.make_context("pipeline", sys.argv[1:]) as context:
             cli.invoke(context)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except FunctionError as error:
-        # Ours is the last line; above it is what whoever wrote the function needs.
+        # The user's traceback first; our message is the last line.
         click.echo(error.traceback, err=True, nl=False)
         _end(str(error), error.exit_code)
     except PipelineError as error:
@@ -115,7 +115,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _end("interrupted", _INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has gone; nothing is left to say, nor to flush.
+        # The reader of standard output has gone. Python would fail to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(0)

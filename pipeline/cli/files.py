@@ -1,4 +1,4 @@
-"""The files of a command."""
+"""Checks of the files that a command is given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pipeline.errors import UsageError
 
 
 def check_distinct(paths: dict[str, Path | None]) -> None:
-    """Raise UsageError where two files, by the option that names them, are one."""
+    """Raise UsageError if two options name the same file.
+
+    Args:
+        paths: The paths by option; None if the option was not given.
+    """
     seen: dict[str, str] = {}
     for option, path in paths.items():
         if path is None:

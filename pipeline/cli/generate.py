@@ -1,4 +1,4 @@
-"""`pipeline generate`."""
+"""The command `pipeline generate`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.sources import call_with_options, made_records_options
+from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.publishing import Draft
 
 _DISTRIBUTIONS = ("uniform", "zipf", "burst")
 _LINES_PER_WRITE = 1000
 _DEFAULT_RECORDS = 100_000
 
-# What yields the lines of each workload; its parameters are options.
+# The function that yields the lines of each workload. Its parameters are options.
 _LINES = {
     "events": "pipeline.workloads.events.generate:generate_events",
     "work-items": "pipeline.workloads.work_items.generate:item_lines",
@@ -30,33 +30,41 @@ _LINES = {
     type=click.Choice(list(_LINES)),
     default="events",
     show_default=True,
-    help="Whose records.",
+    help="The workload to make records of.",
 )
 @click.option(
     "--records",
     "--events",
     default=_DEFAULT_RECORDS,
     show_default=True,
-    help="Lines to write.",
+    help="Records to write.",
 )
 @made_records_options
-@click.option("--users", type=int, help="Different users of the events [1000].")
+@click.option(
+    "--users", type=int, show_default="1000", help="Number of different users (events)."
+)
 @click.option(
     "--distribution",
     type=click.Choice(_DISTRIBUTIONS),
-    help="How the events fall on the users [uniform].",
+    show_default="uniform",
+    help="How events are spread over users (events).",
 )
 @click.option(
     "--malformed",
     type=float,
     metavar="FRACTION",
-    help="Fraction of events that are spoilt, in every way in turn [0].",
+    show_default="0",
+    help="Fraction of malformed lines, of every kind in turn (events).",
 )
 def generate(out: Path, workload: str, **values: object) -> None:
-    """Write a file OUT of records, one JSON object a line.
+    """Write records to the file OUT, one JSON object a line.
 
-    The events are what `run` reads, 110 to 120 bytes a line. Of the other workloads,
-    which make their records as they run, it shows the records of the same options.
+    Events are lines of 110 to 120 bytes, which `pipeline run` reads.
+
+    The workloads work-items and mixed make their records during a run. For these, OUT
+    shows the records that a run with the same options makes.
+
+    Exit codes: 0 success, 1 OUT can't be written, 2 wrong usage, 130 interrupted.
     """
     lines = call_with_options(
         pkgutil.resolve_name(_LINES[workload]), workload, **values

@@ -1,4 +1,4 @@
-"""`pipeline run`."""
+"""The command `pipeline run`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import click
 
 from pipeline.batching import DEFAULT_BATCH_RECORDS, BatchLimits
 from pipeline.cli.files import check_distinct
-from pipeline.cli.servers import addresses_of, replicas_of, servers_options
-from pipeline.cli.sources import call_with_options, made_records_options
+from pipeline.cli.server_options import addresses_of, replicas_of, servers_options
+from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.engines.base import Engine
 
 
-@click.command(short_help="Run a workload through the pipeline.")
+@click.command(short_help="Run a workload.")
 @click.argument("input_", metavar="[IN]", required=False)
 @click.option(
     "--workload",
@@ -29,55 +29,60 @@ if TYPE_CHECKING:
     default="events",
     show_default=True,
     metavar="NAME",
-    help="events, work-items, mixed, or package.module:name of your own.",
+    help="events, work-items, mixed, or package.module:attribute of your own.",
 )
 @click.option(
-    "--output", required=True, type=click.Path(path_type=Path), help="The result file."
+    "--output", required=True, type=click.Path(path_type=Path), help="Result file."
 )
 @click.option(
     "--engine",
     type=click.Choice(["split", "monolith"]),
     default="split",
     show_default=True,
-    help="One process a stage, or one for all.",
+    help="Run each stage in its own process, or all in one.",
 )
 @click.option(
     "--batch-size",
     default=DEFAULT_BATCH_RECORDS,
     show_default=True,
-    help="Records in a batch.",
+    help="Most records in a batch.",
 )
 @click.option(
     "--linger",
     "linger_s",
     type=float,
     metavar="SECONDS",
-    help="From standard input, send a batch that is not full once its first record has "
-    "waited so long [until it is full].",
+    show_default="no limit",
+    help="Send a batch that is not full when its first record has waited that long. "
+    "Standard input only.",
 )
 @click.option(
     "--max-records",
     "--max-events",
     default=0,
     show_default=True,
-    help="Stop after so many; 0 is all.",
+    help="Stop after so many records; 0 runs all.",
 )
-@click.option("--max-line-bytes", type=int, help="Reject longer lines [1 MiB].")
-@click.option("--records", type=int, help="Records to make, where IN has none.")
+@click.option(
+    "--max-line-bytes", type=int, show_default="1 MiB", help="Reject longer lines."
+)
+@click.option(
+    "--records", type=int, help="Number of records to make (work-items, mixed)."
+)
 @made_records_options
 @click.option(
-    "--report", type=click.Path(path_type=Path), help="Write the run report, as JSON."
+    "--report", type=click.Path(path_type=Path), help="Write the run report as JSON."
 )
 @click.option(
     "--rejects",
     type=click.Path(path_type=Path),
-    help="Write every rejected record's number and reason, as JSON lines.",
+    help="Write the number and the reason of each rejected record as JSON lines.",
 )
 @servers_options
 @click.option(
     "--tls-root",
     type=click.Path(path_type=Path),
-    help="Reach the servers at HOST:PORT of --stage under TLS, trusting this PEM file.",
+    help="Use TLS for the HOST:PORT addresses of --stage, and trust this PEM file.",
 )
 def run(
     input_: str | None,
@@ -95,16 +100,19 @@ def run(
     transport: Literal["unix", "tcp"],
     **source_values: object,
 ) -> None:
-    """Run a workload through the pipeline.
+    """Run a workload and publish its result.
 
-    IN is a file, or - for standard input. The events workload reads newline-delimited
-    JSON from it; work-items and mixed make their records from a seed and take no IN.
-    The result is published whole at the end of a run, or not at all.
+    IN is a file, or - for standard input. The events workload reads it as JSON lines.
+    The workloads work-items and mixed make their records from a seed and take no IN.
+
+    The output file is replaced when the run has succeeded. A run that fails leaves it
+    as it was.
 
     Exit codes: 0 success, 1 the run failed, 2 wrong usage, 130 interrupted.
     """
-    # Here and not above, so that --help need not wait for gRPC.
-    from pipeline.cli.tables import print_summary, progress
+    # Imported here so that --help does not load gRPC.
+    from pipeline.cli.progress import progress
+    from pipeline.cli.run_output import print_summary
     from pipeline.engines.base import RunSettings
     from pipeline.workloads import workload_named
 
@@ -117,7 +125,8 @@ def run(
         {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
         | {"--output": output, "--rejects": rejects, "--report": report}
     )
-    # A server that we start stands where we stand; one elsewhere reads its own paths.
+    # A server that we start gets an absolute path. A server given by address resolves
+    # the path as it was given, in its own file system.
     path = (
         input_
         if input_ in (None, STANDARD_INPUT) or INGEST in addresses

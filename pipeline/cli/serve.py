@@ -1,4 +1,4 @@
-"""`pipeline serve`."""
+"""The command `pipeline serve`."""
 
 from __future__ import annotations
 
@@ -19,23 +19,34 @@ from pipeline.errors import UsageError
     default="127.0.0.1:0",
     show_default=True,
     metavar="ADDRESS",
-    help="HOST:PORT, port 0 taking a free one, or unix:PATH.",
+    help="HOST:PORT or unix:PATH. Port 0 takes a free port.",
 )
-@click.option("--workload", default="events", show_default=True, help="Its workload.")
+@click.option(
+    "--workload",
+    default="events",
+    show_default=True,
+    metavar="NAME",
+    help="events, work-items, mixed, or package.module:attribute of your own.",
+)
 @click.option(
     "--folder",
     "folders",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A folder that ingest may read or the sink may write below; repeat for more.",
+    help="Folder in which ingest may read and the sink may write, its subfolders "
+    "included. Repeatable.",
 )
 @click.option("--stdin", is_flag=True, help="Let ingest read standard input as '-'.")
 @click.option(
     "--tls-certificate",
     type=click.Path(path_type=Path),
-    help="Serve under TLS: a PEM file of the certificate chain.",
+    help="Serve TLS with the certificate chain in this PEM file.",
 )
-@click.option("--tls-key", type=click.Path(path_type=Path), help="The key's PEM file.")
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    help="PEM file of the certificate's private key.",
+)
 @click.option("--lifeline", type=int, hidden=True)
 def serve(
     stage: str,
@@ -49,10 +60,15 @@ def serve(
 ) -> None:
     """Serve STAGE of a workload: ingest, parse, rules, aggregate or sink.
 
-    Prints one line of JSON with the stage and the address that it has bound; all else
-    goes to standard error. SIGTERM drains: open streams finish, new ones are refused.
+    When it is ready, the server prints one line of JSON: stage, workload, address and
+    process ID. It logs to standard error.
+
+    On SIGTERM or SIGINT, the server finishes its open streams, refuses new ones, and
+    exits.
+
+    Exit codes: 0 stopped, 1 failed, 2 wrong usage.
     """
-    # Here and not above, because the other commands need no server.
+    # Imported here because the other commands need no server.
     from pipeline.transport.credentials import server_credentials
     from pipeline.transport.folders import ServedFolders
     from pipeline.transport.server import StageServer, serve_until_stopped

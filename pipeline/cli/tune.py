@@ -1,4 +1,4 @@
-"""`pipeline tune`."""
+"""The command `pipeline tune`."""
 
 from __future__ import annotations
 
@@ -7,35 +7,33 @@ import math
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from pipeline.cli.files import check_distinct
-from pipeline.cli.servers import addresses_of, replicas_of, servers_options
-from pipeline.cli.sources import call_with_options, made_records_options
-from pipeline.errors import ConservationError, UsageError
+from pipeline.cli.server_options import addresses_of, replicas_of, servers_options
+from pipeline.cli.source_options import call_with_options, made_records_options
+from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
 from pipeline.stages import INGEST, SINK
-from pipeline.tuning.sweep import Sample, plan, sweep
-from pipeline.workload import Workload
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from pipeline.engines.base import Engine, RunSettings
+    from pipeline.workload import Workload
+
 
 _SIZES = "1,2,5,10,20,50,100,200,500,1000,2000,5000,10000"
-# So many that no run comes to the end of them.
+# More than any run reaches.
 _RECORDS = 100_000_000
-# The resamples of fewer rounds are too few to say anything.
+# Fewer rounds have too few different resamples for an interval.
 _LEAST_ROUNDS = 3
 
 
-@click.command(short_help="Find the batch size for a workload.")
+@click.command(short_help="Find a good batch size for a workload.")
 @click.argument("input_", metavar="[IN]", required=False)
 @click.option(
     "--workload",
@@ -43,39 +41,40 @@ _LEAST_ROUNDS = 3
     default="events",
     show_default=True,
     metavar="NAME",
-    help="events, work-items, mixed, or package.module:name of your own.",
+    help="events, work-items, mixed, or package.module:attribute of your own.",
 )
 @click.option(
     "--sizes",
     default=_SIZES,
     show_default="1, 2, 5, … to 10000",
     metavar="N,…",
-    help="The batch sizes to measure.",
+    help="Batch sizes to measure.",
 )
 @click.option(
     "--rounds",
     default=7,
     show_default=True,
-    help="How often to measure each; more make it surer.",
+    help="How often to measure each size. More rounds narrow the intervals.",
 )
 @click.option(
     "--seconds-per-run",
     "seconds",
     default=0.3,
     show_default=True,
-    help="About how long to measure each time.",
+    help="Approximate length of a run.",
 )
 @click.option(
     "--json",
     "json_",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write all that was measured, as JSON.",
+    help="Write the measurements and the fit as JSON.",
 )
 @click.option(
     "--records",
     type=int,
-    help="Records to make at most, where IN has none [as many as it takes].",
+    show_default="no limit",
+    help="Most records to make in a run (work-items, mixed).",
 )
 @made_records_options
 @servers_options
@@ -91,23 +90,29 @@ def tune(
     transport: Literal["unix", "tcp"],
     **source_values: object,
 ) -> None:
-    """Measure the split at several batch sizes, and recommend one.
+    """Measure the split at several batch sizes and recommend one.
 
-    Runs over the first records of IN, a file, or over records that the workload makes,
-    at each size in turn and that several times. Fits what a batch costs and what a
-    record costs, and recommends the smallest round size whose throughput is within
-    10 % of the best. Checks that each result is that of the monolith, byte for byte.
-    Takes under a minute at its defaults.
+    IN is a file. Each run reads its first records. The workloads work-items and mixed
+    make their records and take no IN.
+
+    Every round measures each batch size once. From the rounds, tune estimates the cost
+    of a batch and the cost of a record. Among 1, 2, 5, 10, 20, 50 and so on, it
+    recommends the smallest size whose throughput is within 10 % of the best.
+
+    It fails unless every result is byte-identical to that of the monolith. It takes
+    under a minute with the default options.
 
     Exit codes: 0 success, 1 a run failed, 2 wrong usage, 130 interrupted.
     """
-    # Here and not above, so that --help need not wait for gRPC and numpy.
-    from pipeline.cli.curve import Tuning, left_out, print_tuning, steps
+    # Imported here so that --help loads neither gRPC nor numpy.
+    from pipeline.cli.progress import steps
+    from pipeline.cli.tune_output import Tuning, left_out, print_tuning
     from pipeline.engines.base import RunSettings
     from pipeline.engines.monolith import MonolithEngine
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
     from pipeline.tuning.cost import fit
+    from pipeline.tuning.sweep import SweepRuns, plan, sweep
     from pipeline.workloads import workload_named
 
     batch_sizes = _batch_sizes(sizes)
@@ -146,7 +151,7 @@ def tune(
         )
         for name, started in servers.addresses.items():
             addresses.setdefault(name, []).extend(started)
-        runs = SweptRuns(
+        runs = SweepRuns(
             SplitEngine(addresses, replicas=counts),
             MonolithEngine(),
             RunSettings(
@@ -187,67 +192,10 @@ def tune(
     print_tuning(tuning)
 
 
-class SweptRuns:
-    """Runs of one workload at any batch size, over as many of its records as wanted."""
-
-    def __init__(
-        self, engine: Engine, reference: Engine, settings: RunSettings
-    ) -> None:
-        """Run ``engine``; its results must be those of ``reference``."""
-        self._engine = engine
-        self._reference = reference
-        self._settings = settings
-        self._expected: dict[int, bytes] = {}
-        #: Bytes of a message on average, of the stage where they are largest, by size.
-        self.message_bytes: dict[int, float] = {}
-
-    def run(self, size: int, records: int) -> Sample:
-        """Run at a batch size so many records, or all where there are fewer."""
-        from pipeline.batching import BatchLimits
-
-        report = self._engine.run(
-            replace(
-                self._settings,
-                limits=BatchLimits(records=size),
-                max_records=records,
-            )
-        )
-        self.message_bytes[size] = max(
-            (
-                total / messages
-                for stage in report.stages.values()
-                for total, messages in (
-                    (stage.bytes_in, stage.messages_in),
-                    (stage.bytes_out, stage.messages_out),
-                )
-                if messages
-            ),
-            default=0.0,
-        )
-        return Sample(report.records.ingested, report.elapsed_s)
-
-    def run_and_check(self, size: int, records: int) -> Sample:
-        """Run as `run` does; raise ConservationError for another result."""
-        sample = self.run(size, records)
-        result = self._settings.output.read_bytes()
-        if result != self._result_expected(records):
-            raise ConservationError(
-                f"{self._engine.name} at batch size {size} gave another result than "
-                f"{self._reference.name} for the same {sample.records:,} records"
-            )
-        return sample
-
-    def _result_expected(self, records: int) -> bytes:
-        if records not in self._expected:
-            self._reference.run(replace(self._settings, max_records=records))
-            self._expected[records] = self._settings.output.read_bytes()
-        return self._expected[records]
-
-
 def _source(
     workload: Workload, path: Path | None, values: Mapping[str, object]
 ) -> Message:
-    """Describe the source; one that must be told a number of records has enough."""
+    """Return the spec; where it needs a number of records, one that no run reaches."""
     records = inspect.signature(workload.source.describe).parameters.get("records")
     if values["records"] is None and records and records.default is records.empty:
         values = {**values, "records": _RECORDS}
@@ -261,7 +209,7 @@ def _source(
 
 
 def _batch_sizes(text: str) -> list[int]:
-    """Return the sizes of --sizes; raise UsageError for what are none."""
+    """Return the batch sizes in --sizes, or raise UsageError."""
     sizes = []
     for part in text.split(","):
         number = part.strip()

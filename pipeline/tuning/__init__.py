@@ -1,1 +1,1 @@
-"""The cost of a batch, the sweep that measures it, and calibration."""
+"""Tuning: sweep over batch sizes, fit their cost, calibrate CPU-bound work."""

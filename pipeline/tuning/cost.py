@@ -1,7 +1,7 @@
-"""What a batch costs and what a record costs, from runs at several batch sizes.
+"""Fit the cost of a batch and the cost of a record to runs at several batch sizes.
 
-The model: seconds per record = record_s + batch_s / batch size. The larger the batch,
-the more records share its cost, until what is left is the record's own.
+The model is: seconds per record = record_s + batch_s / batch size. In a larger batch,
+more records share the cost of the batch.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 
-#: How far below the best throughput a batch size may be and still be good.
+#: A batch size is good if its throughput is at most this fraction below the best.
 TOLERANCE = 0.1
-#: What the intervals hold their value with.
-INTERVAL = 0.95
+#: Of the bootstrap intervals.
+CONFIDENCE_LEVEL = 0.95
 
 _RESAMPLES = 2000
 _SEED = 1
@@ -28,11 +28,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A value, and from where to where 95 % of the resamples have it.
-
-    The value is never outside.
-    """
+class Estimate:
+    """A value with its 95 % bootstrap interval, widened to include the value."""
 
     value: float
     low: float
@@ -45,12 +42,12 @@ class SizeCost:
 
     size: int
     #: The median of the rounds.
-    measured_s: Interval
+    measured_s: Estimate
     fitted_s: float
 
     @property
     def misfit(self) -> float:
-        """How much longer a record took than the fit says, as a fraction of that."""
+        """Measured over fitted seconds, minus 1: 0.2 is 20 % slower than the fit."""
         return self.measured_s.value / self.fitted_s - 1
 
 
@@ -58,27 +55,26 @@ class SizeCost:
 class BatchCost:
     """The fit, and the batch size that it recommends.
 
-    A size is good where its throughput is within 10 % of the best. The best is the
-    best measured, but no better than the fit at the largest good size measured, so that
-    one lucky run does not set the mark.
+    A size is good if its throughput is within 10 % of the best. The best is the highest
+    measured throughput, but at most that of the fit at the largest good size measured,
+    so that one lucky run does not raise it.
     """
 
-    per_batch_s: Interval
-    per_record_s: Interval
-    #: Every size that was measured, in ascending order.
+    per_batch_s: Estimate
+    per_record_s: Estimate
+    #: Every measured size, in ascending order.
     curve: tuple[SizeCost, ...]
-    #: The largest size that was measured as good. Larger ones were slower, for reasons
-    #: that are not in the model, such as the caches of the CPU: they are left out of
-    #: the fit, and never recommended.
+    #: The largest size that was measured as good. Larger sizes were slower for reasons
+    #: outside the model, such as CPU caches. They are not fitted and not recommended.
     fitted_to: int
-    #: The smallest good size by the fit; but no smaller than any that was measured, and
-    #: no larger than that which was measured as the best.
+    #: The smallest good size by the fit, at least the smallest and at most the fastest
+    #: measured size.
     knee: int
-    #: The knee, rounded up to 1, 2 or 5 times a power of ten, and on to where it was
-    #: measured as good too; ``fitted_to``, if that comes first.
+    #: The first good size from the knee on among 1, 2, 5, 10, 20, 50 and so on, judged
+    #: by the measured sizes; at most ``fitted_to``.
     recommended: int
-    #: The share of resamples of the rounds in which the recommended size was measured
-    #: as good. Here and above, what lies between two measured sizes is interpolated.
+    #: The share of resamples of the rounds in which the recommended size is good. Here
+    #: and above, sizes between two measured ones are interpolated.
     confidence: float
 
     def seconds_at(self, size: int) -> float:
@@ -90,19 +86,19 @@ class BatchCost:
         return 1 / self.seconds_at(size)
 
     def batch_share_at(self, size: int) -> float:
-        """Return the share of the time that is the batches', by the fit."""
+        """Return the share of the time that the cost of batches takes, by the fit."""
         return self.per_batch_s.value / size / self.seconds_at(size)
 
     @cached_property
     def best(self) -> SizeCost:
-        """The size that was measured as the fastest."""
+        """The fastest measured size."""
         return min(self.curve, key=lambda cost: cost.measured_s.value)
 
     @cached_property
     def worst_fit(self) -> SizeCost | None:
-        """Of the sizes that were fitted, that which the fit is furthest from.
+        """The fitted size with the largest misfit.
 
-        None where the fit is inside the intervals of all, so that it may well be right.
+        Sizes whose interval includes the fit don't count; None if there are no others.
         """
         missed = [
             cost
@@ -114,13 +110,19 @@ class BatchCost:
 
 
 def fit(rounds: Sequence[Mapping[int, float]]) -> BatchCost:
-    """Fit the model to rounds, each with the seconds per record by batch size.
+    """Fit the model to rounds of measurements.
 
-    Relative errors count, since seconds per record span decades; of each size counts
-    the median of its rounds. The intervals and the confidence come of resampling whole
-    rounds, the same resamples each time; of a single round they have no width. Raises
-    UsageError for no round, fewer than two sizes, rounds whose sizes differ, and for a
-    size or a time that is not positive and finite.
+    The fit is to the median of each size over the rounds, and minimises the relative
+    errors, since seconds per record span decades. The intervals and the confidence come
+    from resampling whole rounds with a fixed seed; those of a single round have no
+    width.
+
+    Args:
+        rounds: Seconds per record by batch size. All rounds have the same sizes.
+
+    Raises:
+        UsageError: There is no round, there are fewer than two sizes, the sizes of two
+            rounds differ, or a size or a time is not positive and finite.
     """
     sizes = _checked_sizes(rounds)
     seconds = np.array([[taken[size] for size in sizes] for taken in rounds])
@@ -135,7 +137,7 @@ def fit(rounds: Sequence[Mapping[int, float]]) -> BatchCost:
     record_s, batch_s = float(middle.record_s[0]), float(middle.batch_s[0])
     fitted_to = sizes[int(middle.last_good[0])]
     allowed_s = float(middle.allowed_s[0])
-    # An exact fit has its knee at a whole number, but for the rounding.
+    # The factor keeps rounding errors from raising an exact knee by one.
     knee = int(np.ceil(batch_s / (allowed_s - record_s) * (1 - 1e-9)))
     best = sizes[int(middle.medians_s[0].argmin())]
     knee = min(max(knee, sizes[0]), best)
@@ -172,8 +174,8 @@ def fit(rounds: Sequence[Mapping[int, float]]) -> BatchCost:
 class _Fit:
     """The model, fitted to every row of medians at once.
 
-    ``medians_s`` has a row a resample and a column a size, in ascending order;
-    ``shares`` is 1 / size.
+    ``medians_s`` has one row a resample and one column a size, in ascending order.
+    ``shares`` has 1 / size.
     """
 
     def __init__(self, medians_s: Floats, shares: Floats) -> None:
@@ -182,17 +184,17 @@ class _Fit:
         columns = len(shares)
         best_s = medians_s.min(axis=1)
         good = medians_s <= best_s[:, None] / (1 - TOLERANCE)
-        #: Column of the largest good size.
+        #: The column of the largest good size, by row.
         self.last_good = columns - 1 - good[:, ::-1].argmax(axis=1)
         fitted = np.arange(columns) <= self.last_good[:, None]
         self.record_s, self.batch_s = _least_squares(medians_s, shares, fitted)
         last_s = self.record_s + self.batch_s * shares[self.last_good]
-        #: The most seconds per record with which a size is good.
+        #: The most seconds per record of a good size, by row.
         self.allowed_s = np.maximum(best_s, last_s) / (1 - TOLERANCE)
 
     def between(self, share: float) -> Floats:
-        """Return the seconds per record measured at 1 / ``share``, row by row."""
-        # In 1 / size the model is a straight line.
+        """Return the interpolated seconds per record at size 1 / ``share``, by row."""
+        # The model is linear in 1 / size.
         right = int(np.clip(np.searchsorted(-self._shares, -share), 1, None))
         left = right - 1
         near, far = self._shares[left], self._shares[right]
@@ -208,31 +210,31 @@ def _least_squares(
 ) -> tuple[Floats, Floats]:
     """Return record_s and batch_s of each row, neither of them negative.
 
-    What is smallest is the sum of the squares of the relative errors.
+    They minimise the sum of the squared relative errors.
     """
     weights = fitted / seconds**2
     total = weights.sum(axis=1)
     mean_share = weights @ shares / total
     mean_s = (weights * seconds).sum(axis=1) / total
     apart = shares - mean_share[:, None]
-    # Of a single size there is no telling what a batch costs: it counts as nothing.
+    # A single size can't tell the two costs apart: all of it is the record's.
     spread = np.where(fitted.sum(axis=1) > 1, (weights * apart**2).sum(axis=1), np.inf)
     batch_s = np.maximum((weights * apart * seconds).sum(axis=1) / spread, 0)
     record_s = mean_s - batch_s * mean_share
-    # Where the best is out of bounds, the best within them lies on the bound.
+    # If the optimum is out of bounds, the best within them lies on the bound.
     only_batches = (weights * seconds) @ shares / (weights @ shares**2)
     below = record_s < 0
     return np.where(below, 0, record_s), np.where(below, only_batches, batch_s)
 
 
-def _interval(value: float, resampled: Floats) -> Interval:
-    outside = (1 - INTERVAL) / 2
+def _interval(value: float, resampled: Floats) -> Estimate:
+    outside = (1 - CONFIDENCE_LEVEL) / 2
     low, high = np.quantile(resampled, [outside, 1 - outside])
-    return Interval(value, min(float(low), value), max(float(high), value))
+    return Estimate(value, min(float(low), value), max(float(high), value))
 
 
 def _round_sizes(first: int, end: int) -> Iterator[int]:
-    """Yield those of 1, 2, 5, 10, 20, 50 and so on from ``first`` to before ``end``."""
+    """Yield 1, 2, 5, 10, 20, 50 and so on, from ``first`` to before ``end``."""
     for power in itertools.count():
         for factor in (1, 2, 5):
             size = factor * 10**power
@@ -243,7 +245,7 @@ def _round_sizes(first: int, end: int) -> Iterator[int]:
 
 
 def _checked_sizes(rounds: Sequence[Mapping[int, float]]) -> list[int]:
-    """Return the sizes, ascending; raise UsageError for what can't be fitted."""
+    """Return the sizes in ascending order, or raise UsageError."""
     if not rounds:
         raise UsageError("the cost of a batch: there is no round to fit it to")
     sizes = sorted(rounds[0])

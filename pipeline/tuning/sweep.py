@@ -1,15 +1,19 @@
-"""Runs at several batch sizes, in turns, so that they can be compared."""
+"""Sweep over batch sizes: plan the runs, and take them in turns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-#: Fewer batches would hardly fill the stages, and what was measured would be that.
+from pipeline.batching import BatchLimits
+from pipeline.engines.base import Engine, RunSettings
+from pipeline.errors import ConservationError
+
+#: With fewer batches, a run would measure mostly how the stages fill and drain.
 LEAST_BATCHES = 10
-#: How many times the time that a run should take it may take, to have as many.
+#: To have that many batches, a run may take this many times the planned seconds.
 MOST_TIMES = 5.0
 
 _FIRST_RECORDS = 10
@@ -17,34 +21,37 @@ _MOST_GROWTH = 10
 
 
 class Sample(NamedTuple):
-    """What came of one run."""
+    """The records and the time of one run."""
 
-    #: Fewer than were asked for, where the source has no more.
+    #: Fewer than were asked for if the source has no more.
     records: int
     seconds: float
 
 
-#: Runs at a batch size so many records.
+#: Runs at a batch size (first argument) a number of records (second argument).
 Run = Callable[[int, int], Sample]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many records to run at each batch size; and which sizes to leave out."""
+    """How many records to run at each batch size, and which sizes to leave out."""
 
+    #: Records by batch size.
     records: Mapping[int, int]
-    #: Sizes for which the source has too few records; it has ``available``.
+    #: Sizes for which the source has too few records.
     too_few: tuple[int, ...]
+    #: Records in the source; inf if no run came to their end.
     available: float
     #: Sizes at which a run would take too long.
     too_slow: tuple[int, ...]
 
 
 def plan(run: Run, sizes: Iterable[int], seconds: float) -> Plan:
-    """Find how many records of each size take about so many seconds.
+    """Find how many records take about ``seconds`` at each batch size.
 
-    They are whole batches, `LEAST_BATCHES` or more. All that is known of the source and
-    of the speed is what runs tell, which start small and also warm everything up.
+    They are whole batches, at least `LEAST_BATCHES`. The speed and the number of
+    records in the source are found by trial runs. These start small, and also warm up
+    the servers.
     """
     records: dict[int, int] = {}
     too_few: list[int] = []
@@ -82,9 +89,15 @@ def sweep(
 ) -> list[dict[int, float]]:
     """Return the seconds per record of each round by batch size.
 
-    ``records`` says how many to run at each size. Every other round goes through the
-    sizes backwards, so that a machine that becomes slower favours none. ``on_run`` is
-    called before each run with the number of the round, from 1, and the batch size.
+    Every other round goes through the sizes backwards, so that a machine that slows
+    down favours no size.
+
+    Args:
+        run: Makes one run.
+        records: How many records to run, by batch size.
+        rounds: How often to measure each size.
+        on_run: Called before each run with the number of the round, from 1, and the
+            batch size.
     """
     taken = []
     for number in range(1, rounds + 1):
@@ -96,3 +109,62 @@ def sweep(
             seconds[size] = sample.seconds / sample.records
         taken.append({size: seconds[size] for size in sorted(records)})
     return taken
+
+
+class SweepRuns:
+    """Runs of one workload at any batch size, with any number of its records."""
+
+    def __init__(
+        self, engine: Engine, reference: Engine, settings: RunSettings
+    ) -> None:
+        """Run on ``engine`` and compare its results with those of ``reference``."""
+        self._engine = engine
+        self._reference = reference
+        self._settings = settings
+        self._expected: dict[int, bytes] = {}
+        #: By batch size: mean bytes of a message, of the stage with the largest.
+        self.message_bytes: dict[int, float] = {}
+
+    def run(self, size: int, records: int) -> Sample:
+        """Run that many records, or all if there are fewer, at a batch size."""
+        report = self._engine.run(
+            replace(
+                self._settings,
+                limits=BatchLimits(records=size),
+                max_records=records,
+            )
+        )
+        self.message_bytes[size] = max(
+            (
+                total / messages
+                for stage in report.stages.values()
+                for total, messages in (
+                    (stage.bytes_in, stage.messages_in),
+                    (stage.bytes_out, stage.messages_out),
+                )
+                if messages
+            ),
+            default=0.0,
+        )
+        return Sample(report.records.ingested, report.elapsed_s)
+
+    def run_and_check(self, size: int, records: int) -> Sample:
+        """Do as `run` does, and compare the result.
+
+        Raises:
+            ConservationError: It differs from that of the reference engine.
+        """
+        sample = self.run(size, records)
+        result = self._settings.output.read_bytes()
+        if result != self._result_expected(records):
+            raise ConservationError(
+                f"{self._engine.name} at batch size {size} gave another result than "
+                f"{self._reference.name} for the same {sample.records:,} records"
+            )
+        return sample
+
+    def _result_expected(self, records: int) -> bytes:
+        if records not in self._expected:
+            self._reference.run(replace(self._settings, max_records=records))
+            self._expected[records] = self._settings.output.read_bytes()
+        return self._expected[records]

@@ -1,4 +1,4 @@
-"""The workloads, by name: this project's own, and those of its users."""
+"""Workloads by name: the built-in ones, and those of users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from traceback import extract_tb
 from pipeline.errors import UsageError, raised
 from pipeline.workload import Workload
 
-#: Where each of our own is, as ``module:attribute``.
+#: The built-in workloads, each as ``module:attribute``.
 BUILT_IN = {
     "events": "pipeline.workloads.events:EVENTS",
     "work-items": "pipeline.workloads.work_items:WORK_ITEMS",
@@ -25,8 +25,17 @@ _PACKAGE = Path(__file__).parents[1]
 def workload_named(name: str) -> Workload:
     """Return the workload of that name.
 
-    ``name`` is one of `BUILT_IN`, or ``package.module:attribute``, which is looked for
-    in the current folder too. Raises UsageError where there is no such workload.
+    Args:
+        name: ``events``, ``work-items``, ``mixed``, or ``package.module:attribute`` of
+            another workload. The module may be in the current folder.
+
+    Raises:
+        UsageError: There is no such workload, it can't be imported, or it is not a
+            valid `Workload`.
+
+    Example::
+
+        workload = workload_named("access_logs:ACCESS_LOGS")
     """
     module_name, colon, attribute = BUILT_IN.get(name, name).partition(":")
     if not (module_name and colon and attribute):
@@ -37,7 +46,7 @@ def workload_named(name: str) -> Workload:
         )
     here = str(Path.cwd())
     if name not in BUILT_IN and here not in sys.path:
-        # Last, so that nothing in the folder takes the place of what is installed.
+        # Last, so that no file in the folder hides an installed module.
         sys.path.append(here)
     try:
         workload = getattr(import_module(module_name), attribute)
@@ -55,10 +64,7 @@ def workload_named(name: str) -> Workload:
 
 
 def _line_of(error: Exception) -> str:
-    """Return the line that raised ``error``, or that called what raised it here.
-
-    Return nothing where that is not a line of a file that was imported.
-    """
+    """Return file and line of the last frame outside this package, if it is a file."""
     frames = extract_tb(error.__traceback__)
     while frames and _PACKAGE in Path(frames[-1].filename).parents:
         del frames[-1]

@@ -1,4 +1,4 @@
-"""The source of workloads that read lines from a file or from standard input."""
+"""The source `LINES`: lines of a file or of standard input."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ _BLOCK_BYTES = 256 * 1024
 def line_source(
     path: str | Path, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
 ) -> LineSource:
-    """Describe the lines of ``path``; "-" is standard input.
+    """Return the spec of the lines of a file.
 
-    Raises UsageError for a line limit below 1.
+    Args:
+        path: The file; "-" is standard input.
+        max_line_bytes: Longer lines are rejected. The line end does not count.
+
+    Raises:
+        UsageError: ``max_line_bytes`` is below 1.
     """
     _check_limit(max_line_bytes)
     return LineSource(path=str(path), max_line_bytes=max_line_bytes)
@@ -36,11 +41,21 @@ def read_lines(
     inputs: Opener,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Output[Lines]]:
-    """Yield the lines of ``spec.path`` as batches.
+    """Yield the lines of ``spec.path`` as batches; see `ReadFunction`.
 
-    A linger, in seconds of ``clock``, is kept where the reader can stop waiting; a file
-    has nothing to wait for. Raises SourceError where the file can't be read, UsageError
-    for a line limit below 1.
+    ``limits.linger_s`` applies to standard input only, since a file never makes its
+    reader wait.
+
+    Args:
+        spec: The file, and the longest line.
+        limits: When a batch is full.
+        max_records: Stop after so many lines; 0 reads all.
+        inputs: Opens the file.
+        clock: Returns seconds, for the linger.
+
+    Raises:
+        SourceError: The file can't be read.
+        UsageError: ``spec.max_line_bytes`` is below 1.
     """
     _check_limit(spec.max_line_bytes)
     with inputs.open(spec.path) as file:
@@ -63,23 +78,24 @@ def read_lines(
 
 
 def numbered_lines(lines: Lines) -> Iterator[tuple[int, bytes | None]]:
-    """Yield each line's record number, and the line without its end.
+    """Yield the record number of each line, and the line without its end.
 
-    None stands for a line that was too long.
+    The line is None if it was too long.
     """
     too_long = set(lines.too_long)
     texts = lines.text.split(b"\n")
-    del texts[-1]  # what follows the last LF: nothing
+    del texts[-1]  # empty: every line ends with LF
     for position, text in enumerate(texts):
         line = None if position in too_long else text.removesuffix(b"\r")
         yield lines.first_record + position, line
 
 
 def decoded(line: bytes | None) -> str:
-    """Decode a line of `numbered_lines`.
+    """Return a line of `numbered_lines` as text.
 
-    Raises Refused for one that was too long (line_too_long), or is not UTF-8
-    (not_utf8).
+    Raises:
+        Refused: The line was too long (``line_too_long``) or is not UTF-8
+            (``not_utf8``).
     """
     if line is None:
         raise Refused("line_too_long")
@@ -95,7 +111,7 @@ def _check_limit(max_line_bytes: int) -> None:
 
 
 def _read(file: ByteReader, timeout_s: float) -> bytes | None:
-    """Return the next block, none at the end; None if there is nothing yet."""
+    """Return the next block, empty at the end; None if it has not come yet."""
     if isinstance(file, WaitingReader):
         return file.read_within(_BLOCK_BYTES, timeout_s)
     return file.read(_BLOCK_BYTES)
@@ -108,4 +124,5 @@ def _output(batch: LineBatch) -> Output[Lines]:
     return Output(lines, batch.records)
 
 
+#: Reads the lines of a file or of standard input, as `Lines`.
 LINES = Source(LineSource, Lines, describe=line_source, read=read_lines)

@@ -1,6 +1,7 @@
-"""Stage functions of one record, for those who do not think in columns.
+"""Stage functions of one record.
 
-They are slower: each record is a message of its own, and crosses each stage as one.
+They are easier to write than functions of a batch, and slower, since each record is
+encoded and decoded as a message of its own in every stage.
 """
 
 from __future__ import annotations
@@ -26,13 +27,28 @@ Row = TypeVar("Row", bound=Message)
 def per_record(
     function: Callable[[Record], Row | None], name: str = ""
 ) -> Stage[Any, Rows]:
-    """Make a stage of a function of one record, from its name and its annotations.
+    """Return the transform stage of a function of one record; also a decorator.
 
-    The function takes a line, as ``str``, or a message, and returns a message. Where it
-    returns None, the record is filtered; where it raises `Refused`, rejected. The stage
-    takes Lines or Rows, and returns Rows.
+    The function returns a message. If it returns None, the record is filtered. If it
+    raises `Refused`, the record is rejected.
 
-    Raises UsageError where the annotations do not say so.
+    The stage returns `Rows`. It takes `Lines` if the function takes a ``str``, and
+    otherwise `Rows`.
+
+    Args:
+        function: Its parameter is annotated with ``str`` or a protobuf message type,
+            its return value with a protobuf message type or a union of that and None.
+        name: The stage's name; the function's own if empty.
+
+    Raises:
+        UsageError: The annotations are missing or of other types, or the function does
+            not take one argument.
+
+    Example::
+
+        def routes(request: Request) -> Hit | None: ...
+
+        routes_stage = per_record(routes)
     """
     name, takes, returns = inspected(function, name)
     if get_origin(returns) in (Union, UnionType):
@@ -58,13 +74,13 @@ def per_record(
 
 @dataclass(frozen=True, slots=True)
 class _OfEach(Generic[Row]):
-    """Applies a function to each record of a batch."""
+    """A stage function that calls ``function`` for each record of a batch."""
 
     function: Callable[[Any], Row | None]
     returns: type[Row]
-    #: Yields record numbers, and records as they are in the batch.
+    #: Yields the number of each record, and the record as it is in the batch.
     records: Callable[[Any], Iterator[tuple[int, Any]]]
-    #: Makes of such a record what the function takes.
+    #: Converts such a record to what the function takes.
     decode: Callable[[Any], Any]
 
     def __call__(self, batch: Message) -> Output[Rows]:
@@ -98,7 +114,15 @@ class _OfEach(Generic[Row]):
 
 
 def messages(rows: Rows, message_type: type[Row]) -> Iterator[Row]:
-    """Yield the rows as messages; raise ValueError if they are of another type."""
+    """Return an iterator over the records in ``rows``.
+
+    Args:
+        rows: A batch that a `per_record` stage has returned.
+        message_type: The type of its records.
+
+    Raises:
+        ValueError: The records are of another type.
+    """
     _check_type(rows, message_type)
     return map(message_type.FromString, rows.row)
 

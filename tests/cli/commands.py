@@ -1,4 +1,4 @@
-"""The command line, run as a user runs it."""
+"""Run the command line in a process, as a user does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: runs, their files, and what is shown."""
+"""The command line: runs, the files they write, and what they print."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_names_the_commands_and_the_exit_codes() -> None:
-    """It is enough to start from."""
+    """The top-level help lists every command."""
     shown = pipeline("--help").stdout.decode()
 
     for word in ("generate", "run", "demo", "tune", "serve", "Exit codes: 0 success"):
@@ -36,7 +36,7 @@ def test_help_names_the_commands_and_the_exit_codes() -> None:
 def test_a_run_writes_result_rejects_and_report(
     events: Path, tmp_path: Path, engine: str
 ) -> None:
-    """All three agree, standard error stays empty, and the summary has the counts."""
+    """Their counts agree, standard error is empty, and the summary is printed."""
     out, rejects, report = (tmp_path / name for name in ("out", "rejects", "report"))
     done = pipeline(
         *("run", events, "--output", out, "--rejects", rejects, "--report", report),
@@ -58,10 +58,8 @@ def test_a_run_writes_result_rejects_and_report(
     assert b"aggregate" in done.stdout
 
 
-def test_standard_input_is_read_where_the_input_is_a_dash(
-    events: Path, tmp_path: Path
-) -> None:
-    """Both engines give what they give for the file."""
+def test_a_dash_as_the_input_reads_standard_input(events: Path, tmp_path: Path) -> None:
+    """Both engines have the same result as for a file."""
     data = events.read_bytes()
     runs: list[tuple[str, list[str], bytes]] = [
         ("file", [str(events)], b""),
@@ -78,8 +76,8 @@ def test_standard_input_is_read_where_the_input_is_a_dash(
     assert (tmp_path / "monolith").read_bytes() == expected
 
 
-def test_a_file_of_one_line_is_a_run(tmp_path: Path) -> None:
-    """With or without its line end."""
+def test_a_file_of_one_line_can_be_run(tmp_path: Path) -> None:
+    """The line may lack its end."""
     for name, text in [("with", GOOD), ("without", GOOD.rstrip())]:
         (tmp_path / name).write_text(text)
         done = pipeline("run", tmp_path / name, "--output", tmp_path / "out")
@@ -93,7 +91,7 @@ def test_a_file_of_one_line_is_a_run(tmp_path: Path) -> None:
 def test_a_stage_given_by_address_is_used_and_left_running(
     events: Path, tmp_path: Path
 ) -> None:
-    """The run starts the other four; the result is what it is without."""
+    """The run starts the other four servers and has the same result."""
     pipeline("run", events, "--output", tmp_path / "expected")
     with subprocess.Popen(
         [*COMMAND, "serve", "rules"],
@@ -119,7 +117,7 @@ def test_a_stage_given_by_address_is_used_and_left_running(
 def test_a_stage_under_tls_is_reached_and_verified(
     events: Path, tmp_path: Path
 ) -> None:
-    """With its root the run goes through, without it the run fails."""
+    """The run succeeds with --tls-root and fails without it."""
     authority = trustme.CA()
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     root = tmp_path / "root.pem"
@@ -150,7 +148,7 @@ def test_a_stage_under_tls_is_reached_and_verified(
 
 
 def test_replicas_are_started_and_reported(events: Path, tmp_path: Path) -> None:
-    """Also beside a server that is given by address; the result stays the same."""
+    """A server given by address counts as a replica; the result is the same."""
     report = tmp_path / "report"
     pipeline("run", events, "--output", tmp_path / "expected")
     with subprocess.Popen(
@@ -177,8 +175,8 @@ def test_replicas_are_started_and_reported(events: Path, tmp_path: Path) -> None
     }
 
 
-def test_no_more_events_are_taken_than_asked_for(events: Path, tmp_path: Path) -> None:
-    """--max-events stops the run early, whole."""
+def test_max_events_ends_a_run_early(events: Path, tmp_path: Path) -> None:
+    """The result is that of a complete run over so many events."""
     report = tmp_path / "report"
     pipeline(
         *("run", events, "--output", tmp_path / "out", "--report", report),
@@ -189,7 +187,7 @@ def test_no_more_events_are_taken_than_asked_for(events: Path, tmp_path: Path) -
 
 
 def test_work_items_are_made_from_the_options(tmp_path: Path) -> None:
-    """One line an item in order, then the summary; the same from either engine."""
+    """Both engines write one line an item in order, then the totals."""
     made = ("run", "--workload", "work-items", "--records", "30", "--seed", "3")
     options = ("--payload-size", "small", "--iterations", "10", "--batch-size", "7")
     files = [tmp_path / "split", tmp_path / "monolith"]
@@ -208,10 +206,10 @@ def test_work_items_are_made_from_the_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ratio", "events", "items"), [("0", 50, 0), ("0.3", 35, 15), ("1", 0, 50)]
 )
-def test_a_mixed_run_has_the_ratio_that_was_asked_for(
+def test_a_mixed_run_has_the_given_ratio_of_work_items(
     tmp_path: Path, ratio: str, events: int, items: int
 ) -> None:
-    """So many records are work, and the others are events."""
+    """`pipeline generate` with the same options has the same ratio."""
     made = ("--records", "50", "--work-ratio", ratio, "--payload-size", "small")
     report = tmp_path / "report"
     done = pipeline(
@@ -234,7 +232,7 @@ def test_a_mixed_run_has_the_ratio_that_was_asked_for(
 def test_progress_is_shown_on_a_terminal_only(
     events: Path, tmp_path: Path, engine: str
 ) -> None:
-    """Standard error has a line with the records so far, and ends with it wiped."""
+    """The progress line is erased at the end."""
     ours, theirs = pty.openpty()
     done = subprocess.run(
         [
@@ -249,7 +247,7 @@ def test_progress_is_shown_on_a_terminal_only(
     )
     os.close(theirs)
     shown = b""
-    # Linux tells the end of a terminal by an error.
+    # Linux reports the end of a terminal as an error.
     with suppress(OSError):
         while block := os.read(ours, 4096):
             shown += block
@@ -260,8 +258,8 @@ def test_progress_is_shown_on_a_terminal_only(
     assert shown.endswith(b"\x1b[2K")
 
 
-def test_the_demo_compares_the_engines_and_shows_the_result() -> None:
-    """Every batch size has a row, with the exact number of stream writes."""
+def test_the_demo_prints_both_tables_and_the_results() -> None:
+    """Each batch size has a row with the exact number of stream writes."""
     done = pipeline("demo", "--events", "200", "--items", "20")
     shown = done.stdout.decode()
 

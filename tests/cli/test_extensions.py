@@ -1,4 +1,4 @@
-"""Commands that other distributions bring."""
+"""Commands that other distributions add by an entry point."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs the command line beside a distribution with commands, or any Python."""
+    """Run Python beside a distribution that adds commands."""
     about = tmp_path / "others-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(
@@ -52,8 +52,8 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def test_a_command_of_another_distribution_is_one_of_ours(run: Run) -> None:
-    """It runs, and its usage errors are told as any other."""
+def test_a_command_of_another_distribution_runs_like_a_built_in_one(run: Run) -> None:
+    """Its usage errors are reported in the same way too."""
     greeted = run("-m", "pipeline", "greet", "you")
     wrong = run("-m", "pipeline", "greet")
 
@@ -62,13 +62,13 @@ def test_a_command_of_another_distribution_is_one_of_ours(run: Run) -> None:
     assert "(try 'pipeline greet --help')" in wrong.stderr
 
 
-def test_help_lists_all_of_them(run: Run) -> None:
-    """One that can't be loaded says so, and does not hide the others."""
+def test_help_lists_the_commands_of_other_distributions(run: Run) -> None:
+    """A command that can't be loaded is listed with the reason; the others remain."""
     shown = run("-m", "pipeline", "--help").stdout
 
     assert "  greet     Greet someone." in shown
     assert "  report    Draw what benchmarks have measured as one page." in shown
-    assert "  run       Run a workload through the pipeline." in shown
+    assert "  run       Run a workload." in shown
     assert "  broken    can't be loaded from others: No module named" in shown
 
 
@@ -82,7 +82,7 @@ def test_help_lists_all_of_them(run: Run) -> None:
 def test_a_command_that_can_not_be_loaded_says_why(
     run: Run, command: str, why: str
 ) -> None:
-    """In one line, whatever arguments it was given."""
+    """The message is one line, for any arguments."""
     done = run("-m", "pipeline", command, "--some", "argument")
 
     assert (done.returncode, done.stderr) == (
@@ -91,8 +91,8 @@ def test_a_command_that_can_not_be_loaded_says_why(
     )
 
 
-def test_no_command_is_loaded_before_it_is_asked_for(run: Run) -> None:
-    """Ours cost nothing for those of others, and pytest is not imported."""
+def test_extensions_are_not_loaded_before_they_are_called(run: Run) -> None:
+    """Looking up a built-in or unknown command imports no extension and no pytest."""
     done = run(
         "-c",
         "import sys; from pipeline.cli import cli; "

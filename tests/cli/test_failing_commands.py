@@ -1,4 +1,4 @@
-"""A command that fails or is ended says so in one line, and leaves nothing behind."""
+"""Commands that fail or are ended: one line of error, no files or processes left."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.cli.commands import COMMAND, FAILED, GOOD, INTERRUPTED, USAGE, pipeli
 
 @dataclass(frozen=True)
 class Stalled:
-    """A run under way, and a descriptor of each of its five stage processes."""
+    """A run that is waiting, and a pidfd of each of its five stage processes."""
 
     process: subprocess.Popen[bytes]
     stages: list[int]
 
 
 def failing() -> Iterator[tuple[str, list[str], int, str]]:
-    """Yield what must fail: name, arguments, exit code, and a part of the line."""
+    """Yield commands that fail: ID, arguments, exit code, and part of the message."""
     yield "missing file", ["run", "missing"], FAILED, "missing: no such file"
     yield "folder", ["run", "."], FAILED, "is a directory"
     yield "empty file", ["run", "empty"], FAILED, "the source holds no records"
@@ -167,7 +167,7 @@ def test_a_failure_is_one_line_and_an_exit_code(
     exit_code: int,
     message: str,
 ) -> None:
-    """Nothing is printed but that line, and what was there stays as it was."""
+    """Standard output is empty, and existing files are unchanged."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     files = {"in": GOOD, "empty": "", "out": "earlier"}
@@ -189,11 +189,8 @@ def test_a_failure_is_one_line_and_an_exit_code(
 
 
 @pytest.fixture
-def heeding_interrupts() -> Iterator[None]:
-    """Let programs be interrupted, though the tests run in the background of a shell.
-
-    Which has them ignore Ctrl-C, and so all that they start.
-    """
+def interruptible() -> Iterator[None]:
+    """Undo that a shell makes background jobs and their children ignore SIGINT."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -201,7 +198,7 @@ def heeding_interrupts() -> Iterator[None]:
 
 @pytest.fixture
 def stalled(tmp_path: Path) -> Iterator[Stalled]:
-    """A run that waits for more of its standard input."""
+    """A run that is waiting for standard input."""
     (tmp_path / "out").write_text("earlier")
     with subprocess.Popen(
         [*COMMAND, "run", "-", "--output", str(tmp_path / "out"), "--batch-size", "1"],
@@ -213,7 +210,7 @@ def stalled(tmp_path: Path) -> Iterator[Stalled]:
         assert process.stdin is not None
         process.stdin.write(GOOD.encode())
         process.stdin.flush()
-        # The sink's draft is there once the run is under way.
+        # The sink makes its draft when the run has begun.
         while not list(tmp_path.glob(".out.*.partial")):
             assert process.poll() is None
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
@@ -228,7 +225,7 @@ def stalled(tmp_path: Path) -> Iterator[Stalled]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.usefixtures("heeding_interrupts")
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("number", "exit_code", "message"),
     [
@@ -237,11 +234,11 @@ def stalled(tmp_path: Path) -> Iterator[Stalled]:
         (signal.SIGTERM, -signal.SIGTERM, b""),
     ],
 )
-def test_however_a_run_is_ended_its_servers_end_too(
+def test_servers_exit_when_their_run_is_interrupted_terminated_or_killed(
     stalled: Stalled, tmp_path: Path, number: int, exit_code: int, message: bytes
 ) -> None:
-    """Ctrl-C, a kill or a termination: five processes gone, the output as it was."""
-    # Like a terminal, which sends Ctrl-C to the whole group.
+    """The output file is unchanged and no draft is left."""
+    # A terminal sends Ctrl-C to the whole group.
     os.killpg(stalled.process.pid, number)
     _, errors = stalled.process.communicate(timeout=30)
 

@@ -1,4 +1,4 @@
-"""`pipeline run --linger`, as a user meets it."""
+"""The option --linger of `pipeline run`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n'
 
 
 def test_lines_are_parsed_while_standard_input_is_open(tmp_path: Path) -> None:
-    """Each line that comes alone is a batch of its own."""
+    """With a short linger, each line that comes alone is a batch of its own."""
     seen: queue.Queue[bytes] = queue.Queue()
     parse = EVENTS.transform("parse")
 
@@ -70,10 +70,10 @@ def test_lines_are_parsed_while_standard_input_is_open(tmp_path: Path) -> None:
         ("soon", "Invalid value for '--linger': 'soon' is not a valid float"),
     ],
 )
-def test_a_linger_that_is_no_time_is_wrong_usage(
+def test_a_linger_that_is_not_a_positive_finite_time_is_a_usage_error(
     tmp_path: Path, value: str, message: str
 ) -> None:
-    """One line says what it must be, and nothing is written."""
+    """The message says what it must be, and no file is written."""
     done = subprocess.run(
         [*COMMAND, "-", "--output", str(tmp_path / "out"), "--linger", value],
         input=GOOD,
@@ -88,11 +88,12 @@ def test_a_linger_that_is_no_time_is_wrong_usage(
     assert not list(tmp_path.iterdir())
 
 
-def test_help_says_what_linger_does() -> None:
-    """It is for standard input, and in seconds."""
+def test_help_describes_linger() -> None:
+    """Its unit is seconds, and it is for standard input."""
     done = subprocess.run(
         [*COMMAND, "--help"], capture_output=True, check=True, timeout=60
     )
 
     shown = " ".join(done.stdout.decode().split())
-    assert "--linger SECONDS From standard input, send a batch" in shown
+    assert "--linger SECONDS Send a batch that is not full" in shown
+    assert "Standard input only." in shown

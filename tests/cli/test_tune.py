@@ -1,4 +1,4 @@
-"""`pipeline tune`: what it measures, what it says, and what it refuses."""
+"""`pipeline tune`: its output, its runs, and its usage errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pty
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,65 +15,27 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
-from pipeline.accounting import RunAccount, RunReport
-from pipeline.cli.curve import Tuning, findings, left_out, print_tuning, recommendation
-from pipeline.cli.tune import SweptRuns, tune
-from pipeline.engines.base import RunSettings
-from pipeline.errors import ConservationError, PipelineError, SourceError, UsageError
-from pipeline.publishing import write_whole
+from pipeline.cli.tune import tune
+from pipeline.cli.tune_output import (
+    Tuning,
+    findings,
+    left_out,
+    print_tuning,
+    recommendation,
+)
+from pipeline.errors import PipelineError, SourceError, UsageError
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
 from pipeline.tuning.cost import fit
-from pipeline.tuning.sweep import Plan, Sample
+from pipeline.tuning.sweep import Plan
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
-from pipeline.workloads.lines import line_source
 
 COMMAND = (sys.executable, "-m", "pipeline", "tune")
 SIZES = (1, 10, 100, 1000, 10_000)
 # More time than any of these runs takes, so that each has all the records there are.
 WHOLE = ("--rounds", "3", "--seconds-per-run", "60")
-
-
-@dataclass
-class FakeEngine:
-    """Takes no time at all; its messages have 1,000 bytes and 10 for each record."""
-
-    name: str = "fake"
-    result: bytes = b"result"
-    #: Batch size and records of each run so far.
-    runs: list[tuple[int, int]] = field(default_factory=list)
-
-    def run(self, settings: RunSettings) -> RunReport:
-        """Publish the result, and tell of what would have crossed."""
-        size, records = settings.limits.records, settings.max_records
-        self.runs.append((size, records))
-        account = RunAccount(settings.workload.stage_names)
-        for _ in range(records // size):
-            account.ingest(size)
-            account.settle(size, 0, [])
-            account.stages["ingest"].message_out(1000 + 10 * size)
-            account.stages["parse"].message_in(900 + 10 * size)
-            account.stages["parse"].message_out(100)
-        write_whole(settings.output, self.result)
-        return account.report(
-            workload="events",
-            engine=self.name,
-            batch_size=size,
-            elapsed_s=0.5,
-            startup_s=0,
-            cpu_s=0,
-            one_process=False,
-        )
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> RunSettings:
-    """Settings of a run that a fake engine need not look at."""
-    return RunSettings(
-        EVENTS, line_source("in"), input="in", output=tmp_path / "result"
-    )
 
 
 def tuning(
@@ -83,7 +44,7 @@ def tuning(
     message_bytes: float = 100.0,
     too_few: tuple[int, ...] = (),
 ) -> Tuning:
-    """Return what came of three rounds that were all the same."""
+    """Return the tuning from three equal rounds."""
     rounds = [taken] * 3
     return Tuning(
         workload="events",
@@ -98,7 +59,7 @@ def tuning(
 
 
 def sentences(about: Tuning) -> str:
-    """Return all that is said of it below the curve."""
+    """Return the sentences below the curve."""
     cost = about.cost
     return "\n".join(
         (*findings(cost), *recommendation(cost, about.recommended_message_bytes))
@@ -106,52 +67,12 @@ def sentences(about: Tuning) -> str:
 
 
 def costs(batch_s: float, record_s: float) -> dict[int, float]:
-    """Return seconds per record as the model has them."""
+    """Return seconds per record by size, as the model has them."""
     return {size: record_s + batch_s / size for size in SIZES}
 
 
-def test_a_run_tells_its_records_its_time_and_its_largest_messages(
-    settings: RunSettings,
-) -> None:
-    """The messages are those of the leg on which they are largest."""
-    engine = FakeEngine()
-    runs = SweptRuns(engine, FakeEngine(), settings)
-
-    assert runs.run(10, 300) == Sample(records=300, seconds=0.5)
-    assert runs.run(100, 300) == Sample(records=300, seconds=0.5)
-    assert engine.runs == [(10, 300), (100, 300)]
-    assert runs.message_bytes == {10: 1100, 100: 2000}
-
-
-def test_results_are_compared_with_the_monolith_once_for_each_number_of_records(
-    settings: RunSettings,
-) -> None:
-    """It runs over the same records, and not again for what it has run."""
-    monolith = FakeEngine()
-    runs = SweptRuns(FakeEngine(), monolith, settings)
-
-    for size, records in ((10, 300), (100, 300), (10, 300), (10, 500)):
-        runs.run_and_check(size, records)
-
-    assert [records for _, records in monolith.runs] == [300, 500]
-
-
-def test_another_result_than_that_of_the_monolith_is_a_failure(
-    settings: RunSettings,
-) -> None:
-    """It names the batch size."""
-    runs = SweptRuns(FakeEngine("split", b"other"), FakeEngine("monolith"), settings)
-
-    with pytest.raises(
-        ConservationError,
-        match="split at batch size 10 gave another result than monolith for the same "
-        "300 records",
-    ):
-        runs.run_and_check(10, 300)
-
-
-def test_it_says_what_a_batch_and_a_record_cost_and_what_to_use() -> None:
-    """In units that suit them, with intervals and the confidence."""
+def test_tune_prints_the_costs_and_the_recommendation() -> None:
+    """Costs have fitting units and intervals; the recommendation has a confidence."""
     said = sentences(tuning(costs(310e-6, 1.4e-6)))
 
     assert said.splitlines() == [
@@ -165,8 +86,8 @@ def test_it_says_what_a_batch_and_a_record_cost_and_what_to_use() -> None:
     ]
 
 
-def test_where_batching_hardly_matters_it_says_so() -> None:
-    """And by how much, and recommends the smallest batches."""
+def test_tune_says_if_batching_hardly_matters() -> None:
+    """It recommends the smallest batches, and says how close they are to the best."""
     said = sentences(tuning(costs(400e-6, 11e-3)))
 
     assert "a record 11.0 ms" in said
@@ -177,10 +98,10 @@ def test_where_batching_hardly_matters_it_says_so() -> None:
 @pytest.mark.parametrize(
     ("factor", "how_much"), [(1.5, "more time"), (0.7, "less time")]
 )
-def test_a_poor_fit_is_named_with_where_and_by_how_much(
+def test_a_poor_fit_is_reported_with_its_size_and_misfit(
     factor: float, how_much: str
 ) -> None:
-    """What was measured counts, and not the model."""
+    """The user is told to trust the measurement."""
     taken = costs(400e-6, 1e-6)
     taken[100] *= factor
 
@@ -190,8 +111,8 @@ def test_a_poor_fit_is_named_with_where_and_by_how_much(
     assert f"{how_much} than it says. Trust what was measured." in said
 
 
-def test_what_is_slower_past_the_best_is_told() -> None:
-    """It was not fitted, so that it is no poor fit."""
+def test_larger_sizes_that_are_slower_are_reported() -> None:
+    """They are not fitted, so the fit is not called poor."""
     taken = costs(400e-6, 1e-6)
     taken[10_000] = taken[1000] * 2
 
@@ -201,12 +122,12 @@ def test_what_is_slower_past_the_best_is_told() -> None:
         "Past 1,000 it is slower again, and not fitted: 10,000 runs at 50% of the best."
     ) in said
     assert "poor" not in said
-    # Messages have their share of the time still, but larger batches do not help.
+    # Batches still take a share of the time, but larger ones don't help.
     assert "Larger batches only add latency." in said
 
 
-def test_a_curve_that_still_rises_is_a_hint_to_try_larger_sizes() -> None:
-    """Larger batches are not said to add only latency."""
+def test_larger_sizes_are_suggested_if_throughput_still_rises() -> None:
+    """Tune does not say that larger batches only add latency."""
     said = sentences(tuning(costs(1.0, 1e-6)))
 
     assert "Use --batch-size 10000" in said
@@ -214,8 +135,8 @@ def test_a_curve_that_still_rises_is_a_hint_to_try_larger_sizes() -> None:
     assert "latency" not in said
 
 
-def test_a_recommendation_that_is_unsure_asks_for_more_rounds() -> None:
-    """Below four resamples in five."""
+def test_more_rounds_are_suggested_if_the_confidence_is_low() -> None:
+    """Low is below 80 % of the resamples."""
     fast, slow = costs(400e-6, 1e-6), costs(400e-6, 1e-6)
     slow[1000] *= 0.7
     cost = fit([fast, fast, slow, slow])
@@ -233,15 +154,15 @@ def test_a_recommendation_that_is_unsure_asks_for_more_rounds() -> None:
         (600.0, "Beware: its largest messages have 1.1 MiB."),
     ],
 )
-def test_messages_over_a_mebibyte_are_warned_of(
+def test_messages_over_a_mebibyte_cause_a_warning(
     record_bytes: float, words: str
 ) -> None:
-    """A size between two that were measured has its part of the larger one's bytes."""
+    """At a size that was not measured, bytes are scaled from the next larger one."""
     assert words in sentences(tuning(costs(310e-6, 1.4e-6), message_bytes=record_bytes))
 
 
-def test_sizes_that_were_left_out_are_named_with_the_reason() -> None:
-    """Too few records, or too slow a run, and what helps."""
+def test_sizes_that_were_left_out_are_printed_with_the_reason() -> None:
+    """The reasons are too few records and too long a run."""
     planned = Plan({}, too_few=(1000, 2000), available=5000, too_slow=(200, 500))
 
     assert list(left_out(planned, 0.3)) == [
@@ -253,10 +174,10 @@ def test_sizes_that_were_left_out_are_named_with_the_reason() -> None:
     ]
 
 
-def test_the_curve_has_a_line_a_size_and_marks_what_is_recommended(
+def test_the_curve_has_one_row_a_size_and_marks_the_recommended_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Its bars grow as the throughput does, and a narrow terminal holds it."""
+    """Bars grow with the throughput, and rows fit into 80 columns."""
     print_tuning(tuning(costs(310e-6, 5e-6), too_few=(50_000,)))
 
     printed = capsys.readouterr().out
@@ -270,8 +191,8 @@ def test_the_curve_has_a_line_a_size_and_marks_what_is_recommended(
     assert "left out 50,000" in printed
 
 
-def test_all_of_it_is_in_the_json() -> None:
-    """The raw rounds too, so that another fit can be made of them."""
+def test_the_json_has_the_measurements_and_the_fit() -> None:
+    """It has the raw rounds, so they can be fitted again."""
     taken = costs(310e-6, 1.4e-6)
 
     told = json.loads(tuning(taken, too_few=(50_000,)).to_json())
@@ -286,7 +207,7 @@ def test_all_of_it_is_in_the_json() -> None:
 
 
 def write_events(path: Path, count: int) -> Path:
-    """Write so many events."""
+    """Write ``count`` events to a file."""
     path.write_bytes(b"".join(generate_events(count, seed=1)))
     return path
 
@@ -304,8 +225,8 @@ def run_tune(
     )
 
 
-def test_a_file_is_tuned_from_end_to_end(tmp_path: Path) -> None:
-    """The curve, a recommendation and the JSON; one size needs more than there is."""
+def test_tuning_a_file_prints_the_curve_and_writes_the_json(tmp_path: Path) -> None:
+    """A size that needs more records than the file has is left out."""
     events = write_events(tmp_path / "events", 300)
     told = tmp_path / "told"
 
@@ -332,21 +253,21 @@ def test_a_file_is_tuned_from_end_to_end(tmp_path: Path) -> None:
 
 
 class Calls(grpc.ServerInterceptor):
-    """The methods that a server was called for."""
+    """Records the methods that a server is called for."""
 
     def __init__(self) -> None:
         self.methods: set[str] = set()
 
     def intercept_service(self, continuation: Any, details: Any) -> Any:
-        """Take note of the method, and let the call go on."""
+        """Record the method and let the call continue."""
         self.methods.add(details.method)
         return continuation(details)
 
 
-def test_a_server_given_by_address_is_measured_beside_those_that_are_started(
+def test_tune_uses_a_server_given_by_address(
     tmp_path: Path,
 ) -> None:
-    """It is one of the replicas of its stage."""
+    """It counts as one of the replicas of its stage."""
     events = write_events(tmp_path / "events", 100)
     calls = Calls()
     parse = StageServer(
@@ -366,8 +287,8 @@ def test_a_server_given_by_address_is_measured_beside_those_that_are_started(
     assert wire.PROCESS in calls.methods
 
 
-def test_a_workload_that_makes_its_records_needs_no_number_of_them() -> None:
-    """It makes as many as it takes."""
+def test_a_workload_that_makes_its_records_needs_no_records_option() -> None:
+    """It makes as many as the runs need."""
     done = run_tune(
         *("--workload", "work-items", "--payload-size", "small", "--iterations", "1"),
         *("--sizes", "1,2", "--rounds", "3", "--seconds-per-run", "0.2"),
@@ -377,7 +298,7 @@ def test_a_workload_that_makes_its_records_needs_no_number_of_them() -> None:
     assert b"work-items: 2 batch sizes, 3 rounds." in done.stdout
 
 
-def test_no_more_records_are_made_than_were_asked_for() -> None:
+def test_the_records_option_limits_the_records_that_are_made() -> None:
     """A size that needs more is left out."""
     done = run_tune(
         *("--workload", "work-items", "--records", "100", "--iterations", "1"),
@@ -389,8 +310,8 @@ def test_no_more_records_are_made_than_were_asked_for() -> None:
     assert b"left out 20" in done.stdout
 
 
-def test_on_a_terminal_it_says_what_is_under_way(tmp_path: Path) -> None:
-    """And leaves nothing of it behind in the output."""
+def test_tune_shows_the_current_step_on_a_terminal(tmp_path: Path) -> None:
+    """Standard output has no trace of it."""
     events = write_events(tmp_path / "events", 300)
     ours, theirs = pty.openpty()
     try:
@@ -402,7 +323,7 @@ def test_on_a_terminal_it_says_what_is_under_way(tmp_path: Path) -> None:
         ) as process:
             os.close(theirs)
             shown = b""
-            # Linux tells the end of a terminal by an error.
+            # Linux reports the end of a terminal as an error.
             try:
                 while block := os.read(ours, 4096):
                     shown += block
@@ -454,14 +375,14 @@ def test_on_a_terminal_it_says_what_is_under_way(tmp_path: Path) -> None:
         (["in", "--json", "no/such"], PipelineError, "can't write no/such"),
     ],
 )
-def test_what_is_wrong_is_one_line_that_says_so(
+def test_wrong_usage_is_one_line_of_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     error: type[PipelineError],
     message: str,
 ) -> None:
-    """And no file is left behind."""
+    """No file is left behind."""
     monkeypatch.chdir(tmp_path)
     write_events(Path("in"), 12)
     Path("empty").touch()

@@ -1,7 +1,8 @@
-"""The example of a user's own workload, as a user would run it."""
+"""The example access_logs: a user's own workload, run as a user would."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import re
@@ -36,7 +37,7 @@ GOOD = '203.0.113.7 - ada [10/Oct/2026:13:55:36 +0000] "{}" {} {} "-" "{}"'
 
 @pytest.fixture(scope="module", autouse=True)
 def _example_is_importable() -> Iterator[None]:
-    """Put the example's folder on the path, where its own imports look."""
+    """Put the example's folder on the import path."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path, str(EXAMPLE)])
         yield
@@ -48,7 +49,7 @@ def module(name: str) -> ModuleType:
 
 
 def totals(workload: Workload, *parts: list[bytes]) -> tuple[bytes, list[str]]:
-    """Run lines in batches; return the result and the rejections' reasons."""
+    """Run batches of lines; return the result, and number and reason of rejections."""
     result, reasons, first_record = workload.new_result(), [], 1
     for lines in parts:
         text = b"".join(line + b"\n" for line in lines)
@@ -63,6 +64,17 @@ def totals(workload: Workload, *parts: list[bytes]) -> tuple[bytes, list[str]]:
             ]
         result.add(message)
     return result.finish(), reasons
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_example_imports_from_pipeline_alone(name: str) -> None:
+    """No user needs a private module."""
+    tree = ast.parse((EXAMPLE / f"{name}.py").read_text())
+    imported = {
+        f"{node.module}" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
+
+    assert {name for name in imported if name.startswith("pipeline")} == {"pipeline"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -89,7 +101,7 @@ def test_a_request_counts_for_its_route(
     agent: str,
     expected: list[str],
 ) -> None:
-    """Without its query and identifiers; from status 400 on it is an error."""
+    """The route has no query and no IDs; a status of 400 or more is an error."""
     line = GOOD.format(request_line, status, size, agent).encode()
 
     result, reasons = totals(module(name).ACCESS_LOGS, [line])
@@ -101,10 +113,10 @@ def test_a_request_counts_for_its_route(
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_lines_that_can_not_be_read_are_rejections_and_health_checks_are_not(
+def test_malformed_lines_are_rejected_and_health_checks_are_filtered(
     name: str,
 ) -> None:
-    """Each has its reason and its number; a health check is only left out."""
+    """A rejection has the reason and the record number."""
     result, reasons = totals(
         module(name).ACCESS_LOGS,
         [
@@ -126,10 +138,10 @@ def test_lines_that_can_not_be_read_are_rejections_and_health_checks_are_not(
 
 
 @given(cuts=st.lists(st.integers(0, 400)).map(sorted))
-def test_columns_and_records_give_the_same_however_the_log_is_cut(
+def test_both_styles_give_equal_results_for_all_batches(
     cuts: list[int],
 ) -> None:
-    """Result and rejections are those of one batch."""
+    """Result and rejections equal those of the whole log in one batch."""
     lines = LOG.split(b"\n")[:-1]
     edges = [0, *cuts, len(lines)]
     parts = [lines[start:end] for start, end in pairwise(edges)]
@@ -142,7 +154,7 @@ def test_columns_and_records_give_the_same_however_the_log_is_cut(
 
 
 def pipeline(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed command line in a folder, with nothing else on the path."""
+    """Run the installed command line in a folder that is not on the import path."""
     return subprocess.run(
         [sys.executable, "-P", "-m", "pipeline", *arguments],
         cwd=folder,
@@ -163,10 +175,10 @@ def folder(tmp_path: Path) -> Path:
     )
 
 
-def test_the_commands_of_its_readme_count_every_request_of_the_log(
+def test_the_commands_in_the_readme_count_every_request(
     folder: Path,
 ) -> None:
-    """Under both engines, in columns and by record: the same bytes, counted apart."""
+    """Both engines and both styles write the same bytes, checked by another count."""
     commands = re.findall(
         r"^pipeline (.*)$", (folder / "README.md").read_text(), flags=re.MULTILINE
     )
@@ -198,12 +210,12 @@ def test_the_commands_of_its_readme_count_every_request_of_the_log(
     ("name", "note"),
     [("access_logs", ""), ("access_logs_by_record", ", in record 8")],
 )
-def test_a_function_that_raises_shows_its_own_traceback(
+def test_a_function_that_raises_fails_the_run_with_its_traceback(
     folder: Path, engine: str, name: str, note: str
 ) -> None:
-    """The last line has the stage, the batch and the first record.
+    """The last line names the stage, the batch and its first record.
 
-    Above it are the user's own frames, and none of ours.
+    The traceback has the frames of the user's code only.
     """
     (folder / "some.log").write_text(
         "".join(
@@ -240,10 +252,10 @@ def test_a_function_that_raises_shows_its_own_traceback(
 
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.parametrize("stage", ["parse", "routes", "aggregate"])
-def test_its_stages_keep_the_contract(
+def test_the_stages_keep_the_contract(
     stage_server: StageServerFactory, name: str, stage: str
 ) -> None:
-    """Whether their functions are of batches or of single records."""
+    """Stages from functions of one record keep it too."""
     workload: Workload = module(name).ACCESS_LOGS
     function = workload.transform(stage)
     peer = Peer(stage_server(function), workload, function, data=LOG)
@@ -261,6 +273,6 @@ def test_its_stages_keep_the_contract(
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_it_does_not_depend_on_how_its_work_is_divided(name: str) -> None:
-    """Every property holds, of both styles."""
+def test_the_result_does_not_depend_on_how_work_is_divided(name: str) -> None:
+    """All invariance properties hold in both styles."""
     check_workload(module(name).ACCESS_LOGS, data=LOG, examples=20)

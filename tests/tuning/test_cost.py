@@ -1,4 +1,4 @@
-"""What a batch and a record cost, and the batch size that follows from it."""
+"""The fit of the costs of a batch and a record, and the recommended batch size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.tuning.cost import TOLERANCE, Interval, fit
+from pipeline.tuning.cost import TOLERANCE, Estimate, fit
 
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 ROUND_SIZES = {factor * 10**power for factor in (1, 2, 5) for power in range(7)}
@@ -19,15 +19,15 @@ ROUND_SIZES = {factor * 10**power for factor in (1, 2, 5) for power in range(7)}
 def costs(
     batch_s: float, record_s: float, sizes: Sequence[int] = SIZES
 ) -> dict[int, float]:
-    """Return a round as the model has it."""
+    """Return a round that follows the model exactly."""
     return {size: record_s + batch_s / size for size in sizes}
 
 
 def noisy(
     taken: Mapping[int, float], rounds: int, noise: float, seed: int = 1
 ) -> list[dict[int, float]]:
-    """Return so many rounds, each time off by some such fraction."""
-    random = Random(seed)  # noqa: S311 - made up, not secret
+    """Return rounds whose times are off by about the fraction ``noise``."""
+    random = Random(seed)  # noqa: S311 - not for secrets
     return [
         {size: s * random.lognormvariate(0, noise) for size, s in taken.items()}
         for _ in range(rounds)
@@ -35,10 +35,10 @@ def noisy(
 
 
 @given(st.floats(1e-7, 1e-1), st.floats(1e-9, 1e-1))
-def test_what_a_batch_and_a_record_cost_is_found(
+def test_the_costs_of_a_batch_and_a_record_are_fitted(
     batch_s: float, record_s: float
 ) -> None:
-    """From an exact curve exactly, each so far as it can be seen beside the other."""
+    """The fit to an exact curve is exact, up to rounding beside the larger cost."""
     cost = fit([costs(batch_s, record_s)] * 3)
 
     assert cost.per_batch_s.value == pytest.approx(
@@ -58,7 +58,7 @@ def test_what_a_batch_and_a_record_cost_is_found(
 def test_the_knee_is_the_smallest_size_within_ten_per_cent_of_the_best(
     batch_s: float, record_s: float, sizes: list[int]
 ) -> None:
-    """Of an exact curve: one record fewer in a batch would be too slow."""
+    """With one record less, a batch on an exact curve would be too slow."""
     taken = costs(batch_s, record_s, sizes)
     cost = fit([taken])
 
@@ -77,10 +77,10 @@ def test_the_knee_is_the_smallest_size_within_ten_per_cent_of_the_best(
         max_size=4,
     )
 )
-def test_whatever_was_measured_the_answer_is_one_that_can_be_used(
+def test_any_measurements_give_a_usable_recommendation(
     rounds: list[dict[int, float]],
 ) -> None:
-    """Costs are not negative, and the size is round and was not measured as slow."""
+    """Costs are not negative; the size is round, or a size measured as good."""
     cost = fit(rounds)
 
     for point in (cost.per_batch_s, cost.per_record_s):
@@ -94,7 +94,7 @@ def test_whatever_was_measured_the_answer_is_one_that_can_be_used(
 
 
 def test_the_knee_of_a_curve_that_saturates_is_rounded_up() -> None:
-    """As worked out by hand: a batch costs 99 records, and 900 of them is the knee."""
+    """A batch costs as much as 99 records, so the knee is at 891 records."""
     cost = fit([costs(99.0, 1.0, (1, 10, 100, 1000, 10_000, 10_000_000))])
 
     # 99 / size is a ninth of a record at 891; the best is a millionth off.
@@ -104,8 +104,8 @@ def test_the_knee_of_a_curve_that_saturates_is_rounded_up() -> None:
     assert cost.throughput_at(99) == pytest.approx(0.5)
 
 
-def test_where_a_record_is_all_that_costs_the_smallest_size_does() -> None:
-    """A flat curve, and one that rises by what is within ten per cent."""
+def test_the_smallest_size_is_recommended_if_batches_cost_little() -> None:
+    """The curve is flat, or falls by less than the tolerance of ten per cent."""
     flat = fit([dict.fromkeys(SIZES, 0.011)] * 5)
     nearly = fit([costs(0.0004, 0.011)] * 5)
 
@@ -115,16 +115,16 @@ def test_where_a_record_is_all_that_costs_the_smallest_size_does() -> None:
     assert nearly.per_batch_s.value == pytest.approx(0.0004)
 
 
-def test_a_curve_that_still_rises_at_its_end_has_its_knee_near_the_end() -> None:
-    """The size stays among those measured, and messages still have their share."""
+def test_the_knee_is_among_the_measured_sizes_if_throughput_still_rises() -> None:
+    """At the largest size, batches still take most of the time."""
     cost = fit([costs(1.0, 0.0001, (1, 10, 100))])
 
     assert (cost.knee, cost.recommended) == (90, 100)
     assert cost.batch_share_at(100) > 0.9
 
 
-def test_where_only_batches_cost_a_record_counts_as_nothing() -> None:
-    """A curve steeper than the model can be is no reason for a negative cost."""
+def test_the_cost_of_a_record_is_not_negative() -> None:
+    """It is 0 if the curve is steeper than the model allows."""
     cost = fit([{size: 1.0 / size**1.1 for size in (1, 10, 100)}])
 
     assert cost.per_record_s.value == 0
@@ -132,8 +132,8 @@ def test_where_only_batches_cost_a_record_counts_as_nothing() -> None:
     assert cost.per_batch_s.value == pytest.approx(0.7542, abs=1e-4)
 
 
-def test_where_larger_batches_are_slower_the_best_measured_counts() -> None:
-    """Sizes past it are neither fitted nor recommended."""
+def test_sizes_beyond_the_fastest_are_not_fitted_if_they_are_slower() -> None:
+    """They are not recommended either."""
     taken = costs(400e-6, 1e-6)
     taken |= {size: taken[size] * 1.5 for size in (2000, 5000, 10_000)}
     cost = fit([taken])
@@ -146,8 +146,8 @@ def test_where_larger_batches_are_slower_the_best_measured_counts() -> None:
     assert cost.curve[-1].misfit == pytest.approx(0.5)
 
 
-def test_nothing_larger_than_the_best_measured_is_recommended() -> None:
-    """Though the fit, which sees on average, has its knee further on."""
+def test_no_size_larger_than_the_fastest_measured_is_recommended() -> None:
+    """Even if the knee of the fit is at a larger size."""
     taken = costs(400e-6, 1e-6)
     taken[1000] *= 0.7
     cost = fit([taken])
@@ -157,8 +157,8 @@ def test_nothing_larger_than_the_best_measured_is_recommended() -> None:
     assert (cost.best.size, cost.knee, cost.recommended) == (1000, 1000, 1000)
 
 
-def test_one_size_that_was_lucky_does_not_set_the_mark() -> None:
-    """Where all others are the same, the smallest of them is still good."""
+def test_one_lucky_measurement_does_not_change_the_recommendation() -> None:
+    """The smallest of otherwise equal sizes is still good."""
     taken = dict.fromkeys(SIZES, 1.0) | {10_000: 0.88}
     cost = fit([taken])
 
@@ -166,8 +166,8 @@ def test_one_size_that_was_lucky_does_not_set_the_mark() -> None:
     assert (cost.recommended, cost.confidence) == (1, 1.0)
 
 
-def test_where_all_larger_batches_are_slower_the_smallest_is_recommended() -> None:
-    """With one good size there is no telling what a batch costs."""
+def test_the_smallest_size_is_recommended_if_all_larger_ones_are_slower() -> None:
+    """The cost of a batch is 0, since one good size can't tell it."""
     cost = fit([{1: 1.0, 10: 2.0, 100: 3.0}])
 
     assert (cost.fitted_to, cost.knee, cost.recommended) == (1, 1, 1)
@@ -175,7 +175,7 @@ def test_where_all_larger_batches_are_slower_the_smallest_is_recommended() -> No
 
 
 def test_a_size_that_was_measured_as_slow_is_not_recommended() -> None:
-    """Whatever the fit says of it: the next round size is that was measured as good."""
+    """The next round size is, even if the fit calls the slow one good."""
     exact = costs(400e-6, 1e-6)
     assert fit([exact]).recommended == 5000
 
@@ -185,8 +185,8 @@ def test_a_size_that_was_measured_as_slow_is_not_recommended() -> None:
     assert (cost.recommended, cost.confidence) == (10_000, 1.0)
 
 
-def test_a_round_size_that_was_not_measured_is_judged_between_its_neighbours() -> None:
-    """In 1 / size, in which the model is a straight line."""
+def test_a_size_that_was_not_measured_is_interpolated() -> None:
+    """The interpolation is linear in 1 / size, as the model is."""
     exact = costs(4.0, 1.0, (1, 30, 60, 100_000))
 
     assert fit([exact]).recommended == 50
@@ -194,8 +194,8 @@ def test_a_round_size_that_was_not_measured_is_judged_between_its_neighbours() -
     assert fit([exact | {60: 1.3}]).recommended == 200
 
 
-def test_the_worst_fit_is_where_the_fit_is_furthest_from_what_was_measured() -> None:
-    """Not where the rounds differ so much that the fit may well be right."""
+def test_the_worst_fit_is_the_size_with_the_largest_misfit() -> None:
+    """Sizes whose interval includes the fit don't count."""
     taken = costs(400e-6, 1e-6)
     odd = taken | {50: taken[50] * 1.2, 100: taken[100] * 1.4}
     noisy_at_100 = [odd, odd, odd, odd | {100: taken[100]}, odd | {100: taken[100]}]
@@ -209,16 +209,16 @@ def test_the_worst_fit_is_where_the_fit_is_furthest_from_what_was_measured() -> 
     assert unsure.size == 50
 
 
-def test_a_fit_that_is_inside_all_intervals_has_no_worst_place() -> None:
-    """Rounds that differ around it are no fault of the model."""
+def test_there_is_no_worst_fit_if_the_fit_is_inside_all_intervals() -> None:
+    """Rounds that differ on both sides of the fit don't contradict it."""
     taken = costs(400e-6, 1e-6)
     rounds = [{size: off * s for size, s in taken.items()} for off in (0.8, 1.2)]
 
     assert fit(rounds).worst_fit is None
 
 
-def test_one_round_that_was_disturbed_changes_nothing() -> None:
-    """The median of each size counts."""
+def test_one_disturbed_round_changes_nothing() -> None:
+    """The fit is to the median of each size."""
     quiet = costs(400e-6, 1e-6)
     disturbed = {size: seconds * 20 for size, seconds in quiet.items()}
     cost = fit([quiet, quiet, disturbed, quiet, quiet])
@@ -228,8 +228,8 @@ def test_one_round_that_was_disturbed_changes_nothing() -> None:
     assert cost.recommended == fit([quiet]).recommended
 
 
-def test_the_intervals_hold_what_is_true_most_of_the_time() -> None:
-    """In about 95 of 100 sweeps on a machine whose runs are off by a tenth or so."""
+def test_the_intervals_cover_the_true_costs_in_most_sweeps() -> None:
+    """About 95 % of them do, with 10 % of noise."""
     sweeps = [fit(noisy(costs(400e-6, 1e-6), 7, 0.1, seed)) for seed in range(40)]
 
     for intervals, true in (
@@ -238,15 +238,15 @@ def test_the_intervals_hold_what_is_true_most_of_the_time() -> None:
     ):
         held = sum(interval.low <= true <= interval.high for interval in intervals)
         assert 35 <= held <= 40
-        # That takes no more than a fifth of the value.
+        # Their width is less than a fifth of the value.
         assert all(
             interval.high - interval.low < 0.2 * interval.value
             for interval in intervals
         )
 
 
-def test_more_rounds_make_it_surer() -> None:
-    """The intervals become narrower, and the confidence grows."""
+def test_more_rounds_narrow_the_intervals() -> None:
+    """The confidence in the recommendation grows too."""
     few, many = (fit(noisy(costs(400e-6, 1e-6), rounds, 0.2)) for rounds in (5, 80))
 
     assert _width(many.per_batch_s) < _width(few.per_batch_s) / 2
@@ -254,20 +254,20 @@ def test_more_rounds_make_it_surer() -> None:
     assert few.confidence < 0.9 < many.confidence
 
 
-def _width(interval: Interval) -> float:
+def _width(interval: Estimate) -> float:
     return interval.high - interval.low
 
 
-def test_the_same_rounds_give_the_same_answer() -> None:
-    """The resamples are the same each time, and the order of the sizes is nothing."""
+def test_the_fit_is_deterministic() -> None:
+    """The resamples are seeded, and the order of the sizes does not matter."""
     rounds = noisy(costs(400e-6, 1e-6), 7, 0.1)
     turned = [dict(reversed(taken.items())) for taken in rounds]
 
     assert fit(rounds) == fit(rounds) == fit(turned)
 
 
-def test_the_knee_does_not_depend_on_the_unit_of_time() -> None:
-    """A machine that is a thousand times as slow is tuned the same."""
+def test_the_recommendation_does_not_depend_on_the_unit_of_time() -> None:
+    """A machine that is a thousand times slower gets the same one."""
     rounds = noisy(costs(400e-6, 1e-6), 7, 0.1)
     slow = [{size: 1000 * s for size, s in taken.items()} for taken in rounds]
 
@@ -295,9 +295,9 @@ def test_the_knee_does_not_depend_on_the_unit_of_time() -> None:
         ),
     ],
 )
-def test_what_can_not_be_fitted_is_refused(
+def test_rounds_that_can_not_be_fitted_are_refused(
     rounds: list[dict[int, float]], message: str
 ) -> None:
-    """With what is wrong, and where."""
+    """The message names the round, the size and the defect."""
     with pytest.raises(UsageError, match=message):
         fit(rounds)

@@ -1,4 +1,4 @@
-"""A sweep over batch sizes: how many records, in which order."""
+"""A sweep over batch sizes: the plan, and the order of the runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = (1, 3, 10, 100, 1000)
 
 @dataclass
 class Machine:
-    """Runs that take what batches and records cost, of a source that may end."""
+    """A machine with fixed costs of batches and records, and a source that may end."""
 
     batch_s: float
     record_s: float
@@ -25,7 +25,7 @@ class Machine:
     runs: list[tuple[int, int, float]] = field(default_factory=list)
 
     def run(self, size: int, records: int) -> Sample:
-        """Run, on no clock."""
+        """Return the time that the run would take."""
         records = int(min(records, self.has))
         batches = math.ceil(records / size)
         seconds = batches * self.batch_s + records * self.record_s
@@ -34,10 +34,10 @@ class Machine:
 
 
 @given(st.floats(1e-5, 1e-1), st.floats(1e-7, 1e-1))
-def test_a_run_has_whole_batches_and_takes_about_the_time_it_should(
+def test_a_planned_run_has_whole_batches_and_about_the_planned_length(
     batch_s: float, record_s: float
 ) -> None:
-    """Whatever a batch and a record cost; or it is left out as too slow."""
+    """For any costs. A size whose run would be too long is left out."""
     machine = Machine(batch_s, record_s)
 
     planned = plan(machine.run, SIZES, 0.3)
@@ -53,13 +53,14 @@ def test_a_run_has_whole_batches_and_takes_about_the_time_it_should(
             assert 0.1 <= seconds <= 0.3 + batch_s + size * record_s
         assert seconds <= MOST_TIMES * 0.3 * 1.001
     for size in planned.too_slow:
-        # Guessed from a part of a batch that costs 0.1 s of 0.15 s whatever is in it.
+        # The estimate comes from a part of a batch, of whose 0.15 s up to 0.1 s are the
+        # cost of the batch.
         assert machine.run(size, LEAST_BATCHES * size).seconds > MOST_TIMES * 0.3 / 3
 
 
 @given(st.floats(1e-5, 1e-1), st.floats(1e-7, 1e-1))
-def test_finding_out_takes_no_run_that_is_long(batch_s: float, record_s: float) -> None:
-    """However slow a record is, unless ten of them take as long already."""
+def test_planning_makes_no_long_runs(batch_s: float, record_s: float) -> None:
+    """Only the first, of ten records, may be longer, if records are that slow."""
     machine = Machine(batch_s, record_s)
 
     plan(machine.run, SIZES, 0.3)
@@ -70,8 +71,8 @@ def test_finding_out_takes_no_run_that_is_long(batch_s: float, record_s: float) 
     assert len(machine.runs) <= 4 * len(SIZES)
 
 
-def test_sizes_that_need_more_records_than_there_are_are_left_out() -> None:
-    """The number of records is found by the way; a run uses as many as are whole."""
+def test_sizes_that_need_more_records_than_the_source_has_are_left_out() -> None:
+    """The other sizes run as many whole batches as there are."""
     machine = Machine(batch_s=1e-5, record_s=1e-6, has=1234)
 
     assert plan(machine.run, SIZES, 0.3) == Plan(
@@ -83,16 +84,16 @@ def test_sizes_that_need_more_records_than_there_are_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("has", [1, 9])
-def test_a_source_too_small_for_any_size_leaves_none(has: int) -> None:
-    """It says how many records there are."""
+def test_a_source_that_is_too_small_for_all_sizes_leaves_none(has: int) -> None:
+    """The plan has the number of its records."""
     planned = plan(Machine(1e-5, 1e-6, has).run, SIZES, 0.3)
 
     assert (dict(planned.records), planned.too_few) == ({}, SIZES)
     assert planned.available == has
 
 
-def test_sizes_are_taken_in_turns_and_every_other_round_backwards() -> None:
-    """So that a machine that becomes slower favours none of them."""
+def test_every_other_round_goes_through_the_sizes_backwards() -> None:
+    """So a machine that slows down favours no size."""
     machine = Machine(batch_s=1.0, record_s=0.5)
     announced: list[tuple[int, int]] = []
 

@@ -1,4 +1,4 @@
-"""The aggregation of the events workload: a commutative monoid with exact sums."""
+"""The totals of `events`: a commutative monoid with exact sums."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def state_of(rows: list[Row]) -> Totals:
 
 
 def result_of(states: list[Totals]) -> bytes:
-    """Merge states in the order given and finish."""
-    fold = TotalsByType()
-    written = [fold.add(state) for state in states]
-    return b"".join(written) + fold.finish()
+    """Add states in the given order and finish."""
+    accumulator = TotalsByType()
+    written = [accumulator.add(state) for state in states]
+    return b"".join(written) + accumulator.finish()
 
 
 @given(amounts)
 def test_count_sum_and_average_are_exact(rows: list[Row]) -> None:
-    """They equal what unbounded integers and fractions give, however large."""
+    """They equal those of unbounded integers and fractions."""
     lines = [json.loads(line) for line in result_of([state_of(rows)]).splitlines()]
 
     expected = []
@@ -62,7 +62,7 @@ def test_count_sum_and_average_are_exact(rows: list[Row]) -> None:
 def test_states_merge_in_any_grouping_and_order(
     groups: list[list[Row]], random: Random
 ) -> None:
-    """However the rows were cut into states and shuffled, the result is one."""
+    """The result does not depend on how rows are grouped and ordered."""
     together = [row for group in groups for row in group]
     states = [state_of(group) for group in groups]
     random.shuffle(states)
@@ -71,7 +71,7 @@ def test_states_merge_in_any_grouping_and_order(
 
 
 def test_the_empty_message_is_the_zero() -> None:
-    """Merging it changes nothing, and it alone has an empty result."""
+    """Merging it changes nothing, and its result is empty."""
     state = state_of([(EVENT_TYPE_CLICK, 7)])
 
     assert result_of([Totals(), state, Totals()]) == result_of([state])
@@ -79,7 +79,7 @@ def test_the_empty_message_is_the_zero() -> None:
 
 
 def test_a_sum_beyond_64_bits_does_not_wrap() -> None:
-    """3,000 values of 2^53 sum to more than a 64-bit integer holds."""
+    """The sum of 3,000 values of 2^53 is larger than a 64-bit integer."""
     state = state_of([(EVENT_TYPE_CLICK, 2**53)] * 3000)
 
     assert result_of([state] * 4) == (
@@ -89,7 +89,7 @@ def test_a_sum_beyond_64_bits_does_not_wrap() -> None:
 
 
 def test_lines_are_sorted_by_key_and_written_as_documented() -> None:
-    """One JSON object a line, without spaces, keys in the documented order."""
+    """A line is a JSON object without spaces, its keys in the documented order."""
     state = state_of([(EVENT_TYPE_PURCHASE, 10), (EVENT_TYPE_CLICK, 11)])
 
     assert result_of([state]) == (
@@ -99,19 +99,19 @@ def test_lines_are_sorted_by_key_and_written_as_documented() -> None:
 
 
 @given(amounts)
-def test_the_result_counts_its_records_itself(rows: list[Row]) -> None:
-    """The number of records comes from the states, not from who sent them."""
-    fold = TotalsByType()
-    fold.add(state_of(rows))
+def test_the_result_counts_its_records_from_the_payloads(rows: list[Row]) -> None:
+    """The count is independent of what the sender reports."""
+    accumulator = TotalsByType()
+    accumulator.add(state_of(rows))
 
-    assert fold.records == len(rows)
+    assert accumulator.records == len(rows)
 
 
 @pytest.mark.parametrize(
     ("number", "size"),
     [(0, 1), (127, 1), (128, 2), (-128, 1), (-129, 2), (2**63, 9), (-(2**63), 8)],
 )
-def test_a_sum_takes_as_few_bytes_as_hold_it(number: int, size: int) -> None:
+def test_a_sum_is_encoded_in_the_fewest_bytes(number: int, size: int) -> None:
     """The encoding is canonical, so equal states are equal bytes."""
     data = to_bytes(number)
 

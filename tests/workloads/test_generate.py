@@ -24,8 +24,8 @@ def users_of(distribution: Distribution) -> list[str]:
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_the_same_settings_give_the_same_bytes(distribution: Distribution) -> None:
-    """Another seed gives others."""
+def test_equal_arguments_give_equal_bytes(distribution: Distribution) -> None:
+    """Another seed gives other bytes."""
     first, again, other = (
         b"".join(generate_events(500, seed, 20, distribution, 0.1))
         for seed in (1, 1, 2)
@@ -36,7 +36,7 @@ def test_the_same_settings_give_the_same_bytes(distribution: Distribution) -> No
 
 
 def test_lines_are_events_of_about_110_to_120_bytes() -> None:
-    """None is refused, and metadata is nested beside the four fields."""
+    """All are valid, and have nested metadata beside the four fields."""
     lines = list(generate_events(2000, seed=1, users=1000))
 
     assert 110 <= min(map(len, lines)) <= max(map(len, lines)) <= 120
@@ -44,8 +44,8 @@ def test_lines_are_events_of_about_110_to_120_bytes() -> None:
     assert not parse(Lines(first_record=1, text=b"".join(lines))).rejections
 
 
-def test_distributions_fall_on_users_as_they_say() -> None:
-    """Alike, by Zipf's law with the first user on top, or 50 events in a row."""
+def test_events_are_spread_over_users_by_the_distribution() -> None:
+    """Evenly, by Zipf's law with the first user on top, or 50 events in a row."""
     uniform = Counter(users_of("uniform"))
     zipf = Counter(users_of("zipf"))
     burst = users_of("burst")
@@ -56,7 +56,7 @@ def test_distributions_fall_on_users_as_they_say() -> None:
 
 
 def test_malformed_lines_come_in_every_kind() -> None:
-    """Every reason occurs, about as often as asked; one line is too long."""
+    """Every reason occurs, the fraction is about right, and one line is too long."""
     lines = list(generate_events(2000, seed=1, users=10, malformed=0.05))
     too_long = [
         position
@@ -84,6 +84,6 @@ def test_malformed_lines_come_in_every_kind() -> None:
 def test_numbers_out_of_range_are_refused_by_name(
     settings: tuple[int, int, int], name: str
 ) -> None:
-    """The error names the setting."""
+    """The error names the argument."""
     with pytest.raises(UsageError, match=name):
         generate_events(*settings)

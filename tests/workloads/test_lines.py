@@ -1,4 +1,4 @@
-"""The source of lines, from readers that wait, by a clock that stands."""
+"""The source of lines: when batches are cut, with a fake clock."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ARRIVALS = [(0, b"a\n"), (1, b"b\n"), (4, b"c\nd"), (5, b"\n"), (9, b"e\n"), (20
 
 
 class SlowReader:
-    """Blocks that come at their times; none is the end.
+    """A reader whose blocks come at given times; an empty block is the end.
 
-    It waits no longer than ``patience_s`` at once, however long it is let.
+    One call waits at most ``patience_s`` seconds, even if its timeout is longer.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class SlowReader:
         self._patience_s = patience_s
 
     def read(self, _: int, /) -> bytes:
-        """Fail the test: nobody can stop waiting here."""
+        """Fail the test: this call has no timeout."""
         raise AssertionError
 
     def read_within(self, _: int, timeout_s: float, /) -> bytes | None:
-        """Let the time pass until the next block comes, or there is none in time."""
+        """Advance the clock to the next block or the timeout."""
         assert timeout_s > 0, "a batch that is due has to be sent first"
         until = self._clock.now + min(timeout_s, self._patience_s)
         time, block = self._arrivals[0]
@@ -56,33 +56,33 @@ class SlowReader:
 
 
 class SlowFile(io.BytesIO):
-    """A file of which each read gives two bytes, and takes an hour."""
+    """A file whose reads return two bytes and take an hour."""
 
     def __init__(self, clock: StandingClock, data: bytes) -> None:
         super().__init__(data)
         self._clock = clock
 
     def read(self, _: int | None = -1, /) -> bytes:
-        """Return the next two."""
+        """Return the next two bytes."""
         self._clock.now += 3600
         return super().read(2)
 
 
 class Opens:
-    """Opens one reader, whatever it is asked for."""
+    """Opens the same reader for every path."""
 
     def __init__(self, reader: ByteReader) -> None:
         self._reader = reader
 
     def open(self, _: str) -> ByteReader:
-        """Return it."""
+        """Return the reader."""
         return self._reader
 
 
 def batches(
     clock: StandingClock, reader: ByteReader, limits: BatchLimits, max_records: int = 0
 ) -> list[tuple[float, bytes]]:
-    """Return when each batch was there, and its lines."""
+    """Return the time and the lines of each batch."""
     outputs = read_lines(
         line_source("in"), limits, max_records, Opens(reader), clock=clock
     )
@@ -91,7 +91,7 @@ def batches(
 
 @pytest.mark.parametrize("patience_s", [math.inf, 0.5])
 def test_a_batch_is_sent_when_it_has_lingered(patience_s: float) -> None:
-    """Two seconds after its first whole line, and no earlier for a nervous reader."""
+    """The linger counts from the batch's first whole line."""
     clock = StandingClock()
     reader = SlowReader(clock, ARRIVALS, patience_s)
 
@@ -104,7 +104,7 @@ def test_a_batch_is_sent_when_it_has_lingered(patience_s: float) -> None:
 
 @pytest.mark.parametrize("patience_s", [math.inf, 0.5])
 def test_without_a_linger_a_batch_waits_until_it_is_full(patience_s: float) -> None:
-    """Or until the end."""
+    """The end of the input cuts the last batch."""
     clock = StandingClock()
     reader = SlowReader(clock, ARRIVALS, patience_s)
 
@@ -115,7 +115,7 @@ def test_without_a_linger_a_batch_waits_until_it_is_full(patience_s: float) -> N
 
 
 def test_a_batch_that_is_full_does_not_linger() -> None:
-    """And the last that is wanted is sent without another look at the reader."""
+    """The last wanted batch is sent without reading again."""
     clock = StandingClock()
     reader = SlowReader(clock, ARRIVALS, math.inf)
 
@@ -125,8 +125,8 @@ def test_a_batch_that_is_full_does_not_linger() -> None:
     ]
 
 
-def test_batches_of_a_file_are_full_whatever_the_linger() -> None:
-    """Nobody waits for it, however long it takes to read."""
+def test_linger_does_not_apply_to_files() -> None:
+    """Batches are full even if reading takes longer than the linger."""
     clock = StandingClock()
     file = SlowFile(clock, b"a\nb\nc\nd\ne\n")
 

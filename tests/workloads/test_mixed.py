@@ -1,4 +1,4 @@
-"""The mixed workload: events and work items in one stream."""
+"""The workload `mixed`: events and work items in one stream."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pipeline.workloads.work_items.generate import item_lines
 
 
 class NoInputs:
-    """A source that makes its records opens nothing."""
+    """Inputs of a source that must open nothing."""
 
     def open(self, path: str) -> NoReturn:
         """Fail the test."""
@@ -49,7 +49,7 @@ def read(
 
 @dataclass
 class Stream:
-    """All batches of a source put together."""
+    """All batches of a source, concatenated."""
 
     text: bytes = b""
     line_records: list[int] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Stream:
 
 
 def together(batches: list[Output[MixedRecords]]) -> Stream:
-    """Put batches together; their lines must be numbered without gaps."""
+    """Concatenate batches, whose lines must be numbered without gaps."""
     stream = Stream()
     for batch in batches:
         message = batch.message
@@ -71,7 +71,7 @@ def together(batches: list[Output[MixedRecords]]) -> Stream:
 
 @dataclass
 class Run:
-    """What came of a run through the stage functions."""
+    """The result and the counts of a run through the stage functions."""
 
     result: bytes = b""
     records: int = 0
@@ -82,7 +82,7 @@ class Run:
 def run_of(workload: Workload, batches: list[Output[Any]]) -> Run:
     """Pass batches through the stages of a workload."""
     run = Run()
-    fold: Accumulator[Any] = workload.new_result()
+    accumulator: Accumulator[Any] = workload.new_result()
     for batch in batches:
         message, records = batch.message, batch.records
         for stage in workload.transforms:
@@ -92,9 +92,9 @@ def run_of(workload: Workload, batches: list[Output[Any]]) -> Run:
             run.filtered += output.filtered
             run.rejections += output.rejections
             message, records = output.message, output.records
-        run.result += fold.add(message)
-    run.result += fold.finish()
-    run.records = fold.records
+        run.result += accumulator.add(message)
+    run.result += accumulator.finish()
+    run.records = accumulator.records
     return run
 
 
@@ -108,7 +108,7 @@ def event_batches(text: bytes, batch_size: int) -> list[Output[Lines]]:
 
 
 def item_batches(spec: WorkItemSource, batch_size: int) -> list[Output[WorkItems]]:
-    """Read the pure source of work items."""
+    """Return batches of the source of work items."""
     limits = BatchLimits(batch_size)
     return list(WORK_ITEMS.source.read(spec, limits, 0, NoInputs()))
 
@@ -119,10 +119,10 @@ def item_batches(spec: WorkItemSource, batch_size: int) -> list[Output[WorkItems
     st.floats(0, 1) | st.sampled_from([0.0, 0.5, 1.0]),
     st.integers(1, 35),
 )
-def test_both_kinds_are_those_of_the_pure_sources(
+def test_events_and_items_equal_those_of_their_own_workloads(
     records: int, seed: int, ratio: float, batch_size: int
 ) -> None:
-    """In their order; only the record numbers of the items are others."""
+    """They are in the same order; only the items' record numbers differ."""
     spec = mixed_source(records, seed, ratio, "small")
 
     stream = together(read(spec, BatchLimits(batch_size)))
@@ -154,17 +154,17 @@ def test_both_kinds_are_those_of_the_pure_sources(
         (2**63 + 1, 1.0, 2**63 + 1),
     ],
 )
-def test_exactly_the_ratio_of_the_records_is_work(
+def test_the_number_of_work_items_is_exactly_the_ratio(
     records: int, ratio: float, items: int
 ) -> None:
-    """Rounded to a whole number, from half to even; the others are events."""
+    """It is rounded half to even; the other records are events."""
     spec = mixed_source(records, work_ratio=ratio)
 
     assert (spec.items.records, spec.events) == (items, records - items)
 
 
-def test_the_kinds_come_in_an_order_of_the_seed() -> None:
-    """Spread over the run, and another order for another seed."""
+def test_the_order_of_events_and_items_depends_on_the_seed() -> None:
+    """Items are spread over the whole run."""
     one, again, other = (
         list(together(read(mixed_source(400, seed))).items.record) for seed in (1, 1, 2)
     )
@@ -174,10 +174,10 @@ def test_the_kinds_come_in_an_order_of_the_seed() -> None:
 
 
 @given(st.integers(1, 40), st.integers(0, 45), st.integers(1, 5000))
-def test_records_do_not_depend_on_how_they_are_cut(
+def test_records_do_not_depend_on_the_batches(
     batch_size: int, max_records: int, batch_bytes: int
 ) -> None:
-    """Nor on how many are asked for; only a single record is over the byte limit."""
+    """Nor on max_records. Only a batch of one record exceeds the byte limit."""
     spec = mixed_source(40, seed=3, payload_size="small")
 
     batches = read(spec, BatchLimits(batch_size, batch_bytes), max_records)
@@ -198,15 +198,15 @@ def test_records_do_not_depend_on_how_they_are_cut(
 
 
 def test_batches_are_full() -> None:
-    """Of as many records as the batch size, but for the last."""
+    """All but the last have as many records as the batch size."""
     batches = read(mixed_source(25), BatchLimits(10))
 
     assert [batch.records for batch in batches] == [10, 10, 5]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
-def test_a_ratio_of_0_gives_the_bytes_of_the_events(batch_size: int) -> None:
-    """Those of a run over the file that is generated from the same seed."""
+def test_a_ratio_of_0_gives_the_result_of_the_events_workload(batch_size: int) -> None:
+    """The events are those of a file generated from the same seed."""
     text = b"".join(generate_events(200, 5))
 
     mixed = run_of(MIXED, list(read(mixed_source(200, 5, 0.0), BatchLimits(3))))
@@ -216,8 +216,10 @@ def test_a_ratio_of_0_gives_the_bytes_of_the_events(batch_size: int) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
-def test_a_ratio_of_1_gives_the_bytes_of_the_work_items(batch_size: int) -> None:
-    """Those of a run with the same settings."""
+def test_a_ratio_of_1_gives_the_result_of_the_work_items_workload(
+    batch_size: int,
+) -> None:
+    """The items are those of a source with the same arguments."""
     settings: dict[str, Any] = {"payload_size": "large", "iterations": 3}
     spec = work_item_source(200, 5, **settings)
 
@@ -227,8 +229,8 @@ def test_a_ratio_of_1_gives_the_bytes_of_the_work_items(batch_size: int) -> None
     assert mixed.result.count(b"\n") == 201
 
 
-def test_the_result_is_that_of_the_items_and_then_that_of_the_events() -> None:
-    """For every batch size; each kind has its own totals."""
+def test_the_result_is_that_of_the_items_followed_by_that_of_the_events() -> None:
+    """It is the same for every batch size."""
     spec = mixed_source(200, 5, 0.25, iterations=3)
 
     runs = [
@@ -244,8 +246,8 @@ def test_the_result_is_that_of_the_items_and_then_that_of_the_events() -> None:
     assert runs[0].filtered == items.filtered + events.filtered > 0
 
 
-def test_rejections_are_by_record_number_of_the_run() -> None:
-    """Those of lines and of items in one ascending order."""
+def test_rejections_have_the_record_numbers_of_the_run() -> None:
+    """Those of events and items are in one ascending order."""
     batch = read(mixed_source(8, seed=2, payload_size="small"))[0]
     records = batch.message
     lines = records.lines.text.splitlines()
@@ -271,8 +273,8 @@ def test_rejections_are_by_record_number_of_the_run() -> None:
     assert output.records == 4
 
 
-def test_lines_without_a_record_number_fail_the_stage() -> None:
-    """And record numbers without a line do."""
+def test_lines_and_record_numbers_of_different_lengths_fail_the_stage() -> None:
+    """There may be neither too few nor too many numbers."""
     records = MixedRecords(lines=Lines(first_record=1, text=b"{}\n{}\n"))
     for numbers in ([7], [7, 8, 9]):
         records.line_record[:] = numbers
@@ -300,13 +302,13 @@ def test_settings_out_of_range_are_refused_by_name(
         mixed_source(*settings)
 
 
-def test_the_defaults_are_half_work_and_those_of_work_items() -> None:
-    """Of seed 1."""
+def test_the_defaults_are_half_work_items_with_their_own_defaults() -> None:
+    """The seed is 1."""
     assert mixed_source(8) == MixedSource(items=work_item_source(4), events=4)
 
 
 def test_lines_are_the_records_as_json() -> None:
-    """Each kind as its own generator writes it, in the order of the run."""
+    """They are the lines of both generators, in the order of a run."""
     lines = list(mixed_lines(30, 4, 0.3, "small", 9))
 
     assert len(lines) == 30
@@ -319,14 +321,14 @@ def test_lines_are_the_records_as_json() -> None:
     assert len(list(islice(mixed_lines(2**60), 2))) == 2
 
 
-def test_a_size_that_no_setting_gives_is_refused_where_it_is_read() -> None:
-    """Whoever else wrote the message."""
+def test_an_invalid_size_in_the_spec_is_refused() -> None:
+    """The spec may come from another program."""
     with pytest.raises(UsageError, match="size 0"):
         read(MixedSource(items=WorkItemSource(records=1)))
 
 
 def test_the_workload_is_found_by_its_name() -> None:
-    """With the five stages of the pipeline."""
+    """It has the five stages of the pipeline."""
     workload = workload_named("mixed")
 
     assert workload == MIXED

@@ -1,7 +1,7 @@
-"""Parsing lines: what is an event, what is refused, and for which reason.
+"""The parse stage of `events`, against a reference.
 
-The reference here is written apart from the stage function: the standard library's
-JSON, decimal digits and a table of days, line by line.
+The reference is independent of the stage function. It uses the JSON decoder and the
+calendar of the standard library.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def parse_lines(
 
 
 def reference(line: bytes) -> Verdict:
-    """Read one line as the documented format has it."""
+    """Read one line by the documented format."""
     try:
         text = line.decode("utf-8", "strict")
     except UnicodeDecodeError:
@@ -124,18 +124,18 @@ def reference_timestamp(text: str) -> bool:
 
 
 def fail(name: str) -> None:
-    """Refuse NaN and Infinity, which the standard library reads."""
+    """Refuse NaN and Infinity, which the standard library accepts."""
     raise ValueError(name)
 
 
 def lenient_int(digits: str) -> float:
-    """Read any integer; those of thousands of digits are as good as infinite."""
+    """Read any integer; thousands of digits count as infinite."""
     return int(digits) if len(digits) < 1000 else math.inf
 
 
 @given(st.lists(strategies.event_lines(), max_size=8))
 def test_every_line_is_read_as_the_reference_reads_it(lines: list[bytes]) -> None:
-    """Valid or not, alone or beside any other line, a line has one verdict."""
+    """The verdict on a line does not depend on the other lines of its batch."""
     assert parse_lines(lines) == [reference(line) for line in lines]
 
 
@@ -207,8 +207,8 @@ def test_values_are_truncated_toward_zero(number: str, value: int) -> None:
     assert read == value
 
 
-def test_a_line_that_was_too_long_is_refused_by_its_position() -> None:
-    """Ingest names such lines; the others of the batch are read as ever."""
+def test_lines_that_were_too_long_are_rejected_by_position() -> None:
+    """The other lines of the batch are read as usual."""
     good = GOOD.encode()
 
     verdicts = parse_lines([good, b"", good, b"x"], first=41, too_long=[1])
@@ -219,7 +219,7 @@ def test_a_line_that_was_too_long_is_refused_by_its_position() -> None:
 
 
 def test_rejections_come_by_ascending_record_number() -> None:
-    """They carry line numbers that go on from the first record of the batch."""
+    """The numbers count from the first record of the batch."""
     text = b"\n".join([b"x", GOOD.encode(), b"", b"\xff", b"[]"]) + b"\n"
 
     output = parse(Lines(first_record=100, text=text))
@@ -228,8 +228,8 @@ def test_rejections_come_by_ascending_record_number() -> None:
 
 
 @pytest.mark.parametrize("depth", [300, 600, 900, 950, 980, 1000, 5000, 100_000])
-def test_nesting_is_judged_alike_however_deep_the_caller_is(depth: int) -> None:
-    """A deeply nested line gets the same verdict from a nearly full stack."""
+def test_the_verdict_on_nested_lines_does_not_depend_on_the_stack(depth: int) -> None:
+    """It is the same on a nearly full stack."""
     line = GOOD[:-1].encode() + b',"x":' + b"[" * depth + b"]" * depth + b"}"
 
     def call_deep(frames: int) -> list[Verdict]:
@@ -240,11 +240,11 @@ def test_nesting_is_judged_alike_however_deep_the_caller_is(depth: int) -> None:
 
 @given(st.one_of(strategies.timestamps(), strategies.bad_timestamps()))
 def test_timestamps_are_those_of_rfc_3339(text: str) -> None:
-    """The check agrees with the grammar and the calendar of the reference."""
+    """The check agrees with the reference on good and bad timestamps."""
     assert is_rfc3339(text) == reference_timestamp(text)
 
 
 @given(strategies.timestamps())
 def test_the_timestamp_strategy_makes_timestamps(text: str) -> None:
-    """Otherwise the tests above would say nothing about good ones."""
+    """The tests above need good timestamps."""
     assert is_rfc3339(text)

@@ -16,7 +16,7 @@ from pipeline.workloads.rows import messages, per_record
 
 
 def target(line: str) -> Target | None:
-    """Filter comments, refuse blanks, fail at a bang."""
+    """Filter comments, reject blank lines, raise for a bang."""
     if line.startswith("#"):
         return None
     if not line:
@@ -27,15 +27,15 @@ def target(line: str) -> Target | None:
 
 
 def commit(message: Target) -> Commit:
-    """Measure the path."""
+    """Return the length of the path."""
     return Commit(batches=len(message.path))
 
 
 LINES = Lines(first_record=5, text=b"a\r\n\n#\n\n\xff\nbc\n", too_long=[3])
 
 
-def test_a_function_of_a_line_passes_filters_and_refuses() -> None:
-    """Line ends are taken off; what is no text never reaches the function."""
+def test_a_function_of_a_line_passes_filters_and_rejects() -> None:
+    """Line ends are removed; lines that are not text are rejected before the call."""
     output = per_record(target)(LINES)
 
     assert output == Output(
@@ -54,8 +54,8 @@ def test_a_function_of_a_line_passes_filters_and_refuses() -> None:
     )
 
 
-def test_a_function_of_a_message_takes_what_another_has_made() -> None:
-    """Record numbers stay with their rows."""
+def test_a_function_of_a_message_takes_the_rows_of_another() -> None:
+    """Rows keep their record numbers."""
     rows = per_record(commit)(per_record(target)(LINES).message).message
 
     assert list(rows.record) == [5, 10]
@@ -63,14 +63,14 @@ def test_a_function_of_a_message_takes_what_another_has_made() -> None:
 
 
 def test_a_stage_is_named_by_its_function() -> None:
-    """Or as it is told."""
+    """Another name can be given."""
     assert per_record(target).name == "target"
     assert per_record(target, "parse").name == "parse"
     assert (per_record(target).takes, per_record(commit).takes) == (Lines, Rows)
 
 
-def test_an_exception_says_at_which_record() -> None:
-    """In a note, for the message of the function is its own."""
+def test_an_exception_has_a_note_with_the_record() -> None:
+    """The function's message is unchanged."""
     with pytest.raises(ZeroDivisionError) as raised:
         per_record(target)(Lines(first_record=7, text=b"x\n!\n"))
 
@@ -78,8 +78,8 @@ def test_an_exception_says_at_which_record() -> None:
     assert raised.value.__notes__ == ["in record 8"]
 
 
-def test_a_message_of_another_type_is_told_apart() -> None:
-    """What the function returns, and what it is sent."""
+def test_a_message_of_another_type_is_an_error() -> None:
+    """Both returned messages and received rows are checked."""
 
     def wrong(_: str) -> Commit:
         made: Any = Target()
@@ -96,8 +96,8 @@ def test_a_message_of_another_type_is_told_apart() -> None:
         per_record(commit)(Rows())
 
 
-def test_columns_of_different_lengths_are_a_fault() -> None:
-    """No row is dropped in silence."""
+def test_columns_of_different_lengths_are_an_error() -> None:
+    """No row is dropped silently."""
     rows = Rows(type="pipeline.v1.Target", record=[1, 2], row=[b""])
 
     with pytest.raises(ValueError, match=r"zip\(\) argument 2 is shorter"):
@@ -124,8 +124,8 @@ def columns(events: Events) -> Output[Amounts]:
 
 
 @pytest.mark.parametrize("function", [bare, two_kinds, of_bytes, columns])
-def test_annotations_that_do_not_say_what_is_passed_are_refused(function: Any) -> None:
-    """When the stage is made, by its name."""
+def test_functions_without_the_right_annotations_are_refused(function: Any) -> None:
+    """The error is raised when the stage is made, and names it."""
     with pytest.raises(
         UsageError, match=f"stage {function.__name__}: its function must be annotated"
     ):

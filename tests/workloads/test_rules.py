@@ -1,4 +1,4 @@
-"""The rules of the events workload."""
+"""The rules stage of `events`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ rows = st.lists(
 
 
 @given(rows)
-def test_rules_keep_values_of_ten_or_more_that_are_no_views(
+def test_rules_keep_events_of_value_ten_or_more_except_views(
     rows: list[tuple[EventType, int]],
 ) -> None:
-    """Nothing else is kept, the order stays, and what is left out is counted."""
+    """Kept events stay in order, and filtered events are counted."""
     output = rules(
         Events(type=[type_ for type_, _ in rows], value=[value for _, value in rows])
     )

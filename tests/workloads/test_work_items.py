@@ -1,7 +1,7 @@
-"""The arithmetic of the work-items workload, against two other readings of it.
+"""The arithmetic of `work-items`, against two references.
 
-One is exact: fractions of the formulas, with no regard for how doubles are rounded.
-The other follows the contract in ``work_items.proto`` operation by operation.
+The first is exact: it computes the formulas in fractions. The second follows the
+contract in ``work_items.proto`` operation by operation, in doubles.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from tests.workloads.work_items import (
     through_stages,
 )
 
-# The exact reading -----------------------------------------------------------------
+# The exact reference ---------------------------------------------------------------
 
 
 @dataclass
 class Exact:
-    """An exact result, and the sum of the magnitudes that it was added up from."""
+    """An exact result, and the sum of the magnitudes of its terms."""
 
     value: Fraction
     magnitude: Fraction
 
     def is_near(self, computed: float) -> bool:
-        """Say whether ``computed`` is within 1e-12 of what was added up."""
+        """Return whether ``computed`` is within 1e-12 times the magnitude."""
         return abs(Fraction(computed) - self.value) <= self.magnitude / 10**12
 
 
@@ -62,7 +62,7 @@ def iterated(term: Exact, iterations: int) -> Exact:
 
 
 def exact(value: float | Fraction) -> Exact:
-    """Take a value as it is."""
+    """Return a value as an exact result."""
     return Exact(Fraction(value), abs(Fraction(value)))
 
 
@@ -72,7 +72,7 @@ def root(square: Fraction) -> Fraction:
     return Fraction(math.isqrt(math.floor(square * scale * scale)), scale)
 
 
-def exact_reading(item: Item) -> dict[str, list[Exact]]:
+def exact_reference(item: Item) -> dict[str, list[Exact]]:
     """Compute an item by the formulas of the specification."""
     values: list[Fraction] = []
     for vector in (item.first, item.second):
@@ -109,17 +109,17 @@ def exact_reading(item: Item) -> dict[str, list[Exact]]:
 
 @given(items_of(ordinary, 40))
 def test_every_result_is_the_exact_one_to_twelve_digits(item: Item) -> None:
-    """Relative to the sum of the magnitudes of what it was added up from."""
+    """The error is relative to the sum of the magnitudes of the terms."""
     computed = columns_of(through_stages(message_of([item])))
 
-    for name, expected in exact_reading(item).items():
+    for name, expected in exact_reference(item).items():
         for value, result in zip(computed[name], expected, strict=True):
             assert result.is_near(value), (name, value, float(result.value))
 
 
 @given(items_of(ordinary, 3))
 def test_the_matrix_is_transposed(item: Item) -> None:
-    """Row by row, the columns of the matrix as it was made."""
+    """The rows of the parsed matrix are the columns of the item's."""
     parsed = parse(message_of([item])).message
 
     assert list(parsed.matrix) == [
@@ -143,11 +143,11 @@ def columns_of(stages: Stages) -> dict[str, list[float]]:
     }
 
 
-# The reading by the contract -------------------------------------------------------
+# The reference by the contract -----------------------------------------------------
 
 
 def contract_sum(terms: list[float]) -> float:
-    """Start at +0.0 and go from left to right."""
+    """Add from left to right, starting at +0.0."""
     accumulated = +0.0
     for term in terms:
         accumulated = accumulated + term
@@ -155,11 +155,11 @@ def contract_sum(terms: list[float]) -> float:
 
 
 def contract_work(value: float, iterations: int) -> float:
-    """Compute every term, the factor first."""
+    """Add up the terms, computing the factor of each first."""
     return contract_sum([value * (i * 0.001) for i in range(1, iterations + 1)])
 
 
-def contract_reading(item: Item) -> dict[str, list[float]]:
+def contract_reference(item: Item) -> dict[str, list[float]]:
     """Compute an item operation by operation."""
     values = []
     for vector in (item.first, item.second):
@@ -193,20 +193,20 @@ def assert_contract_is_followed(items: list[Item]) -> None:
     stages = through_stages(message_of(items))
 
     assert not stages.scored.rejections
-    readings = [contract_reading(item) for item in items]
+    references = [contract_reference(item) for item in items]
     for name, column in columns_of(stages).items():
-        expected = [value for reading in readings for value in reading[name]]
+        expected = [value for reference in references for value in reference[name]]
         assert bits(column) == bits(expected), name
 
 
 @given(st.lists(items_of(finite | ordinary, 20), max_size=4))
 def test_every_result_follows_the_contract_bit_by_bit(items: list[Item]) -> None:
-    """Whatever the sizes in a batch, and however much the sums cancel."""
+    """For mixed sizes in a batch, and sums that cancel."""
     assert_contract_is_followed(items)
 
 
 def test_items_with_all_digits_in_use_follow_the_contract_bit_by_bit() -> None:
-    """No operation can change places with another without changing some of these."""
+    """Exchanging any two operations would change some of these bits."""
 
     def vector(start: int, size: int) -> list[float]:
         return [math.sin(start + k) for k in range(size)]
@@ -231,15 +231,15 @@ ITERATIONS = [0, 1, 2, 7, 8, 9, 127, 128, 129, 500, 1023, 1024, 1025, 2049, 5000
 
 @pytest.mark.parametrize("iterations", ITERATIONS)
 def test_iterated_work_follows_the_contract_at_any_length(iterations: int) -> None:
-    """No matter into what chunks numpy is given it."""
+    """The chunks that numpy computes don't change the result."""
     for value in (0.1, -1 / 3, 12345.678, -0.0, 5e-324):
         assert work(value, iterations).hex() == contract_work(value, iterations).hex()
 
 
 @pytest.mark.parametrize("lanes", [2, 3, 4, 8, 10, 16, 20, 33, 40, 1025])
 @pytest.mark.parametrize("iterations", [1, 2, 9, 200, 1025])
-def test_lanes_are_each_added_up_by_themselves(lanes: int, iterations: int) -> None:
-    """And row by row, as no pairwise sum would be."""
+def test_numpy_adds_each_lane_from_left_to_right(lanes: int, iterations: int) -> None:
+    """A pairwise sum would have other bits."""
     values = [math.sin(lane + 1) for lane in range(lanes)]
 
     computed = work_on_each(values, iterations)
@@ -251,7 +251,7 @@ def test_lanes_are_each_added_up_by_themselves(lanes: int, iterations: int) -> N
 
 
 def test_no_two_orders_of_adding_give_the_same_bits() -> None:
-    """So the tests above would see another order than that of the contract."""
+    """So the tests above would notice an order other than the contract's."""
     terms = [0.1 * (i * 0.001) for i in range(1, 501)]
 
     backwards = contract_sum(terms[::-1])

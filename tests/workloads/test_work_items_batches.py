@@ -1,4 +1,4 @@
-"""Batches of work items: how they may be cut, and which items are refused."""
+"""Batches of work items: any cuts, rejections, and columns that don't agree."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from tests.workloads.work_items import (
     st.lists(items_of(ordinary | st.just(math.nan), 5), max_size=8),
     st.lists(st.integers(1, 4), min_size=8, max_size=8),
 )
-def test_a_batch_cut_in_any_way_gives_the_same_items(
+def test_the_outputs_do_not_depend_on_how_items_are_cut_into_batches(
     items: list[Item], cuts: list[int]
 ) -> None:
-    """Rejections among them: every column is the pieces' columns put together."""
+    """Columns and rejections are those of the smaller batches, concatenated."""
     whole = through_stages(message_of(items))
     pieces, at = [], 0
     for cut in cuts:
@@ -58,7 +58,7 @@ def test_a_batch_cut_in_any_way_gives_the_same_items(
 
 
 def without_totals(message: Message) -> Message:
-    """Return the columns of items alone."""
+    """Return a copy without the totals."""
     copy = type(message)()
     copy.CopyFrom(message)
     if isinstance(copy, Scores):
@@ -66,8 +66,8 @@ def without_totals(message: Message) -> Message:
     return copy
 
 
-def test_records_and_ids_are_those_of_the_items_kept() -> None:
-    """A rejection takes nothing else away, and names the record."""
+def test_kept_items_keep_their_record_numbers_and_ids() -> None:
+    """A rejection names its record and removes no other."""
     items = [Item([1.0], [float(value)], [[1.0]], 1) for value in range(4)]
     items[1].second = [math.inf]
     items[2].matrix = [[1e308]]
@@ -95,10 +95,8 @@ def refused(output: Output[Any]) -> list[tuple[int, str, str]]:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("field", ["first", "second", "matrix"])
-def test_what_is_not_finite_is_refused_by_its_first_field(
-    field: str, value: float
-) -> None:
-    """The later fields may be as bad."""
+def test_values_that_are_not_finite_are_rejected(field: str, value: float) -> None:
+    """The rejection names the first such field."""
     item = Item([1.0, 2.0], [3.0, 4.0], [[5.0, 6.0], [7.0, 8.0]], 1)
     fields = ["first", "second", "matrix"]
     for bad in fields[fields.index(field) :]:
@@ -110,8 +108,8 @@ def test_what_is_not_finite_is_refused_by_its_first_field(
     assert refused(parse(message_of([item]))) == [(1, "not_finite", field)]
 
 
-def test_vectors_without_values_are_refused() -> None:
-    """They have no mean."""
+def test_empty_vectors_are_rejected() -> None:
+    """An empty vector has no mean."""
     output = parse(message_of([Item([], [], [], 1)]))
 
     assert refused(output) == [(1, "empty_vector", "")]
@@ -120,16 +118,16 @@ def test_vectors_without_values_are_refused() -> None:
 
 
 @pytest.mark.parametrize("field", ["first", "second"])
-def test_a_norm_beyond_a_double_is_refused(field: str) -> None:
-    """The squares of the values are too large, though the values are not."""
+def test_a_norm_beyond_a_double_is_rejected(field: str) -> None:
+    """The squares of the values overflow, though the values don't."""
     item = Item([1.0, 1.0], [1.0, 1.0], [[1.0, 1.0]] * 2, 1)
     setattr(item, field, [1e200, 1.0])
 
     assert refused(parse(message_of([item]))) == [(1, "out_of_range", field)]
 
 
-def test_a_vector_too_small_for_its_norm_stays() -> None:
-    """Its squares round to nothing, like those of a vector of zeros."""
+def test_a_vector_whose_norm_underflows_stays_as_it_is() -> None:
+    """Its squares round to 0, like those of a vector of zeros."""
     parsed = parse(message_of([Item([1e-200, -0.0], [0.0, 3.0], [[1.0] * 2] * 2, 1)]))
 
     assert bits(list(parsed.message.normalised)) == bits([1e-200, -0.0, 0.0, 1.0])
@@ -143,18 +141,18 @@ def test_a_vector_too_small_for_its_norm_stays() -> None:
         ([[1.7e308, 0.0], [0.0, 0.0]], 2000, "score"),
     ],
 )
-def test_a_score_beyond_a_double_is_refused_by_the_rules(
+def test_the_rules_reject_scores_beyond_a_double(
     matrix: list[list[float]], iterations: int, field: str
 ) -> None:
-    """By what first became too large."""
+    """The rejection names the first value that overflowed."""
     parsed = parse(message_of([Item([1.0, 0.0], [1.0, 0.0], matrix, iterations)]))
 
     assert refused(rules(parsed.message)) == [(1, "out_of_range", field)]
 
 
 @pytest.mark.parametrize("score", [1.7e308, -1.7e308, MAX_SCORE, -MAX_SCORE, math.nan])
-def test_a_final_score_that_totals_could_not_hold_is_refused(score: float) -> None:
-    """One of up to 2^960 in magnitude is not."""
+def test_final_scores_over_the_limit_are_rejected(score: float) -> None:
+    """The limit is a magnitude of 2^960."""
     scored = ScoredItems(
         record=[1, 2],
         id=[1, 2],
@@ -172,7 +170,7 @@ def test_a_final_score_that_totals_could_not_hold_is_refused(score: float) -> No
 
 
 def test_every_reason_is_documented() -> None:
-    """The codes that the tests above have seen are those of REASONS."""
+    """REASONS has the codes that the tests above expect."""
     assert set(REASONS) == {"empty_vector", "not_finite", "out_of_range"}
 
 
@@ -183,7 +181,7 @@ def test_every_reason_is_documented() -> None:
 def test_columns_that_contradict_each_other_fail_the_stage(
     stage: Callable[[Any], Output[Any]],
 ) -> None:
-    """Whichever is short, or has a value too many, is named."""
+    """The error names the message, for a value too few or too many."""
     stages = through_stages(message_of([Item([3.0], [4.0], [[1.0]], 2)] * 2))
     message = {
         parse: message_of([Item([3.0], [4.0], [[1.0]], 2)] * 2),
@@ -202,8 +200,8 @@ def test_columns_that_contradict_each_other_fail_the_stage(
                 stage(broken)
 
 
-def test_the_rules_take_no_item_without_values() -> None:
-    """Parse refuses it, so whoever sends one has not parsed."""
+def test_the_rules_fail_for_items_without_values() -> None:
+    """Parse rejects such items, so none should arrive."""
     parsed = ParsedItems(record=[1], id=[1], size=[0], iterations=[1], checksum=[0.0])
 
     with pytest.raises(ValueError, match="size"):
@@ -211,8 +209,8 @@ def test_the_rules_take_no_item_without_values() -> None:
 
 
 @given(items_of(finite, 5))
-def test_the_message_that_came_in_is_left_as_it_was(item: Item) -> None:
-    """A batch may be replayed."""
+def test_parse_does_not_change_its_message(item: Item) -> None:
+    """A batch can be processed again."""
     items = message_of([item])
     before = items.SerializeToString(deterministic=True)
 

@@ -1,4 +1,4 @@
-"""The source of work items."""
+"""The source of `work-items`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pipeline.workloads.work_items.source import PAYLOAD_SIZES
 
 
 class NoInputs:
-    """A source of work items opens nothing."""
+    """Inputs of a source that must open nothing."""
 
     def open(self, path: str) -> NoReturn:
         """Fail the test."""
@@ -43,7 +43,7 @@ def read(
 
 
 def together(batches: list[Output[WorkItems]]) -> WorkItems:
-    """Put batches into one message."""
+    """Concatenate batches into one message."""
     items = WorkItems()
     for batch in batches:
         items.MergeFrom(batch.message)
@@ -51,10 +51,10 @@ def together(batches: list[Output[WorkItems]]) -> WorkItems:
 
 
 @given(st.integers(0, 40), st.integers(1, 45), st.integers(0, 45))
-def test_items_do_not_depend_on_how_they_are_cut(
+def test_items_do_not_depend_on_the_batches(
     records: int, batch_size: int, max_records: int
 ) -> None:
-    """The same items in order, as many as are asked for, in full batches."""
+    """They are in order, as many as wanted, in full batches."""
     spec = work_item_source(records, seed=3, payload_size="small")
 
     batches = read(spec, BatchLimits(batch_size), max_records)
@@ -69,8 +69,8 @@ def test_items_do_not_depend_on_how_they_are_cut(
     )
 
 
-def test_the_first_items_are_pinned() -> None:
-    """They are the same on every machine and with every version of numpy."""
+def test_the_first_items_have_a_known_hash() -> None:
+    """It is the same on every machine and with every version of numpy."""
     digest = sha256()
     for batch in read(work_item_source(20, seed=7), BatchLimits(1)):
         for name in ("first", "second", "matrix"):
@@ -84,8 +84,8 @@ def test_the_first_items_are_pinned() -> None:
     )
 
 
-def test_a_value_is_the_upper_bits_of_the_generator() -> None:
-    """By the formula of the documentation, from -10 to below 10."""
+def test_values_are_computed_from_the_upper_bits_of_the_generator() -> None:
+    """They follow the documented formula and are from -10 to below 10."""
     items = together(read(work_item_source(30, payload_size="large")))
     values = [*items.first, *items.second, *items.matrix]
 
@@ -100,10 +100,8 @@ def test_a_value_is_the_upper_bits_of_the_generator() -> None:
 
 
 @pytest.mark.parametrize(("payload_size", "size"), PAYLOAD_SIZES.items())
-def test_items_have_the_size_and_the_iterations_asked_for(
-    payload_size: str, size: int
-) -> None:
-    """Two vectors of n, a matrix of n², a text of 20 to 40 characters."""
+def test_items_have_the_given_size_and_iterations(payload_size: str, size: int) -> None:
+    """An item has two vectors of n, a matrix of n² and 20 to 40 characters of text."""
     items = together(read(work_item_source(3, 9, payload_size, 77)))
 
     assert list(items.size) == [size] * 3
@@ -116,15 +114,15 @@ def test_items_have_the_size_and_the_iterations_asked_for(
 
 
 def test_the_defaults_are_medium_items_of_500_iterations() -> None:
-    """Of seed 1."""
+    """The seed is 1."""
     assert work_item_source(5) == work_item_source(5, 1, "medium", 500)
     assert work_item_source(5).size == 10
     assert work_item_source(5) != work_item_source(5, 2)
 
 
 @given(st.integers(1, 20_000), st.sampled_from(list(PAYLOAD_SIZES)))
-def test_a_batch_is_never_over_its_bytes(limit: int, payload_size: str) -> None:
-    """Unless it is of one item, which is larger by itself."""
+def test_batches_stay_within_the_byte_limit(limit: int, payload_size: str) -> None:
+    """Only a batch of a single larger item exceeds it."""
     spec = work_item_source(30, 2**64 - 1, payload_size, 2**32 - 1)
 
     batches = read(spec, BatchLimits(bytes=limit))
@@ -136,8 +134,8 @@ def test_a_batch_is_never_over_its_bytes(limit: int, payload_size: str) -> None:
     assert batches[0].records >= min(30, limit // (largest + 40))
 
 
-def test_numbering_changes_nothing_else_about_items() -> None:
-    """Items that share a stream with other records are those of the pure source."""
+def test_record_numbers_do_not_change_the_items() -> None:
+    """Items in a mixed stream are those of the source of work items."""
     spec = work_item_source(5, seed=4)
     maker = ItemMaker(spec)
 
@@ -171,14 +169,14 @@ def test_settings_out_of_range_are_refused_by_name(
 
 
 @pytest.mark.parametrize("size", [0, 1001])
-def test_a_size_that_no_setting_gives_is_refused_where_it_is_read(size: int) -> None:
-    """Whoever else wrote the message."""
+def test_an_invalid_size_in_the_spec_is_refused(size: int) -> None:
+    """The spec may come from another program."""
     with pytest.raises(UsageError, match=f"size {size}"):
         read(WorkItemSource(records=1, size=size))
 
 
 def test_lines_are_the_items_as_json() -> None:
-    """One object a line, with the doubles as they are."""
+    """Each line is one object, with doubles in full precision."""
     lines = [json.loads(line) for line in item_lines(3, 5, "small", 9)]
     items = together(read(work_item_source(3, 5, "small", 9)))
 
@@ -193,14 +191,14 @@ def test_lines_are_the_items_as_json() -> None:
     assert {line["iterations"] for line in lines} == {9}
 
 
-def test_lines_are_made_one_by_one() -> None:
-    """However many were asked for."""
+def test_lines_are_made_lazily() -> None:
+    """The first ones of 2^60 come at once."""
     assert len(list(islice(item_lines(2**60), 2))) == 2
 
 
 def run_of(batch_size: int) -> bytes:
     """Return the result of 250 items in batches of that size."""
-    fold = WORK_ITEMS.new_result()
+    accumulator = WORK_ITEMS.new_result()
     written = []
     for batch in read(work_item_source(250, iterations=20), BatchLimits(batch_size)):
         message = batch.message
@@ -208,13 +206,13 @@ def run_of(batch_size: int) -> bytes:
             output = stage(message)
             assert output.records == batch.records
             message = output.message
-        written.append(fold.add(message))
-    assert fold.records == 250
-    return b"".join([*written, fold.finish()])
+        written.append(accumulator.add(message))
+    assert accumulator.records == 250
+    return b"".join([*written, accumulator.finish()])
 
 
 def test_the_result_is_the_same_for_every_batch_size() -> None:
-    """Byte for byte: 250 items in order, and their totals."""
+    """It is byte-identical: 250 items in order, and their totals."""
     one_by_one = run_of(1)
 
     assert run_of(7) == run_of(100) == one_by_one
@@ -224,7 +222,7 @@ def test_the_result_is_the_same_for_every_batch_size() -> None:
 
 
 def test_the_workload_is_found_by_its_name() -> None:
-    """With the five stages of the pipeline."""
+    """It has the five stages of the pipeline."""
     workload = workload_named("work-items")
 
     assert workload == WORK_ITEMS
@@ -232,7 +230,7 @@ def test_the_workload_is_found_by_its_name() -> None:
 
 
 def test_the_events_workload_imports_no_numpy() -> None:
-    """Only who runs work items waits for it."""
+    """Its import is slow and only work items need it."""
     code = (
         "import sys\n"
         "from pipeline.workloads import workload_named\n"

@@ -1,4 +1,4 @@
-"""The totals of the final scores: a commutative monoid with an exact sum."""
+"""The totals of `work-items`: a commutative monoid with an exact sum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.workloads.work_items.aggregate import (
     totals_of,
 )
 
-# Of any magnitude, and of one at which sums round; never -0.0.
+# Of any magnitude, and of magnitudes whose sums round; never -0.0.
 final_scores = st.lists(
     (
         st.floats(-MAX_SCORE, MAX_SCORE)
@@ -32,7 +32,7 @@ final_scores = st.lists(
 
 
 def scores_of(scores: list[float], first_record: int = 1) -> Scores:
-    """Return what aggregate makes of items with these final scores."""
+    """Return what aggregate returns for items with these final scores."""
     records = range(first_record, first_record + len(scores))
     return Scores(
         record=records, id=records, final_score=scores, totals=totals_of(scores)
@@ -41,9 +41,9 @@ def scores_of(scores: list[float], first_record: int = 1) -> Scores:
 
 def result_of(messages: list[Scores]) -> bytes:
     """Fold messages in the order given and finish."""
-    fold = ItemScores()
-    written = [fold.add(message) for message in messages]
-    return b"".join(written) + fold.finish()
+    accumulator = ItemScores()
+    written = [accumulator.add(message) for message in messages]
+    return b"".join(written) + accumulator.finish()
 
 
 def encoded(totals: ScoreTotals) -> bytes:
@@ -53,7 +53,7 @@ def encoded(totals: ScoreTotals) -> bytes:
 
 @given(final_scores)
 def test_count_total_and_extremes_are_exact(scores: list[float]) -> None:
-    """They equal what fractions give, for doubles of any magnitude."""
+    """They equal those of fractions, for doubles of any magnitude."""
     totals = totals_of(scores)
 
     assert totals.count == len(scores)
@@ -63,10 +63,10 @@ def test_count_total_and_extremes_are_exact(scores: list[float]) -> None:
 
 
 @given(st.lists(final_scores, max_size=5), st.randoms(use_true_random=False))
-def test_equal_totals_are_equal_bytes_however_they_were_merged(
+def test_merged_totals_are_equal_bytes_for_any_grouping_and_order(
     groups: list[list[float]], random: Random
 ) -> None:
-    """In any grouping and order, the state is the same to the last bit."""
+    """The encoding is canonical."""
     together = [score for group in groups for score in group]
     states = [totals_of(group) for group in groups]
     random.shuffle(states)
@@ -82,7 +82,7 @@ def test_equal_totals_are_equal_bytes_however_they_were_merged(
 
 
 def test_the_empty_message_is_the_zero() -> None:
-    """Merging it changes nothing, and it alone has an empty result."""
+    """Merging it changes nothing, and its result is empty."""
     state = totals_of([0.0, 0.25])
 
     assert merge(state, ScoreTotals()) == merge(ScoreTotals(), state) == state
@@ -104,14 +104,14 @@ def test_the_empty_message_is_the_zero() -> None:
 def test_the_sum_is_in_lowest_terms(
     scores: list[float], numerator: bytes, scale: int
 ) -> None:
-    """As few bytes as hold it over the least power of two."""
+    """It has the fewest bytes over the smallest power of two."""
     totals = totals_of(scores)
 
     assert (totals.numerator, totals.scale) == (numerator, scale)
 
 
 def test_the_total_is_rounded_once() -> None:
-    """Not where batches were cut: a running sum of doubles would lose the ones."""
+    """A running sum of doubles would lose the small scores."""
     scores = [1e16, 1.0, 1.0, -1e16]
 
     result = result_of([scores_of([score], at + 1) for at, score in enumerate(scores)])
@@ -121,7 +121,7 @@ def test_the_total_is_rounded_once() -> None:
 
 @given(st.lists(final_scores, min_size=1, max_size=5))
 def test_the_result_does_not_depend_on_the_batches(groups: list[list[float]]) -> None:
-    """A line an item in order, and the exact total rounded to the nearest double."""
+    """It has one line an item in order, and the exact total rounded once."""
     together = [score for group in groups for score in group]
     batches, record = [], 1
     for group in groups:
@@ -140,7 +140,7 @@ def test_the_result_does_not_depend_on_the_batches(groups: list[list[float]]) ->
 
 
 def test_the_largest_scores_have_a_total_that_is_a_double() -> None:
-    """Even 2^63 of them, and no sum wraps or overflows."""
+    """The sum of 2^63 of them neither wraps nor overflows."""
     state = totals_of([MAX_SCORE])
     for _ in range(63):
         state = merge(state, state)
@@ -150,7 +150,7 @@ def test_the_largest_scores_have_a_total_that_is_a_double() -> None:
 
 
 def test_lines_are_written_as_documented() -> None:
-    """One JSON object a line, without spaces; the shortest digits of each double."""
+    """A line is a JSON object without spaces, with the shortest digits of doubles."""
     assert result_of([scores_of([0.1, -2.5])]) == (
         b'{"id":1,"score":0.1}\n'
         b'{"id":2,"score":-2.5}\n'
@@ -159,12 +159,12 @@ def test_lines_are_written_as_documented() -> None:
 
 
 @given(final_scores)
-def test_the_result_counts_its_records_itself(scores: list[float]) -> None:
-    """The number of records comes from the states, not from who sent them."""
-    fold = ItemScores()
-    fold.add(scores_of(scores))
+def test_the_result_counts_its_records_from_the_payloads(scores: list[float]) -> None:
+    """The count is independent of what the sender reports."""
+    accumulator = ItemScores()
+    accumulator.add(scores_of(scores))
 
-    assert fold.records == len(scores)
+    assert accumulator.records == len(scores)
 
 
 @pytest.mark.parametrize("column", ["record", "id", "final_score"])

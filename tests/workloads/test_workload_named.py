@@ -1,4 +1,4 @@
-"""Finding a workload by its name."""
+"""`workload_named` finds built-in and user workloads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.workloads import BUILT_IN, workload_named
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in an empty folder; forget what is put on the path."""
+    """Change to an empty folder; restore the import path afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     for name in ("mine", "fractions"):
@@ -21,13 +21,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_ours_are_found_by_name(name: str) -> None:
-    """And know it, so that a server process finds them too."""
+def test_built_in_workloads_are_found_by_name(name: str) -> None:
+    """They carry the name, so that a server process finds them too."""
     assert workload_named(name).name == name
 
 
 def test_a_module_of_the_current_folder_is_found(tmp_path: Path) -> None:
-    """As a user's own is who has installed nothing; it is named by where it is."""
+    """A user need not install a package. The workload's name is its path."""
     (tmp_path / "mine.py").write_text(
         "from pipeline.workloads.events import EVENTS as MINE\n"
     )
@@ -35,10 +35,10 @@ def test_a_module_of_the_current_folder_is_found(tmp_path: Path) -> None:
     assert workload_named("mine:MINE").name == "mine:MINE"
 
 
-def test_nothing_in_the_folder_takes_the_place_of_what_is_installed(
+def test_a_file_in_the_folder_does_not_hide_an_installed_module(
     tmp_path: Path,
 ) -> None:
-    """The folder is looked at last."""
+    """The current folder is last on the import path."""
     (tmp_path / "fractions.py").write_text("1 / 0")
 
     with pytest.raises(UsageError, match="can't be imported: AttributeError"):
@@ -66,10 +66,10 @@ def test_nothing_in_the_folder_takes_the_place_of_what_is_installed(
         ),
     ],
 )
-def test_a_workload_that_can_not_be_had_says_why(
+def test_the_error_for_a_workload_that_is_not_found_says_why(
     tmp_path: Path, name: str, text: str, message: str
 ) -> None:
-    """In one line: not known, not importable (and at which line), or something else."""
+    """The message is one line. If the module raised, it names file and line."""
     (tmp_path / "mine.py").write_text(text)
 
     with pytest.raises(UsageError, match=message) as raised:

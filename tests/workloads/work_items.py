@@ -1,4 +1,4 @@
-"""Work items as their maker sees them, and what the stages make of them."""
+"""Build work items and pass them through the stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.workloads.work_items.rules import rules
 
 @dataclass
 class Item:
-    """One item, as its maker sees it."""
+    """The values of one item."""
 
     first: list[float]
     second: list[float]
@@ -40,7 +40,7 @@ def message_of(items: list[Item], first_record: int = 1) -> WorkItems:
 
 @dataclass
 class Stages:
-    """What the three stages make of a batch."""
+    """The outputs of the three stages for one batch."""
 
     parsed: Output[ParsedItems]
     scored: Output[ScoredItems]
@@ -57,7 +57,7 @@ def through_stages(items: WorkItems) -> Stages:
 def items_of(
     values: st.SearchStrategy[float], most_iterations: int
 ) -> st.SearchStrategy[Item]:
-    """Items of size 1 to 7; one vector in some is all zeros."""
+    """Return a strategy of items of size 1 to 7; some have a vector of zeros."""
 
     def item(size: int) -> st.SearchStrategy[Item]:
         vector = st.lists(values, min_size=size, max_size=size)
@@ -73,11 +73,11 @@ def items_of(
     return st.integers(1, 7).flatmap(item)
 
 
-# Of like magnitude, so that an error relative to the largest term means something.
+# Of similar magnitude, so that errors relative to the largest term are meaningful.
 ordinary = st.floats(0.5, 100.0) | st.floats(-100.0, -0.5)
 finite = st.floats(-1e100, 1e100)
 
 
 def bits(values: list[float]) -> list[str]:
-    """Write doubles so that two are equal only bit by bit."""
+    """Return doubles as text that is equal only for equal bits."""
     return [value.hex() for value in values]

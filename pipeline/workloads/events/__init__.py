@@ -1,4 +1,4 @@
-"""The `events` workload: newline-delimited JSON to count, sum and average by type."""
+"""The workload `events`: JSON lines to count, sum and average by type."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Count, exact sum and average by type: a commutative monoid over Totals.
+"""The aggregate stage and the result of `events`: count, exact sum, average by type.
 
-The zero is ``Totals()``, ``aggregate`` is the update of zero by one message,
-``TotalsByType`` merges and finishes.
+They are a commutative monoid over Totals. The zero is ``Totals()``. ``aggregate`` is
+the update of zero by one message. ``TotalsByType`` merges and finishes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def aggregate(amounts: Amounts) -> Output[Totals]:
     for type_, value in zip(amounts.type, amounts.value, strict=True):
         values_by_type[type_].append(value)
     totals = [
-        # Python's integers, because 64 bits hold the sum of only 1,024 values.
+        # Python's integers: a 64-bit sum can overflow with 1,024 values.
         Total(type=type_, count=len(values), sum=to_bytes(sum(values)))
         for type_, values in sorted(values_by_type.items())
     ]
@@ -27,7 +27,7 @@ def aggregate(amounts: Amounts) -> Output[Totals]:
 
 
 class TotalsByType:
-    """Merges Totals in any order and grouping; its result is one JSON line a type."""
+    """The accumulator of `events`; its result is one JSON line a type."""
 
     def __init__(self) -> None:
         self._totals: dict[EventType, tuple[int, int]] = {}
@@ -38,7 +38,7 @@ class TotalsByType:
         return sum(count for count, _ in self._totals.values())
 
     def add(self, totals: Totals, /) -> bytes:
-        """Merge ``totals`` in; nothing can be written before the end."""
+        """Merge ``totals``; no bytes are final before the end."""
         self.merge(totals)
         return b""
 
@@ -61,7 +61,7 @@ class TotalsByType:
             )
 
     def finish(self) -> bytes:
-        """Return the lines, sorted by key; the average is the exact quotient."""
+        """Return the lines, sorted by key; averages are exact quotients, rounded."""
         rows = [
             {"key": _key(event_type), "count": count, "sum": sum_, "avg": sum_ / count}
             for event_type, (count, sum_) in self._totals.items()
@@ -73,8 +73,8 @@ class TotalsByType:
 
 
 def to_bytes(number: int) -> bytes:
-    """Write ``number`` as two's complement, big-endian, in as few bytes as hold it."""
-    # ~number needs as many bits as number where that is negative.
+    """Return ``number`` as two's complement, big-endian, in the fewest bytes."""
+    # A negative number needs as many bits as ~number.
     bits = (number if number >= 0 else ~number).bit_length() + 1
     return number.to_bytes((bits + 7) // 8, "big", signed=True)
 

@@ -1,4 +1,4 @@
-"""Makes files of events: the same settings give the same bytes, on any machine."""
+"""Generate events: equal arguments give equal bytes on every machine."""
 
 from __future__ import annotations
 
@@ -29,14 +29,22 @@ def generate_events(
     distribution: Distribution = "uniform",
     malformed: float = 0.0,
 ) -> Iterator[bytes]:
-    """Yield ``records`` lines of 110 to 120 bytes, one millisecond apart, each with LF.
+    """Yield events as JSON lines of 110 to 120 bytes, each ended by LF.
 
-    ``distribution`` says how events fall on users: on all alike ("uniform"); by Zipf's
-    law, user k getting 1/k of what user 1 gets ("zipf"); or 50 in a row on one user
-    ("burst"). The fraction ``malformed`` of the lines is spoilt, in each way in turn
-    in which the format can be broken; only the first of them is too long.
+    Their timestamps are one millisecond apart.
 
-    Raises UsageError for a number out of its range.
+    Args:
+        records: How many events to yield.
+        seed: Equal seeds give equal events.
+        users: How many different users there are.
+        distribution: How events are spread over users: evenly ("uniform"), by Zipf's
+            law, so that user k gets 1/k of the events of user 1 ("zipf"), or in runs of
+            50 events of one user ("burst").
+        malformed: The fraction of lines that break the format. They take every kind of
+            defect in turn, but only the first one is too long.
+
+    Raises:
+        UsageError: A number is out of range.
     """
     if records < 0:
         raise UsageError(f"records {records}: must be 0 or more")

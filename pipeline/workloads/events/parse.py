@@ -1,8 +1,8 @@
-"""Turns lines of JSON into events, or into rejections with a reason.
+"""The parse stage of `events`: JSON lines to events, or to rejections with a reason.
 
-Two readings of a line, which agree wherever the first accepts it: msgspec decodes
-straight into the fields and takes nearly every line; what it refuses is read again by
-`read_event`, which is slow, says why, and has the last word.
+msgspec decodes nearly every line, straight into the fields. A line that msgspec refuses
+is read again by `read_event`, which is slow but finds the reason, and may accept the
+line. The two agree on every line that msgspec accepts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipeline.v1.events_pb2 import (
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Rejection
 
-#: The largest magnitude of a value: every integer up to it is a double too.
+#: The largest magnitude of a value. Doubles hold every integer up to it.
 MAX_VALUE = 2**53
 
 EVENT_TYPES: dict[str, EventType] = {
@@ -39,8 +39,7 @@ EVENT_TYPES: dict[str, EventType] = {
     "purchase": EVENT_TYPE_PURCHASE,
 }
 
-#: Every reason for which a line is refused, in the order in which they are looked
-#: for: a line is refused for the first that holds.
+#: Every reason for which a line is refused. If several apply, the first one counts.
 REASONS = (
     "line_too_long",
     "not_utf8",
@@ -59,7 +58,7 @@ _Float = Annotated[float, msgspec.Meta(ge=-MAX_VALUE, le=MAX_VALUE)]
 
 
 class Event(msgspec.Struct, gc=False):
-    """The fields of a line; ``ts`` is not checked yet."""
+    """The fields of a line; ``ts`` is not validated."""
 
     ts: str
     type: Literal["click", "view", "purchase"]
@@ -72,9 +71,9 @@ _Timestamps = list[Annotated[datetime, msgspec.Meta(tz=True)]]
 
 
 def parse(lines: Lines) -> Output[Events]:
-    """Read every line as an event or refuse it."""
+    """Read every line as an event, or reject it."""
     texts = lines.text.split(b"\n")
-    del texts[-1]  # what follows the last LF: nothing
+    del texts[-1]  # empty: every line ends with LF
     if lines.too_long or not _is_utf8(lines.text):
         events, rejections = _parse_each(texts, lines)
     else:
@@ -96,14 +95,14 @@ def parse(lines: Lines) -> Output[Events]:
 
 
 def _parse_all(texts: list[bytes], lines: Lines) -> tuple[list[Event], list[Rejection]]:
-    """Read lines that are UTF-8 and not too long; timestamps are left to check."""
+    """Read lines that are UTF-8 and not too long; don't check timestamps."""
     events: list[Event] = []
     rejections: list[Rejection] = []
     append = events.append
     rest = iter(texts)
     while True:
         try:
-            # One try around the loop, not in it: most batches never leave it.
+            # The try is around the loop, since most batches raise nothing.
             for text in rest:
                 append(_decode_line(text))
         except (msgspec.MsgspecError, RecursionError):
@@ -119,7 +118,7 @@ def _parse_all(texts: list[bytes], lines: Lines) -> tuple[list[Event], list[Reje
 def _parse_each(
     texts: list[bytes], lines: Lines
 ) -> tuple[list[Event], list[Rejection]]:
-    """Read lines of which some may be anything."""
+    """Read lines one by one, with all checks."""
     events: list[Event] = []
     rejections: list[Rejection] = []
     too_long = set(lines.too_long)
@@ -162,19 +161,22 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _are_timestamps(texts: list[str]) -> bool:
-    """Say whether all are RFC 3339, in a way that is quick and may say no wrongly."""
+    """Check quickly whether all are RFC 3339; may return False wrongly, never True."""
     try:
         msgspec.convert(texts, _Timestamps)
     except msgspec.ValidationError:
         return False
-    # msgspec also takes an offset without its colon.
+    # msgspec also accepts an offset without a colon.
     return not [text for text in texts if text[-1] != "Z" and text[-3] != ":"]
 
 
 def read_event(line: bytes) -> Event:
-    """Read one line (without LF, not too long) as an event, or raise Refused.
+    """Read one line, without LF and not too long, as an event.
 
-    This is the definition of the format.
+    This function defines the format.
+
+    Raises:
+        Refused: The line is not an event.
     """
     fields = _read_object(line)
     for name, type_ in _FIELDS:
@@ -217,7 +219,7 @@ def _is_a(type_: type | UnionType, field: object) -> bool:
 
 
 def _is_text(field: str) -> bool:
-    """Say whether ``field`` has no lone surrogate; JSON can escape even those."""
+    """Return whether ``field`` has no lone surrogate, which JSON can escape."""
     try:
         field.encode()
     except UnicodeEncodeError:
@@ -228,8 +230,9 @@ def _is_text(field: str) -> bool:
 def _load_json(text: str) -> Any:
     """Decode strict JSON, or raise ValueError.
 
-    How deep JSON may nest depends on how much of the stack is in use, so a line that
-    does not fit here gets a stack of its own: the verdict is the same for every caller.
+    How deep JSON can nest depends on how much of the stack is in use. A line that nests
+    too deep for this stack is decoded in a new thread, with an empty one, so that the
+    outcome does not depend on the caller.
     """
     try:
         return _strict_json.decode(text)
@@ -250,7 +253,7 @@ def _load_json(text: str) -> Any:
 
 
 def _parse_int(digits: str) -> float:
-    # Python refuses to convert thousands of digits; this is out of range long before.
+    # Python refuses to convert thousands of digits. 20 digits are out of range already.
     if len(digits) < 20:
         return int(digits)
     return -math.inf if digits[0] == "-" else math.inf
@@ -270,9 +273,9 @@ _RFC3339 = re.compile(
 
 
 def is_rfc3339(text: str) -> bool:
-    """Say whether ``text`` is an RFC 3339 date-time.
+    """Return whether ``text`` is an RFC 3339 date-time.
 
-    A leap second is one only at 23:59:60 UTC; which days had one is not looked up.
+    A leap second is valid at 23:59:60 UTC of any day.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -284,7 +287,7 @@ def is_rfc3339(text: str) -> bool:
         return False
     if offset_hour > 23 or offset_minute > 59:
         return False
-    # Year 0 is a leap year and 400 years after it are too, but calendar starts at 1.
+    # calendar starts at year 1. Year 400 is a leap year as year 0 is.
     if not 1 <= day <= monthrange(year or 400, month)[1]:
         return False
     if second == 60:

@@ -1,4 +1,4 @@
-"""Keeps what counts: no views, and a value of at least 10."""
+"""The rules stage of `events`: filter out views and small values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MIN_VALUE = 10
 def rules(events: Events) -> Output[Amounts]:
     """Keep the events with ``value >= 10`` that are not views.
 
-    Of those that stay, pass on only the columns that aggregation reads.
+    Only the columns that aggregate reads are passed on.
     """
-    # Plain loops: in a process that handles one batch at a time, numpy's code is cold
-    # at each call, which costs more than it saves below some thousand records.
+    # Plain loops: numpy's code is not in the CPU's caches when a batch comes, which
+    # costs more than it saves below some thousand records.
     types, values = list(events.type), list(events.value)
     view = EVENT_TYPE_VIEW
     kept = [

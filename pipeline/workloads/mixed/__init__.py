@@ -1,4 +1,4 @@
-"""The `mixed` workload: events and work items in one stream, each to its result."""
+"""The workload `mixed`: events and work items in one stream, with both results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events and work items as lines of JSON, to look at."""
+"""Write the records of `mixed` as JSON lines, for people to read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def mixed_lines(
     payload_size: str = "medium",
     iterations: int = 500,
 ) -> Iterator[bytes]:
-    """Yield the records that the source of the same settings makes, a line each.
+    """Yield the records that the source makes for the same arguments, one a line.
 
-    Raises UsageError as `mixed_source` does.
+    Raises:
+        UsageError: As `mixed_source` does.
     """
     spec = mixed_source(records, seed, work_ratio, payload_size, iterations)
     items = item_lines(spec.items.records, seed, payload_size, iterations)

@@ -1,4 +1,4 @@
-"""The source of events and work items in one stream."""
+"""The source of `mixed`: makes events and work items in random order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.work_items.items import ItemMaker, bytes_of_an_item
 from pipeline.workloads.work_items.source import check_size, work_item_source
 
-# The most that a record number takes, and the tags and lengths of all columns.
+# The longest record number, and the tags and lengths of all columns.
 _NUMBER_BYTES = 10
 _MESSAGE_BYTES = 100
 
@@ -29,11 +29,18 @@ def mixed_source(
     payload_size: str = "medium",
     iterations: int = 500,
 ) -> MixedSource:
-    """Describe ``records`` events and work items of a seed.
+    """Return the spec of events and work items.
 
-    The fraction ``work_ratio`` of them, rounded to a whole number and from half to
-    even, is work items, which have that payload size and so many iterations. Raises
-    UsageError for a number out of its range, or another payload size.
+    Args:
+        records: How many records to make.
+        seed: Equal seeds give equal records.
+        work_ratio: The fraction of records that are work items. Their number is rounded
+            half to even.
+        payload_size: Of the work items; see `work_item_source`.
+        iterations: Of the work items; see `work_item_source`.
+
+    Raises:
+        UsageError: A number is out of range, or there is no such payload size.
     """
     if not 0 <= work_ratio <= 1:
         raise UsageError(f"work ratio {work_ratio}: must be a fraction from 0 to 1")
@@ -50,8 +57,11 @@ def read_mixed(
 ) -> Iterator[Output[MixedRecords]]:
     """Yield the records of ``spec`` as batches.
 
-    The items and the event lines are, in order, those of the two pure sources. Raises
-    UsageError for a size of items out of its range.
+    The events and the items, each in order, are those of `generate_events` and
+    `ItemMaker` with the same seed.
+
+    Raises:
+        UsageError: The size of the items is out of range.
     """
     check_size(spec.items)
     lines = generate_events(spec.events, spec.items.seed)
@@ -70,11 +80,12 @@ def read_mixed(
 
 
 def is_item_each(spec: MixedSource) -> Iterator[bool]:
-    """Say of each record in turn whether it is a work item.
+    """Yield for each record whether it is a work item.
 
-    Every order of the two kinds is as likely as every other.
+    Every order of the two kinds is equally likely.
     """
-    # Not the generator of the events, which starts from the number.
+    # Seeded with a text, so that the numbers are not those of the events' generator,
+    # which is seeded with the number alone.
     random = Random(f"mixed {spec.items.seed}")  # noqa: S311 - made up, not secret
     items = spec.items.records
     for left in range(items + spec.events, 0, -1):
@@ -84,7 +95,7 @@ def is_item_each(spec: MixedSource) -> Iterator[bool]:
 
 
 class _Batch:
-    """The batch under way."""
+    """The batch that is being filled."""
 
     def __init__(self, maker: ItemMaker, limits: BatchLimits) -> None:
         self._maker = maker
@@ -103,14 +114,14 @@ class _Batch:
         return len(self._items) + len(self._lines)
 
     def has_room(self, size: int) -> bool:
-        """Say whether a record of that size fits; in an empty batch any does."""
+        """Return whether a record of ``size`` bytes fits; an empty batch takes any."""
         return not self.records or (
             self.records < self._limits.records
             and self._bytes + size <= self._limits.bytes
         )
 
     def add(self, record: int, line: bytes, size: int) -> None:
-        """Add an event's line, or the next work item where there is none."""
+        """Add an event's line, or the next work item if ``line`` is empty."""
         if line:
             self._lines.append(line)
             self._line_records.append(record)
@@ -119,7 +130,7 @@ class _Batch:
         self._bytes += size
 
     def cut(self) -> Output[MixedRecords]:
-        """Return what there is, and start another."""
+        """Return the batch and start an empty one."""
         lines = Lines(first_record=self._first_line, text=b"".join(self._lines))
         message = MixedRecords(
             lines=lines,

@@ -1,4 +1,4 @@
-"""The stages of events beside those of work items."""
+"""The stages and the result of `mixed`: those of `events` and `work-items` combined."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _parse_items, _score_items, _total_items = work_items.WORK_ITEMS.transforms
 
 
 def parse(records: MixedRecords) -> Output[MixedParsed]:
-    """Read the events and parse the items, or refuse them.
+    """Parse the events and the items, or reject them.
 
-    Raises ValueError for columns that contradict each other.
+    Raises:
+        ValueError: Columns contradict each other.
     """
     lines = records.lines
     if len(records.line_record) != lines.text.count(b"\n"):
@@ -34,7 +35,7 @@ def parse(records: MixedRecords) -> Output[MixedParsed]:
         )
     read = _parse_lines(lines)
     items = _parse_items(records.items)
-    # By their numbers in the run, no longer among the events.
+    # Number the rejections by record of the run, not by event.
     refused = [
         Rejection(
             record=records.line_record[rejection.record - lines.first_record],
@@ -49,7 +50,7 @@ def parse(records: MixedRecords) -> Output[MixedParsed]:
 
 
 def rules(records: MixedParsed) -> Output[MixedScored]:
-    """Keep the events that count, and score the items."""
+    """Filter the events and score the items."""
     kept, scored = _keep_events(records.events), _score_items(records.items)
     return _together(
         MixedScored(amounts=kept.message, items=scored.message), kept, scored
@@ -57,7 +58,7 @@ def rules(records: MixedParsed) -> Output[MixedScored]:
 
 
 def aggregate(records: MixedScored) -> Output[MixedTotals]:
-    """Total the events, and finish the scores of the items."""
+    """Total the events and finish the scores of the items."""
     totals, scores = _total_events(records.amounts), _total_items(records.items)
     return _together(
         MixedTotals(totals=totals.message, scores=scores.message), totals, scores
@@ -76,7 +77,7 @@ def _together(message: M, events: Output[Any], items: Output[Any]) -> Output[M]:
 
 
 class MixedResult:
-    """Writes the result of the items, and after it that of the events."""
+    """The accumulator of `mixed`: the result of the items, then that of the events."""
 
     def __init__(self) -> None:
         self._items = ItemScores()
@@ -88,7 +89,7 @@ class MixedResult:
         return self._items.records + self._events.records
 
     def add(self, totals: MixedTotals, /) -> bytes:
-        """Merge the totals in; return the lines of the items."""
+        """Merge the totals; return the lines of the items."""
         return self._items.add(totals.scores) + self._events.add(totals.totals)
 
     def state(self) -> MixedTotals:
@@ -98,7 +99,7 @@ class MixedResult:
         )
 
     def merge(self, state: MixedTotals, /) -> None:
-        """Add both totals to those so far."""
+        """Merge both totals."""
         self._events.merge(state.totals)
         self._items.merge(state.scores.totals)
 

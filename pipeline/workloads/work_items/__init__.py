@@ -1,4 +1,4 @@
-"""The `work-items` workload: items made from a seed that stand for CPU-bound work."""
+"""The workload `work-items`: CPU-bound work on items that are made from a seed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Final scores, and their count, exact total and extremes: a commutative monoid.
+"""The aggregate stage and the result of `work-items`: final scores and their totals.
 
-The zero is ``ScoreTotals()``, ``aggregate`` is the update of zero by one message,
-``ItemScores`` merges and finishes.
+The totals are count, exact sum and extremes, a commutative monoid. The zero is
+``ScoreTotals()``. ``aggregate`` is the update of zero by one message. ``ItemScores``
+merges and finishes.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from pipeline.workloads.work_items.columns import check_columns
 from pipeline.workloads.work_items.rules import FEATURES
 
 ITERATIONS = 50
-#: The largest magnitude of a final score: 2^63 of them have a total that is a double.
+#: The largest magnitude of a final score. The sum of 2^63 of them still is a double.
 MAX_SCORE = 2.0**960
 
 
 @no_warnings
 def aggregate(items: ScoredItems) -> Output[Scores]:
-    """Finish the scores and total them; refuse those that are too large.
+    """Finish the scores and total them; reject those that are too large.
 
-    Raises ValueError for columns that contradict each other.
+    Raises:
+        ValueError: Columns contradict each other.
     """
     _check(items)
     scores = Scores()
@@ -48,7 +50,7 @@ def aggregate(items: ScoredItems) -> Output[Scores]:
 
 
 def final_score(score: float, features: list[float]) -> float:
-    """Return the final score of an item with that score and five features."""
+    """Return the final score of an item from its score and its five features."""
     neighbours = left_to_right(abs(one * next_) for one, next_ in pairwise(features))
     worked = work(score + left_to_right(features), ITERATIONS)
     return worked + 0.1 * neighbours
@@ -68,11 +70,11 @@ def _check(items: ScoredItems) -> None:
 
 
 def totals_of(final_scores: list[float]) -> ScoreTotals:
-    """Return the state of some final scores, which are finite."""
+    """Return the totals of final scores, which must be finite."""
     if not final_scores:
         return ScoreTotals()
     ratios = [score.as_integer_ratio() for score in final_scores]
-    # Denominators are powers of two, so the largest is a multiple of each.
+    # Denominators are powers of two, so the largest is a multiple of all.
     common = max(denominator for _, denominator in ratios)
     numerator = sum(part * (common // denominator) for part, denominator in ratios)
     return _state(
@@ -84,7 +86,7 @@ def totals_of(final_scores: list[float]) -> ScoreTotals:
 
 
 def merge(one: ScoreTotals, other: ScoreTotals) -> ScoreTotals:
-    """Return the state of the final scores of both."""
+    """Return the totals of the final scores of both."""
     if not one.count:
         return other
     if not other.count:
@@ -98,13 +100,13 @@ def merge(one: ScoreTotals, other: ScoreTotals) -> ScoreTotals:
 
 
 def exact_total(totals: ScoreTotals) -> Fraction:
-    """Return the sum that a state stands for."""
+    """Return the exact sum in ``totals``."""
     numerator = int.from_bytes(totals.numerator, "big", signed=True)
     return Fraction(numerator, 1 << totals.scale)
 
 
 def _state(count: int, total: Fraction, minimum: float, maximum: float) -> ScoreTotals:
-    # A fraction is in its lowest terms, which makes the encoding canonical.
+    # A Fraction is in lowest terms, so equal sums are equal bytes.
     return ScoreTotals(
         count=count,
         numerator=to_bytes(total.numerator),
@@ -115,9 +117,9 @@ def _state(count: int, total: Fraction, minimum: float, maximum: float) -> Score
 
 
 class ItemScores:
-    """Writes one JSON line an item as it comes, and then one of the totals.
+    """The accumulator of `work-items`: one JSON line an item, then one of the totals.
 
-    Where there are no items, there is no line of totals either.
+    Without items there is no line of totals.
     """
 
     def __init__(self) -> None:
@@ -129,21 +131,22 @@ class ItemScores:
         return self._totals.count
 
     def add(self, scores: Scores, /) -> bytes:
-        """Merge the totals in; return the lines of the items.
+        """Merge the totals; return the lines of the items.
 
-        Raises ValueError for columns that contradict each other or the totals.
+        Raises:
+            ValueError: Columns contradict each other or the totals.
         """
         count = scores.totals.count
         check_columns(scores, record=count, id=count, final_score=count)
         self.merge(scores.totals)
-        # The repr of a double is the shortest number that reads as it.
+        # The repr of a double is the shortest text that reads back as the same double.
         return b"".join(
             b'{"id":%d,"score":%a}\n' % row
             for row in zip(scores.id, scores.final_score, strict=True)
         )
 
     def state(self) -> ScoreTotals:
-        """Return the totals so far; the lines of the items are written."""
+        """Return the totals so far; `add` has returned the lines of the items."""
         return self._totals
 
     def merge(self, totals: ScoreTotals, /) -> None:
@@ -151,7 +154,7 @@ class ItemScores:
         self._totals = merge(self._totals, totals)
 
     def finish(self) -> bytes:
-        """Return the line of totals; the total is the exact sum, rounded once."""
+        """Return the line of totals, with the exact sum rounded once."""
         totals = self._totals
         if not totals.count:
             return b""

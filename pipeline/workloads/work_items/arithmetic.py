@@ -1,9 +1,8 @@
-"""The sums of the contract, in its order of operations.
+"""Sums in the order of operations that ``work_items.proto`` prescribes.
 
-What the contract says is in ``work_items.proto``. The builtin ``sum`` makes up for
-rounding errors, and numpy's has an order of its own, so neither is used. numpy does
-the iterated work of one item at a time, so that an item is as much work in a batch of
-any size; the rest is too little for it.
+The built-in ``sum`` compensates for rounding errors and ``numpy.sum`` adds in another
+order, so neither is used. numpy does the iterated work of one item at a time, so that
+an item takes as much work in a batch of any size. The other sums are too short for it.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-#: For stage functions that refuse what overflows.
+#: Silences numpy in stage functions that reject what overflows.
 no_warnings = np.errstate(over="ignore", invalid="ignore")
 
-# Terms computed at once: few enough to stay in a core's own cache.
+# Terms computed at once: few enough to stay in a core's cache.
 _CHUNK = 1024
 
 
 def left_to_right(values: Iterable[float]) -> float:
-    """Return the sum from +0.0 on, one value after the other."""
+    """Return the sum, adding one value after the other to +0.0."""
     total = 0.0
     for value in values:
         total += value
@@ -32,7 +31,7 @@ def left_to_right(values: Iterable[float]) -> float:
 def work(value: float, iterations: int) -> float:
     """Return the sum of ``value · c_i`` for i from 1 to ``iterations``.
 
-    Where it overflows it is infinite or NaN, and numpy warns.
+    If it overflows, it is infinite or NaN and numpy warns.
     """
     total = 0.0
     for start in range(0, iterations, _CHUNK):
@@ -43,10 +42,10 @@ def work(value: float, iterations: int) -> float:
 
 
 def work_on_each(values: Sequence[float], iterations: int) -> list[float]:
-    """Return `work` of each of two or more values, all at once.
+    """Return `work` of each of two or more values.
 
-    Adding up rows, numpy adds one after the other; a single column it would add up in
-    pairs, so there have to be two.
+    numpy adds rows one after the other if there are two or more columns. It would add a
+    single column pairwise.
     """
     lanes = np.array(values)
     totals = np.zeros(len(lanes))
@@ -60,7 +59,7 @@ def work_on_each(values: Sequence[float], iterations: int) -> list[float]:
 
 @lru_cache(maxsize=256)
 def _factors(start: int) -> NDArray[np.float64]:
-    """Return the factors after the first ``start``: i · 0.001."""
+    """Return the next factors c_i = i · 0.001 after the first ``start``."""
     factors = np.arange(start + 1, start + 1 + _CHUNK, dtype=np.float64)
     factors *= 0.001
     factors.setflags(write=False)

@@ -1,17 +1,17 @@
-"""Why items are refused, and columns that must agree."""
+"""Reasons of rejections, and the check of columns."""
 
 from __future__ import annotations
 
 from google.protobuf.message import Message
 
-#: Every reason for which an item is refused: its vectors have no values; a value of
-#: ``first``, ``second`` or ``matrix`` is not finite; or, later, what is computed from
-#: them is too large. It is refused for the first that holds.
+#: Every reason for which an item is rejected: its vectors are empty, a value of
+#: ``first``, ``second`` or ``matrix`` is not finite, or a value computed from them is
+#: too large. If several apply, the first one counts.
 REASONS = ("empty_vector", "not_finite", "out_of_range")
 
 
 def check_columns(message: Message, **lengths: int) -> None:
-    """Raise ValueError for a column that has not as many values as it should."""
+    """Raise ValueError unless every column has the given number of values."""
     for name, length in lengths.items():
         values = len(getattr(message, name))
         if values != length:

@@ -1,4 +1,4 @@
-"""Work items as lines of JSON, to look at."""
+"""Write the items of `work-items` as JSON lines, for people to read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pipeline.workloads.work_items.source import work_item_source
 def item_lines(
     records: int, seed: int = 1, payload_size: str = "medium", iterations: int = 500
 ) -> Iterator[bytes]:
-    """Yield the items that the source of the same settings makes, a line each.
+    """Yield the items that the source makes for the same arguments, one a line.
 
-    Raises UsageError as `work_item_source` does.
+    Raises:
+        UsageError: As `work_item_source` does.
     """
     spec = work_item_source(records, seed, payload_size, iterations)
     maker = ItemMaker(spec)
@@ -23,7 +24,7 @@ def item_lines(
 
 
 def item_line(item: WorkItems) -> bytes:
-    """Write one item as one JSON object, with LF."""
+    """Return one item as a JSON object, ended by LF."""
     size, matrix = item.size[0], item.matrix
     fields = {
         "id": item.id[0],

@@ -1,4 +1,4 @@
-"""Makes work items from a seed: the same ones on any machine."""
+"""Make work items from a seed: equal seeds give equal items on every machine."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
 
 
 class ItemMaker:
-    """Makes the items of a source one after the other; ids count from 1."""
+    """Makes the items of a source in order; their ids count from 1."""
 
     def __init__(self, source: WorkItemSource) -> None:
         self._source = source
-        # numpy keeps the stream of a bit generator as it is, from version to version;
-        # of the distributions it does not.
+        # numpy keeps the streams of bit generators stable between versions, but not
+        # those of its distributions.
         self._bits = np.random.PCG64(source.seed)
         self._made = 0
 
     def next_items(self, records: Sequence[int]) -> WorkItems:
-        """Make the next items and number them ``records``.
+        """Return the next items, with the record numbers ``records``.
 
-        The numbers change nothing else about the items.
+        The items do not depend on the numbers.
         """
         count, size = len(records), self._source.size
         ids = range(self._made + 1, self._made + 1 + count)
@@ -44,8 +44,8 @@ class ItemMaker:
     def _values(self, count: int) -> NDArray[np.float64]:
         """Return the next values, from -10 to below 10.
 
-        Of each 64 random bits the upper 53 are an integer k; the value is
-        (k − 2^52) · (20 / 2^53), which rounds once.
+        The upper 53 of each 64 random bits are an integer k. The value is
+        (k − 2^52) · (20 / 2^53), rounded once.
         """
         upper = self._bits.random_raw(count) >> np.uint64(11)
         centred = (upper.astype(np.int64) - 2**52).astype(np.float64)
@@ -54,7 +54,7 @@ class ItemMaker:
 
 
 def bytes_of_an_item(source: WorkItemSource) -> int:
-    """Return how many bytes the largest item of a source has in a message."""
+    """Return the bytes of the largest item of a source in a message."""
     numbers = 2 * source.size + source.size * source.size
     text = len(_text(source.records, source))
     # Record, id, size, iterations and the length of the text are varints.

@@ -1,4 +1,4 @@
-"""Normalises the vectors, transposes the matrix and takes the checksum."""
+"""The parse stage of `work-items`: normalise, transpose, compute a checksum."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pipeline.workloads.work_items.columns import check_columns
 
 
 def parse(items: WorkItems) -> Output[ParsedItems]:
-    """Parse every item or refuse it.
+    """Parse every item, or reject it.
 
-    Raises ValueError for columns that contradict each other.
+    Raises:
+        ValueError: Columns contradict each other.
     """
     _check(items)
     parsed = ParsedItems()
@@ -48,9 +49,10 @@ def parse(items: WorkItems) -> Output[ParsedItems]:
 
 
 def normalise(vector: list[float], field: str) -> list[float]:
-    """Divide by the norm; a vector whose norm is 0 stays as it is.
+    """Return a vector divided by its norm, or as it is if the norm is 0.
 
-    Raises Refused, about ``field``, where the norm is too large for a double.
+    Raises:
+        Refused: The norm is too large for a double; ``field`` is the vector's name.
     """
     norm = sqrt(left_to_right([value * value for value in vector]))
     if not isfinite(norm):

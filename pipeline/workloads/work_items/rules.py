@@ -1,4 +1,4 @@
-"""Takes the features of an item and its score."""
+"""The rules stage of `work-items`: compute features and score."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ FEATURES = 5
 
 @no_warnings
 def rules(items: ParsedItems) -> Output[ScoredItems]:
-    """Score every item; refuse those that get too large for a double.
+    """Score every item; reject those whose score is too large for a double.
 
-    Raises ValueError for columns that contradict each other.
+    Raises:
+        ValueError: Columns contradict each other.
     """
     _check(items)
     scored = ScoredItems()
@@ -60,7 +61,7 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float]:
 
 
 def features_of(values: list[float]) -> list[float]:
-    """Return the first values; zeros, which add nothing, where there are too few."""
+    """Return the first five values, filled up with zeros, which change no sum."""
     features = values[:FEATURES]
     return features + [0.0] * (FEATURES - len(features))
 

@@ -1,4 +1,4 @@
-"""The source of work items, which are made and not read."""
+"""The source of `work-items`: makes items from a seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.stages import Output
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
 from pipeline.workloads.work_items.items import ItemMaker, bytes_of_an_item
 
-#: How long the vectors of a payload are.
+#: Values in a vector, by payload size. The matrix is square.
 PAYLOAD_SIZES = {"small": 5, "medium": 10, "large": 20}
 
 _MAX_SIZE = 1000
@@ -20,11 +20,16 @@ _MAX_SIZE = 1000
 def work_item_source(
     records: int, seed: int = 1, payload_size: str = "medium", iterations: int = 500
 ) -> WorkItemSource:
-    """Describe ``records`` items of a seed.
+    """Return the spec of work items.
 
-    ``payload_size`` is a key of `PAYLOAD_SIZES`. ``iterations`` is how many terms the
-    iterated sums have; 0 is items that are no work. Raises UsageError for a number out
-    of its range, or another payload size.
+    Args:
+        records: How many items to make.
+        seed: Equal seeds give equal items.
+        payload_size: A key of `PAYLOAD_SIZES`.
+        iterations: Terms of the iterated sums; 0 makes items without work.
+
+    Raises:
+        UsageError: A number is out of range, or there is no such payload size.
     """
     check_range("records", records, 64)
     check_range("seed", seed, 64)
@@ -49,7 +54,8 @@ def read_items(
 ) -> Iterator[Output[WorkItems]]:
     """Yield the items of ``spec`` as batches.
 
-    Raises UsageError for a size out of its range.
+    Raises:
+        UsageError: The size is out of range.
     """
     check_size(spec)
     total = min(spec.records, max_records or spec.records)
@@ -61,18 +67,18 @@ def read_items(
 
 
 def records_in_batch(spec: WorkItemSource, limits: BatchLimits) -> int:
-    """Return how many items a batch has room for; 1 or more."""
+    """Return how many items fit in a batch; at least 1."""
     return max(1, min(limits.records, limits.bytes // bytes_of_an_item(spec)))
 
 
 def check_range(name: str, number: int, bits: int) -> None:
-    """Raise UsageError for a number that so many bits do not hold."""
+    """Raise UsageError unless ``number`` fits in so many unsigned bits."""
     if not 0 <= number < 2**bits:
         raise UsageError(f"{name} {number}: must be 0 to 2^{bits} − 1")
 
 
 def check_size(spec: WorkItemSource) -> None:
-    """Raise UsageError for items that are too large to make, or have no values."""
+    """Raise UsageError if the items would be empty or too large."""
     if not 1 <= spec.size <= _MAX_SIZE:
         raise UsageError(f"size {spec.size}: must be 1 to {_MAX_SIZE}")
 

@@ -1,59 +1,56 @@
-"""What `tune` has found, as people and programs read it."""
+"""What `pipeline tune` prints, and its JSON file."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
-from pipeline.tuning.cost import TOLERANCE, BatchCost, Interval, SizeCost
+from pipeline.tuning.cost import TOLERANCE, BatchCost, Estimate, SizeCost
 from pipeline.tuning.sweep import LEAST_BATCHES, MOST_TIMES, Plan
 
 _KIB = 1024
 _MIB = 1024 * _KIB
-# What gRPC copes with best is 64 to 512 KiB.
+# gRPC is fastest with messages of 64 to 512 KiB.
 _LARGE_MESSAGE_BYTES = _MIB
 
-# A fit that is further off than this anywhere is called poor.
+# A fit with a larger misfit at any size is called poor.
 _POOR_MISFIT = 0.15
-# A recommendation that fewer resamples bear out needs more rounds.
+# With a lower confidence, more rounds are recommended.
 _SURE = 0.8
 
-_BAR = 22
+_BAR_WIDTH = 22
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The sweep, and what was made of it."""
+    """A sweep and the fit to it."""
 
     workload: str
     transport: str
-    #: Servers of each stage for which a number was given.
+    #: The numbers of servers that were given, by stage.
     replicas: Mapping[str, int]
     seconds_per_run: float
     plan: Plan
-    #: Seconds per record by batch size.
+    #: Each has the seconds per record by batch size.
     rounds: Sequence[Mapping[int, float]]
-    #: Bytes of the largest messages by batch size.
+    #: Bytes of a message of the stage with the largest, by batch size.
     message_bytes: Mapping[int, float]
     cost: BatchCost
 
     @property
     def recommended_message_bytes(self) -> float:
-        """Bytes of the largest messages at the recommended size."""
+        """The same at the recommended size, scaled from the next measured size."""
         size = self.cost.recommended
         measured = min(other for other in self.plan.records if other >= size)
         return self.message_bytes[measured] * size / measured
 
     def to_json(self) -> bytes:
-        """Return all of it as indented JSON, ended by LF."""
+        """Return all fields as indented JSON that ends with a line feed."""
         cost, planned = self.cost, self.plan
         told = {
             "workload": self.workload,
@@ -86,22 +83,8 @@ class Tuning:
         return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
 
 
-@contextmanager
-def steps() -> Iterator[Callable[[str], None]]:
-    """Say what is under way while standard error is a terminal.
-
-    It is drawn only when it changes: nothing runs beside what is being measured.
-    """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    with Live(console=console, transient=True, auto_refresh=False) as live:
-        yield lambda what: live.update(Text(what), refresh=True)
-
-
 def print_tuning(tuning: Tuning) -> None:
-    """Print the curve, and what it means, in sentences."""
+    """Print the curve and, in sentences, what it means."""
     console = Console(highlight=False)
     console.print(
         f"{tuning.workload}: {len(tuning.cost.curve)} batch sizes, {len(tuning.rounds)}"
@@ -119,7 +102,7 @@ def print_tuning(tuning: Tuning) -> None:
 
 
 def left_out(planned: Plan, seconds: float) -> Iterator[str]:
-    """Say which batch sizes were not measured, and why."""
+    """Yield sentences on the batch sizes that were not measured, and why."""
     if planned.too_few:
         yield (
             f"There are {planned.available:,} records, and a run needs {LEAST_BATCHES} "
@@ -134,7 +117,7 @@ def left_out(planned: Plan, seconds: float) -> Iterator[str]:
 
 
 def findings(cost: BatchCost) -> Iterator[str]:
-    """Say what a batch and a record cost, and where that does not hold."""
+    """Yield sentences on the costs of a batch and a record, and the fit's limits."""
     first, last = cost.curve[0], cost.curve[-1]
     yield (
         f"A batch costs {_duration(cost.per_batch_s)}, a record "
@@ -156,7 +139,7 @@ def findings(cost: BatchCost) -> Iterator[str]:
 
 
 def recommendation(cost: BatchCost, message_bytes: float) -> Iterator[str]:
-    """Say which batch size to use, how sure that is, and what it brings with it."""
+    """Yield sentences on the batch size to use, its confidence and its messages."""
     first, last = cost.curve[0], cost.curve[-1]
     size = cost.recommended
     if size == first.size:
@@ -192,7 +175,7 @@ def _table(cost: BatchCost) -> Table:
         table.add_column(name, justify="right")
     table.add_column("log scale", no_wrap=True)
     speeds = [1 / point.measured_s.value for point in cost.curve]
-    # At least a decade, so that what is the same looks the same.
+    # The scale spans at least a decade, so that equal speeds have equal bars.
     lowest = min(*speeds, max(speeds) / 10) / 2
     for point, speed in zip(cost.curve, speeds, strict=True):
         length = math.log(speed / lowest) / math.log(max(speeds) / lowest)
@@ -201,7 +184,7 @@ def _table(cost: BatchCost) -> Table:
             _speed(speed),
             f"{_speed(1 / point.measured_s.high)}–{_speed(1 / point.measured_s.low)}",
             _speed(1 / point.fitted_s),
-            "█" * round(_BAR * length)
+            "█" * round(_BAR_WIDTH * length)
             + (" ◀" if point.size == cost.recommended else ""),
         )
     return table
@@ -219,8 +202,8 @@ def _speed(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 1000 else f"{per_s:.3g}"
 
 
-def _duration(interval: Interval) -> str:
-    """Return seconds with their interval, in a unit that suits them."""
+def _duration(interval: Estimate) -> str:
+    """Return seconds with their interval, in a fitting unit."""
     scale, unit = next(
         (scale, unit)
         for scale, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns"))

@@ -1,4 +1,4 @@
-"""The options that say which stage servers a run has, for `run` and `tune`."""
+"""The options for stage servers, of `run` and `tune`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SERVERS = (
         "--replicas",
         metavar="NAME=N,…",
         default="",
-        help="Servers of a transform stage, such as parse=2,rules=2.",
+        help="Number of servers of transform stages, such as parse=2,rules=2.",
     ),
     click.option(
         "--stage",
@@ -24,27 +24,27 @@ _SERVERS = (
         multiple=True,
         metavar="NAME=ADDRESS",
         help="Use the server at ADDRESS (HOST:PORT or unix:PATH) instead of starting "
-        "one; repeat it for more replicas.",
+        "one. Repeatable, for replicas too.",
     ),
     click.option(
         "--transport",
         type=click.Choice(["unix", "tcp"]),
         default="unix",
         show_default=True,
-        help="How to reach the servers that are started.",
+        help="Transport of the servers that the command starts.",
     ),
 )
 
 
 def servers_options(command: Command) -> Command:
-    """Give a command the options of stage servers."""
+    """Add the options for stage servers to a command."""
     for option in reversed(_SERVERS):
         command = option(command)
     return command
 
 
 def addresses_of(stages: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return the addresses of each stage that --stage names; raise UsageError."""
+    """Return the addresses in --stage by stage, or raise UsageError."""
     addresses: dict[str, list[str]] = {}
     for text in stages:
         name, equals, address = text.partition("=")
@@ -55,7 +55,7 @@ def addresses_of(stages: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def replicas_of(text: str) -> dict[str, int]:
-    """Return the number of servers of each stage in --replicas; raise UsageError."""
+    """Return the numbers of servers in --replicas by stage, or raise UsageError."""
     replicas: dict[str, int] = {}
     for part in text.split(",") if text else ():
         name, _, count = part.partition("=")

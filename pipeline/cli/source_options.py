@@ -1,4 +1,4 @@
-"""The options that say which records a run reads or makes, for `run` and `generate`."""
+"""The options for records that are made from a seed, and how a source gets them."""
 
 from __future__ import annotations
 
@@ -14,36 +14,52 @@ T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _MADE_RECORDS = (
-    click.option("--seed", type=int, help="The same seed makes the same records [1]."),
+    click.option(
+        "--seed",
+        type=int,
+        show_default="1",
+        help="The same seed makes the same records.",
+    ),
     click.option(
         "--payload-size",
         type=click.Choice(["small", "medium", "large"]),
-        help="Of work items: vectors of 5, 10 or 20 [medium].",
+        show_default="medium",
+        help="Vectors of 5, 10 or 20 numbers (work-items, mixed).",
     ),
     click.option(
-        "--iterations", type=int, help="How much work a work item stands for [500]."
+        "--iterations",
+        type=int,
+        show_default="500",
+        help="Work of each work item (work-items, mixed).",
     ),
     click.option(
         "--work-ratio",
         type=float,
         metavar="FRACTION",
-        help="Fraction of mixed records that are work items [0.5].",
+        show_default="0.5",
+        help="Fraction of records that are work items (mixed).",
     ),
 )
 
 
 def made_records_options(command: Command) -> Command:
-    """Give a command the options of records that are made from a seed."""
+    """Add the options for records that are made from a seed to a command."""
     for option in reversed(_MADE_RECORDS):
         command = option(command)
     return command
 
 
 def call_with_options(function: Callable[..., T], workload: str, **values: object) -> T:
-    """Call a function whose parameters are options of a workload.
+    """Call a function of a workload with the options that were given.
 
-    None means that the option was not given. Raises UsageError for an option that the
-    function does not have, or lacks.
+    Args:
+        function: Its parameters are the options that the workload knows.
+        workload: The name of the workload, for messages.
+        **values: The options by parameter; None if the option was not given.
+
+    Raises:
+        UsageError: The function has no such parameter, or an option without a default
+            was not given.
     """
     parameters = inspect.signature(function).parameters
     given = {name: value for name, value in values.items() if value is not None}

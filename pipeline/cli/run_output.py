@@ -1,0 +1,81 @@
+"""The summary that `pipeline run` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.accounting import RunReport
+
+_MIB = 1024 * 1024
+
+
+def print_summary(report: RunReport, output: Path) -> None:
+    """Print the counts, the rejections by reason, and the time of each stage."""
+    console = Console(highlight=False)
+    records = report.records
+    console.print(
+        f"{records.ingested:,} records: {records.passed:,} passed, "
+        f"{records.filtered:,} filtered, {records.rejected:,} rejected → {output}",
+        soft_wrap=True,
+    )
+    for reason, count in report.rejections.items():
+        console.print(f"  rejected as {reason}: {count:,}")
+    console.print(
+        f"{report.throughput_per_s:,.0f} records/s, {report.elapsed_s:.2f} s in "
+        f"{report.batches:,} batches of {report.batch_size:,}; "
+        + (
+            f"IPC share {report.ipc_share:.0%}, {report.startup_s:.2f} s to start"
+            if report.engine == "split"
+            else "one process"
+        ),
+        soft_wrap=True,
+    )
+    console.print(_stage_table(report))
+
+
+def _stage_table(report: RunReport) -> Table:
+    table = Table(
+        title="seconds by stage", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("stage")
+    for name in (
+        "wait",
+        "decode",
+        "process",
+        "encode",
+        "send",
+        "CPU",
+        "MiB",
+        "messages",
+    ):
+        table.add_column(name, justify="right")
+    for name, stage in report.stages.items():
+        seconds = stage.seconds
+        table.add_row(
+            name,
+            *(
+                f"{value:.2f}"
+                for value in (
+                    seconds.wait,
+                    seconds.decode,
+                    seconds.process,
+                    seconds.encode,
+                    seconds.send,
+                    stage.cpu_s,
+                )
+            ),
+            f"{stage.peak_rss_bytes / _MIB:.0f}",
+            f"{max(stage.messages_in, stage.messages_out):,}",
+        )
+    if report.engine == "split":
+        table.add_row(
+            "orchestrator",
+            *[""] * 5,
+            f"{report.cpu_s:.2f}",
+            f"{report.peak_rss_bytes / _MIB:.0f}",
+            "",
+        )
+    return table
