@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.stage import Workload
     from pytest_pipeline.measure.comparison import Comparer
-    from pytest_pipeline.measure.recording import Record
-    from pytest_pipeline.measure.results import Measured
+    from pytest_pipeline.measure.results import Measured, Record
     from pytest_pipeline.servers.driver import FakeClock, StageDriver
     from pytest_pipeline.servers.handle import Server
     from pytest_pipeline.servers.pool import ServerPool
@@ -236,8 +235,7 @@ def pipeline_record(
     request: pytest.FixtureRequest, benchmark: BenchmarkFixture
 ) -> Iterator[Record]:
     """What this test has measured: for pytest-benchmark's JSON, and for the report."""
-    from pytest_pipeline.measure.recording import Record
-    from pytest_pipeline.measure.results import to_extra_info
+    from pytest_pipeline.measure.results import Record, to_extra_info
 
     record = Record()
     yield record
@@ -262,7 +260,7 @@ def pipeline_compare(benchmark: BenchmarkFixture, pipeline_record: Record) -> Co
         # Under pytest-benchmark nothing traces what is measured, and the test counts as
         # a benchmark; the second question of a test has to do without.
         answer: Answer = benchmark.pedantic(find) if benchmark.stats is None else find()
-        pipeline_record.answered(answer)
+        pipeline_record.answered(answer.compared)
         return answer
 
     return Comparer(answering=answering)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_pipeline.measure.comparison import (
+from pytest_pipeline.measure.estimation import (
     CONFIDENCE,
     interval,
     log_ratios,
@@ -23,7 +23,7 @@ from pytest_pipeline.measure.results import Interval
 Verdict = Literal[
     "ok", "regressed", "improved", "inconclusive", "new", "gone", "skipped"
 ]
-#: Rounds of one sitting; see `pytest_pipeline.measure.comparison.Rounds.logs`.
+#: Rounds of one sitting; see `pytest_pipeline.measure.rounds.Rounds.logs`.
 Sitting = Sequence[tuple[float, ...]]
 
 _SITTINGS_CONFIDENCE = 0.95

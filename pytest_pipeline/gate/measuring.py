@@ -17,7 +17,8 @@ from typing import Protocol
 from pytest_pipeline.gate.errors import GateFaultError
 from pytest_pipeline.gate.judging import Judged, Sitting, Verdict, judge
 from pytest_pipeline.gate.peer import Peer, Side
-from pytest_pipeline.measure.comparison import LOOKS, Rounds
+from pytest_pipeline.measure.estimation import LOOKS
+from pytest_pipeline.measure.rounds import Rounds
 
 # Shorter than a slice of the scheduler, so that there are pieces which nothing has
 # interrupted; and so many that the first few, after a pause, need not count.
