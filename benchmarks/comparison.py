@@ -1,9 +1,8 @@
-"""Is the comparison honest: how often does it see what is not there, and what is?
+"""Measure the error rates of comparisons: false positives and false negatives.
 
-Compares the parse stage's function with itself, which differs in nothing, and with
-itself doing 10 % more. Each comparison is made as a test makes it that uses the fixture
-`pipeline_compare`. Exits with 1 if it claims a difference in more than 2 of 200 where
-there is none, or finds fewer than 95 of 100 where there is one.
+Compares the parse stage's function with itself, and with itself doing 10 % more work,
+as a test with the fixture `pipeline_compare` does. Exits with 1 if more than 2 of 200
+comparisons with itself claim a difference, or fewer than 95 of 100 find the 10 %.
 
     python benchmarks/comparison.py [--same 200] [--slower 100] [--sample-s 0.02]
 """
@@ -21,13 +20,13 @@ from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.events.parse import parse
 from pytest_pipeline.measure.comparison import Answer, Comparer
 
-# Claims allowed of comparisons with itself, and findings needed of those with more.
+# The highest share of false positives, and the lowest share of true positives.
 _MOST_CLAIMS = 2 / 200
 _FEWEST_FOUND = 95 / 100
 
 
 def main() -> None:
-    """Compare, and print what was claimed."""
+    """Compare, and print how often a difference was claimed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--same", type=int, default=200)
     parser.add_argument("--slower", type=int, default=100)

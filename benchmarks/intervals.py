@@ -1,9 +1,9 @@
-"""Which interval is honest: how often does each claim a difference that is not there?
+"""Compare the error rates of three kinds of bootstrap intervals, on simulated rounds.
 
-Rounds of A B B A are simulated, of the same twice and of one that is 10 % slower: with
-even noise, with spikes, and with a drift. Each kind of bootstrap looks at them after
-12, 24 and 48 rounds, as `pytest_pipeline.measure.comparison` does, without its A/A
-floor, and may claim a difference in 1 % of the comparisons in all.
+Simulates rounds of A B B A where both are equal, and where one is 10 % slower: with
+even noise, with spikes, and with a drift. Each interval is computed after 12, 24 and 48
+rounds, as `pytest_pipeline.measure.comparison` does, but without the noise floor. It
+should claim a difference of equal callables in at most 1 % of the comparisons.
 
     python benchmarks/intervals.py [--comparisons 400]
 """
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_pipeline.measure.comparison import CONFIDENCE, LOOKS, interval
+from pytest_pipeline.measure.estimation import CONFIDENCE, LOOKS, interval
 
 Floats = NDArray[np.float64]
 Ends = tuple[float, float]
@@ -27,7 +27,7 @@ _SLOWDOWN = np.log(1.1)
 
 
 def rounds(random: np.random.Generator, noise: str) -> Floats:
-    """Return the log-ratios of as many rounds as there may be, of the same twice."""
+    """Return the log-ratios of 48 rounds of two equal callables."""
     samples = random.normal(0, 0.03, (LOOKS[-1], 4))
     if noise != "even":
         spikes = random.random(samples.shape) < 0.08
@@ -40,12 +40,12 @@ def rounds(random: np.random.Generator, noise: str) -> Floats:
 
 
 def trimmed_mean(values: Floats, axis: int = -1) -> Any:
-    """Return the mean that comparisons take, too."""
+    """Return the mean that comparisons use."""
     return stats.trim_mean(values, 0.2, axis=axis)
 
 
-def scipys(method: Literal["percentile", "BCa"]) -> Callable[[Floats], Ends]:
-    """Return a bootstrap of scipy's own, of the same mean."""
+def scipy_bootstrap(method: Literal["percentile", "BCa"]) -> Callable[[Floats], Ends]:
+    """Return the interval of scipy's bootstrap of the same mean."""
 
     def ends(ratios: Floats) -> Ends:
         found = stats.bootstrap(
@@ -61,14 +61,14 @@ def scipys(method: Literal["percentile", "BCa"]) -> Callable[[Floats], Ends]:
     return ends
 
 
-def ours(ratios: Floats) -> Ends:
-    """Return the interval that comparisons have."""
+def comparison_interval(ratios: Floats) -> Ends:
+    """Return the interval that comparisons use."""
     found = interval(ratios, looks=len(LOOKS))
     return float(np.log(found.low)), float(np.log(found.high))
 
 
 def claims(ratios: Floats, ends: Callable[[Floats], Ends]) -> bool:
-    """Say whether a difference is claimed at any look."""
+    """Return whether a difference is claimed at any look."""
     for look in LOOKS:
         low, high = ends(ratios[:look])
         if low > 0 or high < 0:
@@ -77,14 +77,14 @@ def claims(ratios: Floats, ends: Callable[[Floats], Ends]) -> bool:
 
 
 def main() -> None:
-    """Simulate, and print how many of each claim a difference."""
+    """Simulate, and print how often each interval claims a difference."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--comparisons", type=int, default=400)
     count = parser.parse_args().comparisons
     kinds = {
-        "percentile": scipys("percentile"),
-        "BCa": scipys("BCa"),
-        "widened percentile (ours)": ours,
+        "percentile": scipy_bootstrap("percentile"),
+        "BCa": scipy_bootstrap("BCa"),
+        "widened percentile (used here)": comparison_interval,
     }
     for name, ends in kinds.items():
         for noise in ("even", "spikes", "drift"):

@@ -1,8 +1,9 @@
-"""Does memory stay bounded, however long the input and however slow a stage?
+"""Check that memory stays bounded with a long input and a slow stage.
 
 Runs a large file through the split, once undisturbed and once with the rules stage
-frozen (SIGSTOP) for a while in mid-run, and prints the peak memory of every process.
-Fails if one exceeds the limit, or if the two results differ from the monolith's.
+stopped (SIGSTOP) for a while during the run, and prints the peak memory of every
+process. Exits with 1 if one exceeds the limit, or if a result differs from the
+monolith's.
 
     python benchmarks/memory.py [--events 10000000] [--freeze-s 10] [--limit-mib 150]
 """
@@ -24,7 +25,7 @@ _MIB = 1024 * 1024
 
 
 def main() -> None:
-    """Run, measure, print; exit with 1 where a promise is broken."""
+    """Run and print; exit with 1 if memory or a result is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--freeze-s", type=float, default=10.0)
@@ -94,7 +95,7 @@ def main() -> None:
 
 
 class _Freezer:
-    """Stops a process once a run has settled so many records, for so many seconds."""
+    """Stops a process for a while, once a run has settled a number of records."""
 
     def __init__(self, pid: int, records: int, freeze_s: float) -> None:
         self._pid, self._records, self._freeze_s = pid, records, freeze_s

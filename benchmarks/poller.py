@@ -1,7 +1,7 @@
-"""What does it gain that the processes run gRPC without its event engine?
+"""Measure what it gains to run gRPC without its event engine.
 
-Whole runs with and without the setting take turns; what counts is the median of the
-ratios of their throughput within each round.
+Interleaves whole runs with and without the setting, and prints the median of the
+throughput ratios of the rounds.
 
     python benchmarks/poller.py [--rounds 5]
 """
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Batch sizes, and how many events take some seconds at each.
+# Events at each batch size, for runs of some seconds.
 _SIZES = {1: 5_000, 100: 200_000, 1000: 1_000_000}
 
 
@@ -57,7 +57,7 @@ def main() -> None:
         for batch_size in _SIZES:
             ratios = []
             for _ in range(arguments.rounds):
-                # Empty is gRPC's own choice; unset is this project's.
+                # An empty value keeps gRPC's default; unset, this project sets it.
                 own = throughput(folder, batch_size, None)
                 ratios.append(own / throughput(folder, batch_size, ""))
             print(

@@ -1,13 +1,13 @@
-"""How quickly are stage servers ready, and do 200 starts and stops leave nothing?
+"""Measure how quickly stage servers start, and what 200 starts and stops leak.
 
-Starts and stops all five stages, in this process and as processes, through what the
-fixtures of the plugin use. Prints the median time until a stage in this process is
-ready and until five processes are, and how many processes, threads and file
-descriptors there are at the end that were not there after the first round.
+Starts and stops all five stages with the `ServerPool` of the plugin's fixtures, in this
+process and in processes of their own. Prints the median time until one stage and until
+all five are ready, and by how much the numbers of processes, threads and file
+descriptors have grown since the first round.
 
     python benchmarks/start_stop.py [--rounds 200] [--transport unix]
 
-Two of them at once over TCP show that no port is taken twice.
+Run it twice at once over TCP to check that no port is used by two servers.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _counts() -> dict[str, int]:
 
 
 def _settle(before: dict[str, int]) -> None:
-    """Give gRPC two seconds to close what it closes in its own time."""
+    """Wait up to two seconds for what gRPC closes asynchronously."""
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline and _counts() != before:
         time.sleep(0.01)

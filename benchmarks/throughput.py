@@ -1,8 +1,8 @@
-"""How fast is the split, against one process that does the same without gRPC?
+"""Compare the throughput of the split with a loop in one process, without gRPC.
 
-The one process is what a user would write first: a loop over the lines, msgspec into
-a typed object, the rules, and a dictionary of totals. It and the split take turns
-over the same file, and what counts is the median of the ratios within each round.
+The loop is what a user would write first: for each line msgspec decodes a typed object,
+then the rules apply, and a dictionary has the totals. The loop and the split are
+interleaved on the same file. Prints the medians of the ratios of the rounds.
 
     python benchmarks/throughput.py [--events 1000000] [--rounds 5]
 """
@@ -21,7 +21,7 @@ import msgspec
 
 from pipeline.transport.environment import set_defaults
 
-# Batch sizes and the share of the events that each runs, so that none takes minutes.
+# The share of the events that runs at each batch size, so that none takes minutes.
 _SIZES = {1: 0.005, 10: 0.05, 100: 0.2, 1000: 1.0}
 
 

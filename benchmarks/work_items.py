@@ -1,9 +1,9 @@
-"""What does CPU-bound work gain from batching, and what from a second parse server?
+"""Measure what CPU-bound work gains from batching and from a second parse server.
 
-Two questions, each in interleaved rounds on servers that stay up. First, how fast
-are items of 500 iterations at batch size 100. Then, with iterations calibrated so that
-processing has 87 % or more of the CPU at batch size 1: batch size 100 against 1, and
-two parse servers against one, as medians of the ratios within each round.
+First prints the throughput of items of 500 iterations at batch size 100. Then
+calibrates the iterations so that processing has 87 % of the CPU or more at batch size
+1, and prints the gain of batch size 100 over 1, and of two parse servers over one, as
+medians of the ratios of interleaved rounds. The servers keep running.
 
     python benchmarks/work_items.py [--items 10000] [--bound-items 1000] [--rounds 5]
 """

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.workload import Workload
     from pytest_pipeline.measure.comparison import Comparer
-    from pytest_pipeline.measure.recording import Record
-    from pytest_pipeline.measure.results import Measured
+    from pytest_pipeline.measure.results import Measured, Record
     from pytest_pipeline.servers.driver import StageDriver
     from pytest_pipeline.servers.fake_clock import FakeClock
     from pytest_pipeline.servers.handle import Server
@@ -256,8 +255,7 @@ def pipeline_record(
     request: pytest.FixtureRequest, benchmark: BenchmarkFixture
 ) -> Iterator[Record]:
     """Record what this test measured, for pytest-benchmark's JSON and the report."""
-    from pytest_pipeline.measure.recording import Record
-    from pytest_pipeline.measure.results import to_extra_info
+    from pytest_pipeline.measure.results import Record, to_extra_info
 
     record = Record()
     yield record
@@ -282,7 +280,7 @@ def pipeline_compare(benchmark: BenchmarkFixture, pipeline_record: Record) -> Co
         # Run by pytest-benchmark, the test counts as a benchmark, and no tracing slows
         # it down. That takes one function a test; later comparisons run without it.
         answer: Answer = benchmark.pedantic(find) if benchmark.stats is None else find()
-        pipeline_record.answered(answer)
+        pipeline_record.answered(answer.compared)
         return answer
 
     return Comparer(answering=answering)

@@ -22,7 +22,8 @@ from pytest_pipeline.gate.verdict import (
     PairRounds,
     judge_benchmark,
 )
-from pytest_pipeline.measure.comparison import LOOKS, Rounds
+from pytest_pipeline.measure.estimation import LOOKS
+from pytest_pipeline.measure.rounds import Rounds
 
 # Shorter than a time slice of the scheduler, so that some pieces run uninterrupted; and
 # so many that the first few, with cold caches after a pause, do not matter.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_pipeline.measure.comparison import (
+from pytest_pipeline.measure.estimation import (
     CONFIDENCE,
     interval,
     log_ratios,

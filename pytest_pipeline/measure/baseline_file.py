@@ -1,6 +1,6 @@
-"""Files of counts and of ratios that are committed: their options, reading, writing.
+"""Find, read and write the baseline file: the committed counts or ratios.
 
-Needs pytest only, since the plugin loads it.
+The plugin loads this module at start-up, so it imports only pytest until it is used.
 """
 
 from __future__ import annotations
@@ -8,38 +8,78 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
 _OPTION = "--pipeline-baseline"
+_UPDATE = "--pipeline-update-baseline"
 _INI = "pipeline_baseline"
 
 _Content = TypeVar("_Content")
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare the options, and the ini key of the file."""
+    """Declare the command line options and the ini key of the baseline file."""
     group = parser.getgroup(
-        "pipeline-baseline", "counts and ratios that are held to a committed file"
+        "pipeline-baseline", "counts and ratios that are compared with a committed file"
     )
     group.addoption(
         _OPTION,
         dest=_INI,
         metavar="FILE",
-        help="Committed file that the suite of counts or of ratios holds runs to.",
+        help="Committed file that the suite of counts or of ratios compares with.",
     )
     group.addoption(
-        "--pipeline-update-baseline",
+        _UPDATE,
         action="store_true",
-        help="Write what is counted or measured to that file instead.",
+        help="Write the counts or ratios to that file instead of comparing them.",
     )
-    parser.addini(_INI, f"Default of {_OPTION}, from the ini file's folder.")
+    parser.addini(_INI, f"Default of {_OPTION}, relative to the ini file's folder.")
 
 
-def baseline_path(config: pytest.Config) -> Path:
-    """Return the committed file; raise pytest.UsageError where none is named."""
+@dataclass(frozen=True)
+class BaselineFile:
+    """The baseline file that a session compares with or writes."""
+
+    path: Path
+    #: Write the file instead of comparing with it.
+    update: bool
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> BaselineFile:
+        """Return the file that the options or the ini key name.
+
+        Raises:
+            pytest.UsageError: No file is named, or it is to be written under xdist.
+        """
+        path = _path(config)
+        update = bool(config.getoption("pipeline_update_baseline"))
+        if update and hasattr(config, "workerinput"):
+            raise pytest.UsageError(
+                f"{_UPDATE}: workers of xdist would write over each other; add -n 0"
+            )
+        return cls(path, update)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this session creates the file."""
+        return self.update and not self.path.exists()
+
+    def fail(self, *lines: str) -> NoReturn:
+        """Fail the test with these lines, and add how to update the file."""
+        hint = f"if this is meant: {_UPDATE}, and commit {self.path}"
+        pytest.fail("\n".join([*lines, hint]), pytrace=False)
+
+    @property
+    def written(self) -> str:
+        """The line of the terminal summary after an update."""
+        return f"written: {self.path}; its diff is for the review"
+
+
+def _path(config: pytest.Config) -> Path:
     given = config.getoption(_INI)
     if given:
         return Path(given)
@@ -48,23 +88,16 @@ def baseline_path(config: pytest.Config) -> Path:
         return config.rootpath / str(configured)
     raise pytest.UsageError(
         f"there is no file of counts or ratios to compare with; give {_OPTION} FILE, "
-        f"and --pipeline-update-baseline to make it"
+        f"and {_UPDATE} to make it"
     )
 
 
-def is_update(config: pytest.Config) -> bool:
-    """Say whether the file is to be written; raise pytest.UsageError under xdist."""
-    update = bool(config.getoption("pipeline_update_baseline"))
-    if update and hasattr(config, "workerinput"):
-        raise pytest.UsageError(
-            "--pipeline-update-baseline: workers of xdist would write over each "
-            "other; add -n 0"
-        )
-    return update
+def read_baseline(path: Path, content: type[_Content]) -> _Content:
+    """Return the content of a baseline file, decoded from JSON as ``content``.
 
-
-def read_committed(path: Path, content: type[_Content]) -> _Content:
-    """Read a file; raise UsageError where there is none, or it is none of ours."""
+    Raises:
+        UsageError: The file is missing, unreadable, or not of this type.
+    """
     import msgspec
 
     from pipeline.errors import UsageError, one_line
@@ -73,15 +106,18 @@ def read_committed(path: Path, content: type[_Content]) -> _Content:
         return msgspec.json.decode(path.read_bytes(), type=content)
     except FileNotFoundError:
         raise UsageError(
-            f"{_OPTION} {path}: there is no such file; "
-            f"--pipeline-update-baseline makes it"
+            f"{_OPTION} {path}: there is no such file; {_UPDATE} makes it"
         ) from None
     except (OSError, msgspec.MsgspecError) as error:
         raise UsageError(f"{_OPTION} {path}: {one_line(error)}") from None
 
 
-def write_committed(path: Path, content: object) -> None:
-    """Replace a file, or leave it as it was; raise UsageError if it can't be."""
+def write_baseline(path: Path, content: object) -> None:
+    """Replace a baseline file with ``content`` as JSON, atomically.
+
+    Raises:
+        UsageError: The file can't be written; it is then unchanged.
+    """
     from pipeline.errors import SinkError, UsageError
     from pipeline.publishing import write_whole
 
@@ -92,8 +128,13 @@ def write_committed(path: Path, content: object) -> None:
         raise UsageError(f"{_OPTION}: {error}") from None
 
 
-def by_number(names: Iterable[str]) -> list[str]:
-    """Sort names by words, but 10 before 100 and after 2."""
+def run_name(workload: str, batch_size: int) -> str:
+    """Return what the names of the counts and ratios of a run begin with."""
+    return f"{workload} at batch size {batch_size}"
+
+
+def sort_naturally(names: Iterable[str]) -> list[str]:
+    """Sort names with numbers compared by value: 2 before 10 before 100."""
     return sorted(
         names,
         key=lambda name: [

@@ -1,4 +1,4 @@
-"""Runs that are measured, each of which must give what the monolith gives."""
+"""Runs whose results are checked against the monolith's."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import ConservationError
 from pytest_pipeline.measure.dataset import Dataset
 
-# Batches of the first run, from which the others are sized.
+# Batches of the first run, which the following ones are sized from.
 _PROBED_BATCHES = 2
-# The monolith that a run is checked against goes through all records in few batches.
+# At most how many times as many records the next run of the sizing has.
+_MOST_GROWTH = 10
+# The batch size of the monolith; its result does not depend on it.
 _EXPECTED_BATCH = 1000
 
 
 class CheckedRuns:
-    """Runs of one dataset on any engine, with the result below ``folder``."""
+    """Runs of any engine on one dataset, each with the result of the monolith.
+
+    Args:
+        dataset: What to run on.
+        folder: Where results are written.
+    """
 
     def __init__(self, dataset: Dataset, folder: Path) -> None:
         self.dataset = dataset
@@ -26,9 +33,10 @@ class CheckedRuns:
         self._expected: dict[int, bytes] = {}
 
     def run(self, engine: Engine, batch_size: int, records: int) -> RunReport:
-        """Run the first ``records`` records and check the result.
+        """Run on the first ``records`` records and check the result.
 
-        Raises ConservationError where it is not that of the monolith.
+        Raises:
+            ConservationError: The result is not that of the monolith.
         """
         expected = self.result_of(records)
         report = engine.run(self.dataset.settings(records, batch_size, self._output))
@@ -40,10 +48,11 @@ class CheckedRuns:
         return report
 
     def records_for(self, engine: Engine, batch_size: int, seconds: float) -> int:
-        """Return with how many records a run takes about so many seconds.
+        """Return how many records make a run about ``seconds`` long.
 
-        It is a round number, so that most sessions come to the same, and a batch at
-        least, if there are as many.
+        The number is rounded down to 1, 2 or 5 times a power of ten, so that most
+        sessions use the same one. It is at least a batch, and at most what the dataset
+        has.
         """
         available = self.dataset.available or math.inf
         records = min(_PROBED_BATCHES * batch_size, available)
@@ -51,13 +60,13 @@ class CheckedRuns:
             elapsed_s = self.run(engine, batch_size, int(records)).elapsed_s
             if elapsed_s >= seconds / 2 or records >= available:
                 break
-            # Not too far at once: what comes first is slow.
-            records = min(records * min(10, seconds / elapsed_s), available)
+            # In small steps, since the first records of a run are slow.
+            records = min(records * min(_MOST_GROWTH, seconds / elapsed_s), available)
         wanted = min(records * seconds / elapsed_s, available)
         return int(min(max(_rounded(wanted), batch_size), available))
 
     def result_of(self, records: int) -> bytes:
-        """Return what the monolith makes of the first ``records`` records."""
+        """Return the monolith's result of the first ``records`` records."""
         if records not in self._expected:
             MonolithEngine().run(
                 self.dataset.settings(records, _EXPECTED_BATCH, self._output)
@@ -67,7 +76,7 @@ class CheckedRuns:
 
 
 def _rounded(value: float) -> int:
-    """Return the largest of 1, 2, 5, 10, 20, … that is not above ``value``."""
+    """Return the largest of 1, 2, 5, 10, 20, … up to ``value``, or 1."""
     if value < 1:
         return 1
     power = 10 ** math.floor(math.log10(value))

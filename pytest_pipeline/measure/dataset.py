@@ -1,4 +1,4 @@
-"""Records to measure with: as many of a workload as a run is to have."""
+"""Datasets: the records that benchmarks run on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.errors import UsageError
 from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
 
-#: Events that are made for a session; more than a run is likely to need.
+#: Events that are generated for a session; more than a run is likely to need.
 EVENTS = 200_000
 
 _COUNTING_BATCH = 1000
@@ -24,18 +24,24 @@ _COUNTING_BATCH = 1000
 
 @dataclass(frozen=True)
 class Dataset:
-    """A workload, and where its records come from."""
+    """The records that a benchmark runs on, and the workload that runs on them."""
 
     workload: Workload
-    #: The message that tells ingest to read or make so many records.
+    #: Returns the message that makes ingest read or generate that many records.
     source: Callable[[int], Message]
-    #: The input that has them; None for a workload that makes its own.
+    #: The input file; None for a workload that generates its records.
     path: Path | None = None
-    #: How many there are; None for as many as are asked for.
+    #: Records in the input; None for a workload that generates any number.
     available: int | None = None
 
     def settings(self, records: int, batch_size: int, output: Path) -> RunSettings:
-        """Return a run of the first ``records`` records."""
+        """Return the settings of a run.
+
+        Args:
+            records: How many to run on, from the first; 0 for all.
+            batch_size: Records of a batch.
+            output: Where the result is written.
+        """
         return RunSettings(
             workload=self.workload,
             source=self.source(records),
@@ -52,12 +58,18 @@ def dataset_of(
     data: bytes | None = None,
     options: Mapping[str, object] | None = None,
 ) -> Dataset:
-    """Return the dataset of a workload.
+    """Make the dataset of a workload.
 
-    ``data`` is the input of one that reads its records; those of the events workload
-    are made. ``options`` are those of workloads that make their own, such as
-    ``iterations``. What is read lies below ``folder``. Raises UsageError where data is
-    missing, or an option that the workload needs.
+    Args:
+        workload: Runs on the records.
+        folder: Where the input is written, if the workload reads one.
+        data: The input. By default events are generated for the events workload. A
+            workload that generates its records ignores it.
+        options: Of the records, such as ``iterations`` of work items.
+
+    Raises:
+        UsageError: The workload reads its records and ``data`` is missing, or it needs
+            an option that is missing or has none of that name.
     """
     describe = workload.source.describe
     known = inspect.signature(describe).parameters
@@ -92,7 +104,7 @@ def _check_options(workload: Workload, options: Mapping[str, object]) -> None:
 
 
 def _count(dataset: Dataset, folder: Path) -> int:
-    """Return how many records there are."""
+    """Count the records of the input, by running on all of them."""
     report = MonolithEngine().run(
         dataset.settings(0, _COUNTING_BATCH, folder / "counted")
     )

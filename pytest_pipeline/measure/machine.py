@@ -1,4 +1,4 @@
-"""What machine this is, for whoever reads a figure that was measured on it."""
+"""Describe the machine that benchmarks run on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_pipeline.measure.results import Machine
 
-#: Distributions whose version a figure depends on.
+#: Distributions whose version affects what is measured.
 _DISTRIBUTIONS = (
     "pytest-grpc-pipeline",
     "grpcio",
@@ -23,7 +23,7 @@ _DISTRIBUTIONS = (
 
 
 def this_machine() -> Machine:
-    """Return what the figures of this process depend on."""
+    """Return the machine, with the versions of Python and of installed libraries."""
     versions = {}
     for name in _DISTRIBUTIONS:
         try:
@@ -42,10 +42,10 @@ def this_machine() -> Machine:
 
 
 def _processor() -> str:
-    # Linux tells the model here only.
-    about = Path("/proc/cpuinfo")
-    if about.exists():
-        for line in about.read_text().splitlines():
+    # On Linux, `platform` does not know the model.
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
             name, _, value = line.partition(":")
             if name.strip() == "model name":
                 return value.strip()

@@ -1,7 +1,7 @@
-"""What benchmarks have measured: in the saved JSON of pytest-benchmark, and in reports.
+"""The results of benchmarks, as pytest-benchmark's JSON and reports have them.
 
-Each benchmark has one `Measured` as ``extra_info["pipeline"]``. ``machine_info`` has a
-`Machine` as ``["pipeline"]``.
+Each benchmark has a `Measured` as ``extra_info["pipeline"]``, and ``machine_info`` has
+a `Machine` as ``["pipeline"]``. Names of fields are the keys of that JSON.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import msgspec
 
 from pipeline.accounting import RunReport
 
-#: Where in ``extra_info`` and ``machine_info`` ours is.
+#: The key in ``extra_info`` and in ``machine_info``.
 KEY = "pipeline"
 
 Group = Literal[
     "batching", "crossover", "mixed", "replicas", "transports", "latency", "comparisons"
 ]
-#: The engines; ``floor`` is the split with stages that do nothing, ``queues`` are
-#: processes with multiprocessing queues instead of gRPC.
+#: The engines. ``floor`` is the split with stages that do nothing, and ``queues`` has
+#: multiprocessing queues between processes, instead of gRPC.
 Variant = Literal["split", "monolith", "floor", "queues"]
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """A value with the interval that holds it at ``confidence``."""
+    """A value with its confidence interval."""
 
     low: float
     value: float
@@ -33,7 +33,7 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 class Percentiles(msgspec.Struct, frozen=True):
-    """Seconds that half, 99 % and 99.9 % of the records needed at most."""
+    """The median, 99th and 99.9th percentile of the records' times, in seconds."""
 
     p50: float
     p99: float
@@ -41,7 +41,7 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """From when a record was due until its batch had passed the last transform stage.
+    """The time from when a record is due until all transform stages have processed it.
 
     Records are due at a fixed rate, whether or not the stages keep up.
     """
@@ -49,36 +49,36 @@ class Latency(msgspec.Struct, frozen=True):
     #: Records due per second.
     rate_per_s: float
     total: Percentiles
-    #: Until the last record of its batch was due.
+    #: From when the record is due until the last one of its batch is.
     filling: Percentiles
-    #: From then until the batch was sent to the first transform stage.
+    #: From then until the batch is sent to the first transform stage.
     queueing: Percentiles
-    #: From then until the last transform stage had answered.
+    #: From then until the last transform stage has answered.
     service: Percentiles
 
 
 class Compared(msgspec.Struct, frozen=True):
     """The answer to one question of `pytest_pipeline.measure.comparison`."""
 
-    #: What is said to be faster, and than what.
+    #: The name of the callable that the question is about, and of the other one.
     first: str
     second: str
-    #: What was claimed: ``faster`` or ``not faster``, by this factor.
+    #: The claim of the question, and its factor.
     claim: Literal["faster", "not faster"]
     by: float
     outcome: Literal["faster", "not faster", "inconclusive"]
     #: How many times as fast the first is.
     ratio: Interval
-    #: The ratio that two runs of one and the same seemed to have in these rounds.
+    #: The noise floor: the ratio of two samples of the same in these rounds, 1 or more.
     floor: float
     rounds: int
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One benchmark: what ran, and what came of it."""
+    """The results of one benchmark: what ran, and what was measured."""
 
     group: Group
-    #: None where something of a user's own was compared.
+    #: Which engine ran; None if a user's own callables were compared.
     variant: Variant | None = None
     workload: str = ""
     batch_size: int = 0
@@ -87,13 +87,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     transport: str = ""
     #: Servers of each transform stage that has more than one.
     replicas: dict[str, int] = {}
-    #: Of work items; how much work a record is.
+    #: Of work items: how much work a record is.
     iterations: int | None = None
     #: Records per second of each round.
     throughput_per_s: list[float] = []
-    #: IPC share of each round of the split.
+    #: IPC share of each round of the split or the floor.
     ipc_share: list[float] = []
-    #: The whole account of the round whose throughput is the median.
+    #: The run report of the round with the median throughput.
     run: RunReport | None = None
     latency: Latency | None = None
     comparisons: list[Compared] = []
@@ -102,7 +102,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def throughput(self) -> Interval | None:
         """The median round, between the slowest and the fastest; None without rounds.
 
-        The median of all rounds that there could be lies between those of n with
+        The median of the distribution lies between the extremes of n rounds with
         probability 1 − 2^(1 − n).
         """
         rounds = sorted(self.throughput_per_s)
@@ -117,29 +117,65 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Where the benchmarks ran."""
+    """The machine that benchmarks ran on."""
 
     system: str
     processor: str
+    #: Cores that the process may use.
     cores: int
     python: str
-    #: Of each distribution that matters, by name.
+    #: The version of each distribution that affects results, by name.
     versions: dict[str, str]
 
 
 class Session(msgspec.Struct, frozen=True):
-    """All that a report is made of."""
+    """The results of a session, which a report is made from."""
 
     machine: Machine
-    #: When, in ISO 8601.
+    #: When it ran, in ISO 8601.
     when: str
-    #: Each benchmark with the name of its test.
+    #: The name of each test with its results.
     benchmarks: list[tuple[str, Measured]]
-    #: Of the repository, shortened; empty where none is known.
+    #: Short hash of the commit; empty if unknown.
     commit: str = ""
 
 
+class Record:
+    """Collects what one test measures; the fixture ``pipeline_record`` returns one.
+
+    At the end of the test it goes into the JSON of pytest-benchmark and into the
+    report.
+    """
+
+    def __init__(self) -> None:
+        self._measured: Measured | None = None
+        self._comparisons: list[Compared] = []
+
+    def note(self, measured: Measured) -> None:
+        """Set the results of the test; a second call replaces them.
+
+        Args:
+            measured: What ran and what was measured. Its comparisons are ignored; the
+                fixture ``pipeline_compare`` adds them.
+        """
+        self._measured = measured
+
+    def answered(self, compared: Compared) -> None:
+        """Add the answer of a comparison."""
+        self._comparisons.append(compared)
+
+    @property
+    def measured(self) -> Measured | None:
+        """The results with all comparisons; None if nothing was measured."""
+        measured = self._measured
+        if measured is None and self._comparisons:
+            measured = Measured(group="comparisons")
+        if measured is None:
+            return None
+        return msgspec.structs.replace(measured, comparisons=[*self._comparisons])
+
+
 def to_extra_info(measured: Measured) -> dict[str, Any]:
-    """Return what goes into ``extra_info``."""
+    """Return the entry for ``extra_info`` of pytest-benchmark."""
     plain: dict[str, Any] = msgspec.to_builtins(measured)
     return {KEY: plain}

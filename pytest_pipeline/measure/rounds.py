@@ -1,96 +1,134 @@
-"""Rounds of runs under pytest-benchmark, and what is kept of them."""
+"""Run two callables in interleaved rounds of A B B A or B A A B.
+
+A drift within a round cancels out of its log-ratio, and a disturbance of one round is
+one value of many. The order is drawn at random for every second round and mirrored for
+the next one, so that nothing periodic, such as the slices of a scheduler, keeps step
+with either callable.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
+from typing import TypeAlias
 
-from pytest_benchmark.fixture import BenchmarkFixture
+import numpy as np
 
-from pipeline.accounting import RunReport
-from pytest_pipeline.measure.results import Group, Measured, Variant
+#: Takes a number of calls and a number of pieces. Makes that many calls in each piece,
+#: and returns the seconds of the quickest piece.
+Sampler: TypeAlias = Callable[[int, int], float]
 
-#: Runs that are counted, after one that warms up.
-ROUNDS = 7
-
-# A round of a quick engine repeats its run until it is as long as this, or so often.
-_ROUND_S = 0.1
-_MOST_REPEATS = 20
+_SEED = 1
+_MIRRORED = {"abba": "baab", "baab": "abba"}
+# Pieces of a sample at least, if it has any; with fewer, all may be interrupted.
+_FEWEST_PIECES = 3
 
 
-def measure(
-    benchmark: BenchmarkFixture,
-    run: Callable[[], RunReport],
-    *,
-    group: Group,
-    variant: Variant,
-    transport: str = "",
-    iterations: int | None = None,
-    workload: str = "",
-) -> Measured:
-    """Run in rounds, and return what came of them.
+def timed(
+    function: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+) -> Sampler:
+    """Return a sampler that calls ``function`` and takes the time by ``clock``."""
 
-    pytest-benchmark's times are of one run each, its set-up included; throughputs are
-    by the run reports. ``workload`` is what is meant where the reports name another.
-    Where benchmarks are disabled there is one run.
+    def piece(calls: int) -> float:
+        began = clock()
+        for _ in range(calls):
+            function()
+        return clock() - began
+
+    return lambda calls, pieces: min(piece(calls) for _ in range(pieces))
+
+
+class Rounds:
+    """Samples of two callables, in rounds of A B B A or B A A B.
+
+    Args:
+        samplers: Of A and of B.
+        work: How much one call of each does, in any unit.
+        sample_s: Seconds of a sample, which has as many calls as that needs.
+        alike: Make the same number of calls in samples of both, so that the first
+            call, which finds the caches cold, weighs the same in both.
+        pieces: Take the quickest of this many pieces as a sample. If one call is longer
+            than ``sample_s``, there are fewer pieces, but three. On a crowded machine
+            most samples are interrupted, but hardly ever all pieces of one.
+        clock: Returns seconds; the budget is taken by it.
     """
-    first = run()
-    repeats = max(1, min(_MOST_REPEATS, math.ceil(_ROUND_S / first.elapsed_s)))
-    reports: list[RunReport] = []
-    benchmark.pedantic(lambda: reports.append(run()), rounds=ROUNDS, iterations=repeats)
-    # pytest-benchmark runs once more where a round has several.
-    counted = reports[: ROUNDS * repeats]
-    rounds = [
-        counted[start : start + repeats] for start in range(0, len(counted), repeats)
-    ]
-    return measured_of(
-        rounds,
-        group=group,
-        variant=variant,
-        transport=transport,
-        iterations=iterations,
-        workload=workload,
-    )
 
+    def __init__(
+        self,
+        samplers: tuple[Sampler, Sampler],
+        *,
+        work: tuple[float, float] = (1, 1),
+        sample_s: float,
+        alike: bool = False,
+        pieces: int = 1,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._samplers = dict(zip("ab", samplers, strict=True))
+        self._work = dict(zip("ab", work, strict=True))
+        self._sample_s = sample_s
+        self._alike = alike
+        self._pieces = pieces
+        self._clock = clock
+        self._calls: dict[str, int] = {}
+        self._spent_s = 0.0
+        self._random = np.random.default_rng(_SEED)
+        self._order = ""
+        #: For each round the logarithms of its four samples, in seconds per unit of
+        #: work, in the order A, B, B, A whichever came first.
+        self.logs: list[tuple[float, ...]] = []
 
-def measured_of(
-    rounds: Sequence[Sequence[RunReport]],
-    *,
-    group: Group,
-    variant: Variant,
-    transport: str = "",
-    iterations: int | None = None,
-    workload: str = "",
-) -> Measured:
-    """Return what rounds of one run or more, all of one kind, have measured."""
-    throughputs = [
-        sum(report.records.ingested for report in reports)
-        / sum(report.elapsed_s for report in reports)
-        for reports in rounds
-    ]
-    by_throughput = sorted(
-        zip(throughputs, rounds, strict=True), key=lambda pair: pair[0]
-    )
-    median = by_throughput[len(by_throughput) // 2][1][0]
-    return Measured(
-        group=group,
-        variant=variant,
-        workload=workload or median.workload,
-        batch_size=median.batch_size,
-        records=median.records.ingested,
-        transport=transport,
-        replicas={
-            name: stage.replicas
-            for name, stage in median.stages.items()
-            if stage.replicas > 1
-        },
-        iterations=iterations,
-        throughput_per_s=throughputs,
-        ipc_share=[
-            sum(report.ipc_share for report in reports) / len(reports)
-            for reports in rounds
-        ]
-        if variant in ("split", "floor")
-        else [],
-        run=median,
-    )
+    def run(self, count: int, budget_s: float | None) -> None:
+        """Run until there are ``count`` rounds, or the next would exceed the budget.
+
+        Args:
+            count: Of rounds, earlier ones included.
+            budget_s: Seconds for all rounds, earlier ones included; None for no limit.
+        """
+        began = self._clock() - self._spent_s
+        if not self._calls:
+            self._size()
+        while len(self.logs) < count:
+            round_began = self._clock()
+            mean_s = (round_began - began) / max(1, len(self.logs))
+            if budget_s is not None and round_began - began + mean_s > budget_s:
+                break
+            self.logs.append(self._round())
+        self._spent_s = self._clock() - began
+
+    def _round(self) -> tuple[float, ...]:
+        if len(self.logs) % 2:
+            self._order = _MIRRORED[self._order]
+        else:
+            self._order = str(self._random.choice(list(_MIRRORED)))
+        samples = [(name, self._sample(name)) for name in self._order]
+        a, b = ([log for of, log in samples if of == name] for name in "ab")
+        return a[0], b[0], b[1], a[1]
+
+    def _sample(self, name: str) -> float:
+        calls = self._calls[name]
+        work = calls * self._work[name]
+        seconds = self._samplers[name](calls, self._pieces)
+        return math.log(max(seconds, 1e-9) / work)
+
+    def _size(self) -> None:
+        """Find the calls and pieces of a sample; this also warms both up."""
+        sizes = {name: self._calls_per_sample(name) for name in "ab"}
+        self._calls = {name: calls for name, (calls, _) in sizes.items()}
+        if self._alike:
+            self._calls = dict.fromkeys("ab", max(self._calls.values()))
+        if self._pieces > 1:
+            # The same for both, since the quickest of more pieces is quicker.
+            longest_s = max(seconds for _, seconds in sizes.values())
+            fitting = math.ceil(self._pieces * self._sample_s / longest_s)
+            self._pieces = max(_FEWEST_PIECES, min(self._pieces, fitting))
+
+    def _calls_per_sample(self, name: str) -> tuple[int, float]:
+        """Return how many calls a sample needs, and the seconds that they took."""
+        sampler = self._samplers[name]
+        sampler(1, 1)
+        calls = 1
+        while (seconds := sampler(calls, 1)) < self._sample_s:
+            missing = self._sample_s / max(seconds, self._sample_s / 100)
+            calls = math.ceil(calls * max(1.5, missing))
+        return calls, seconds

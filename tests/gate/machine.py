@@ -13,7 +13,7 @@ import numpy as np
 from pytest_pipeline.gate.errors import GateFaultError
 from pytest_pipeline.gate.measuring import Measurement, ProcessPair
 from pytest_pipeline.gate.side_session import Side
-from pytest_pipeline.measure.comparison import LOOKS
+from pytest_pipeline.measure.estimation import LOOKS
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Runs that are measured, on engines that take as long as they are told."""
+"""Checked runs, on engines that report a given elapsed time."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import ConservationError
 from pipeline.workloads import workload_named
+from pytest_pipeline.measure.benchmark import ROUNDS, measured_of
 from pytest_pipeline.measure.checked_runs import CheckedRuns
 from pytest_pipeline.measure.dataset import dataset_of
-from pytest_pipeline.measure.rounds import ROUNDS, measured_of
 
 
 @dataclass
 class TimedEngine:
-    """The monolith, whose report says that it took ``seconds`` of so many records."""
+    """The monolith, whose report says that it took ``seconds`` of its records."""
 
     seconds: Callable[[int], float]
     sizes: list[int] = field(default_factory=list)
     name: str = "timed"
 
     def run(self, settings: RunSettings) -> RunReport:
-        """Run, and report another time."""
+        """Run, and report the given time."""
         report = MonolithEngine().run(settings)
         self.sizes.append(report.records.ingested)
         elapsed_s = self.seconds(report.records.ingested)
@@ -53,7 +53,7 @@ class LyingEngine:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> CheckedRuns:
-    """Runs of work items that are no work."""
+    """Runs of work items with hardly any work."""
     options = {"iterations": 1, "payload_size": "small"}
     dataset = dataset_of(workload_named("work-items"), tmp_path, options=options)
     return CheckedRuns(dataset, tmp_path)
@@ -61,21 +61,21 @@ def runs(tmp_path: Path) -> CheckedRuns:
 
 @pytest.fixture
 def few(tmp_path: Path) -> CheckedRuns:
-    """Runs of an input of seven lines."""
+    """Runs on an input of seven lines."""
     data = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n' * 7
     return CheckedRuns(dataset_of(workload_named("events"), tmp_path, data), tmp_path)
 
 
-def test_a_run_has_the_records_it_was_told(runs: CheckedRuns) -> None:
-    """In batches of that size."""
+def test_a_run_has_the_number_of_records_given(runs: CheckedRuns) -> None:
+    """They are in batches of the given size."""
     report = runs.run(MonolithEngine(), batch_size=3, records=10)
 
     assert report.records.ingested == 10
     assert report.batches == 4
 
 
-def test_another_result_than_the_monoliths_is_an_error(runs: CheckedRuns) -> None:
-    """Whatever it was measured for, it is worth nothing."""
+def test_a_result_that_is_not_the_monoliths_is_an_error(runs: CheckedRuns) -> None:
+    """What a run with a wrong result measures is worth nothing."""
     with pytest.raises(
         ConservationError, match="lying at batch size 3: the result of 4"
     ):
@@ -86,17 +86,17 @@ def test_another_result_than_the_monoliths_is_an_error(runs: CheckedRuns) -> Non
     ("per_record_s", "batch_size", "records"),
     [(0.001, 10, 200), (0.0004, 10, 500), (0.1, 1, 2), (0.1, 50, 50), (3.0, 1, 1)],
 )
-def test_a_run_is_sized_to_the_seconds_it_is_to_take(
+def test_a_run_is_sized_by_its_length_in_seconds(
     runs: CheckedRuns, per_record_s: float, batch_size: int, records: int
 ) -> None:
-    """As a round number, and a batch at least."""
+    """The number of records is a round one, and at least a batch."""
     engine = TimedEngine(lambda count: count * per_record_s)
 
     assert runs.records_for(engine, batch_size, seconds=0.25) == records
 
 
-def test_sizing_does_not_go_too_far_at_once(runs: CheckedRuns) -> None:
-    """Where the first run is over at once, the second has ten times as many."""
+def test_sizing_grows_ten_times_at_most(runs: CheckedRuns) -> None:
+    """After a very short run, the next has ten times as many records."""
     engine = TimedEngine(lambda count: count * 1e-5)
 
     assert runs.records_for(engine, 1, seconds=0.02) == 2000
@@ -104,17 +104,17 @@ def test_sizing_does_not_go_too_far_at_once(runs: CheckedRuns) -> None:
 
 
 def test_no_run_has_more_records_than_there_are(few: CheckedRuns) -> None:
-    """However quick it is."""
+    """That is so however short the run is."""
     engine = TimedEngine(lambda count: count * 1e-5)
 
     assert few.records_for(engine, 1, seconds=0.25) == 5
     assert few.records_for(engine, 100, seconds=0.25) == 7
 
 
-def test_what_is_kept_of_rounds_is_their_throughput_and_the_median_run(
+def test_results_have_throughputs_and_the_median_run(
     runs: CheckedRuns,
 ) -> None:
-    """Of a round of several runs the sum."""
+    """The throughput of a round of several runs is that of their sums."""
     seconds = iter([1.0, 3.0, 8.0, 8.0, 4.0, 4.0])
     engine = TimedEngine(lambda _: next(seconds))
     reports = [runs.run(engine, batch_size=4, records=8) for _ in range(6)]
@@ -140,5 +140,5 @@ def test_what_is_kept_of_rounds_is_their_throughput_and_the_median_run(
 
 
 def test_seven_rounds_hold_the_median_with_98_percent() -> None:
-    """So many are measured."""
+    """Benchmarks have seven rounds."""
     assert 1 - 2.0 ** (1 - ROUNDS) > 0.98

@@ -1,4 +1,4 @@
-"""Ratios of two callables, under a clock that is told how long they take."""
+"""Comparisons of callables under a fake clock."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UsageError
-from pytest_pipeline.measure.comparison import (
-    Answer,
-    Comparer,
-    Rounds,
-    Sampler,
-    interval,
-)
+from pytest_pipeline.measure.comparison import Answer, Comparer
+from pytest_pipeline.measure.estimation import interval
+from pytest_pipeline.measure.rounds import Rounds, Sampler
 
 
-class Bench:
-    """A clock, and callables that take as long as they are said to."""
+class FakeTime:
+    """A fake clock, and callables that advance it."""
 
     def __init__(self, seed: int = 1) -> None:
         self.now = 0.0
@@ -29,11 +25,11 @@ class Bench:
         self.drift = 0.0
 
     def clock(self) -> float:
-        """Return the time that has passed."""
+        """Return the fake time in seconds."""
         return self.now
 
     def taking(self, seconds: float, spread: float = 0.02) -> Callable[[], None]:
-        """Return a callable that takes about so many seconds."""
+        """Return a callable that takes about ``seconds``."""
 
         def variant() -> None:
             self.calls += 1
@@ -44,20 +40,22 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Bench:
-    """A clock of its own for each test."""
-    return Bench()
+def time() -> FakeTime:
+    """A fake clock for each test."""
+    return FakeTime()
 
 
 @pytest.fixture
-def compare(bench: Bench) -> Comparer:
-    """A comparer under that clock."""
-    return Comparer(clock=bench.clock)
+def compare(time: FakeTime) -> Comparer:
+    """A comparer that uses the fake clock."""
+    return Comparer(clock=time.clock)
 
 
-def test_a_ratio_is_found_within_its_interval(bench: Bench, compare: Comparer) -> None:
-    """And claimed, since the interval lies above what was asked."""
-    quick, slow = bench.taking(0.1), bench.taking(0.4)
+def test_a_ratio_is_found_within_its_interval(
+    time: FakeTime, compare: Comparer
+) -> None:
+    """It is claimed, since the interval lies above the factor."""
+    quick, slow = time.taking(0.1), time.taking(0.4)
 
     answer = compare(quick, slow).faster_than(slow, by=3.0)
 
@@ -67,9 +65,11 @@ def test_a_ratio_is_found_within_its_interval(bench: Bench, compare: Comparer) -
     assert answer.ratio.value == pytest.approx(4, rel=0.03)
 
 
-def test_the_lower_end_decides(bench: Bench, compare: Comparer) -> None:
-    """A ratio above the factor is not enough where the interval reaches below it."""
-    quick, slow = bench.taking(1.0, 0.3), bench.taking(1.05, 0.3)
+def test_the_lower_end_of_the_interval_decides(
+    time: FakeTime, compare: Comparer
+) -> None:
+    """A ratio above the factor is inconclusive if the interval reaches below it."""
+    quick, slow = time.taking(1.0, 0.3), time.taking(1.05, 0.3)
 
     answer = compare(quick, slow, budget_s=1e9).faster_than(slow)
 
@@ -78,9 +78,11 @@ def test_the_lower_end_decides(bench: Bench, compare: Comparer) -> None:
     assert answer.compared.rounds == 48
 
 
-def test_the_order_of_the_two_says_nothing(bench: Bench, compare: Comparer) -> None:
-    """Who is faster is asked against the other one."""
-    quick, slow = bench.taking(0.1), bench.taking(0.4)
+def test_the_order_of_the_callables_does_not_matter(
+    time: FakeTime, compare: Comparer
+) -> None:
+    """A question is about the callable that is not named, in whichever order."""
+    quick, slow = time.taking(0.1), time.taking(0.4)
     comparison = compare(slow, quick)
 
     assert comparison.faster_than(slow, by=3)
@@ -88,10 +90,10 @@ def test_the_order_of_the_two_says_nothing(bench: Bench, compare: Comparer) -> N
 
 
 def test_not_faster_is_claimed_by_the_upper_end(
-    bench: Bench, compare: Comparer
+    time: FakeTime, compare: Comparer
 ) -> None:
-    """So that a gain can be held to be small."""
-    batched, single = bench.taking(1.0), bench.taking(1.05)
+    """So a test can require that a gain is small."""
+    batched, single = time.taking(1.0), time.taking(1.05)
     comparison = compare(batched, single)
 
     assert comparison.not_faster_than(single, by=1.25)
@@ -99,9 +101,9 @@ def test_not_faster_is_claimed_by_the_upper_end(
     assert not comparison.not_faster_than(single, by=1.01)
 
 
-def test_the_same_twice_is_no_difference(bench: Bench, compare: Comparer) -> None:
-    """Neither is claimed to be faster, after all rounds that there may be."""
-    one, same = bench.taking(1.0), bench.taking(1.0)
+def test_equal_callables_are_no_difference(time: FakeTime, compare: Comparer) -> None:
+    """After 48 rounds, neither is claimed to be faster."""
+    one, same = time.taking(1.0), time.taking(1.0)
 
     answer = compare(one, same, budget_s=1e9).faster_than(same)
 
@@ -110,34 +112,34 @@ def test_the_same_twice_is_no_difference(bench: Bench, compare: Comparer) -> Non
 
 
 def test_rounds_are_added_only_while_the_answer_is_open(
-    bench: Bench, compare: Comparer
+    time: FakeTime, compare: Comparer
 ) -> None:
-    """Twelve are enough for what is plain, and a second question begins with them."""
-    quick, slow = bench.taking(1.0), bench.taking(2.0)
+    """Twelve rounds answer a clear question, and a second question reuses them."""
+    quick, slow = time.taking(1.0), time.taking(2.0)
     comparison = compare(quick, slow)
 
     assert comparison.faster_than(slow).compared.rounds == 12
-    ran = bench.calls
+    ran = time.calls
     assert comparison.faster_than(slow, by=1.5).compared.rounds == 12
-    assert bench.calls == ran
+    assert time.calls == ran
 
 
-def test_no_round_is_added_beyond_the_budget(bench: Bench) -> None:
-    """The first look excepted, for without it there is no answer."""
-    compare = Comparer(clock=bench.clock)
-    one, same = bench.taking(1.0), bench.taking(1.0)
+def test_no_round_is_added_beyond_the_budget(time: FakeTime) -> None:
+    """Only the rounds of the first look always run."""
+    compare = Comparer(clock=time.clock)
+    one, same = time.taking(1.0), time.taking(1.0)
 
     answer = compare(one, same, budget_s=100.0).faster_than(same)
 
     assert answer.outcome == "inconclusive"
     assert 12 < answer.compared.rounds < 48
-    assert bench.now < 101
+    assert time.now < 101
 
 
-def test_a_drift_is_no_difference(bench: Bench, compare: Comparer) -> None:
-    """Whatever slows down evenly falls out of a round of A B B A, and of the floor."""
-    one, same = bench.taking(1.0, 0.001), bench.taking(1.0, 0.001)
-    bench.drift = 0.001
+def test_a_drift_is_no_difference(time: FakeTime, compare: Comparer) -> None:
+    """An even slowdown cancels out of a round, and of the noise floor."""
+    one, same = time.taking(1.0, 0.001), time.taking(1.0, 0.001)
+    time.drift = 0.001
 
     answer = compare(one, same).faster_than(same)
 
@@ -145,18 +147,18 @@ def test_a_drift_is_no_difference(bench: Bench, compare: Comparer) -> None:
     assert answer.compared.floor == pytest.approx(1, abs=0.002)
 
 
-def test_a_difference_below_the_floor_is_not_claimed(bench: Bench) -> None:
-    """Where the first samples of rounds take turns to be quicker than the last."""
+def test_a_difference_below_the_noise_floor_is_not_claimed(time: FakeTime) -> None:
+    """The noise floor is high if first and second samples differ."""
     seconds = iter([1.0, 1.0, *_turning_rounds(12)])
 
     def next_taking(factor: float) -> Callable[[], None]:
         def variant() -> None:
-            bench.now += next(seconds) * factor
+            time.now += next(seconds) * factor
 
         return variant
 
     quick, slow = next_taking(1.0), next_taking(1.04)
-    compare = Comparer(clock=bench.clock, looks=(12,))
+    compare = Comparer(clock=time.clock, looks=(12,))
 
     answer = compare(quick, slow, sample_s=0.5).faster_than(slow)
 
@@ -174,18 +176,16 @@ def _turning_rounds(count: int) -> list[float]:
     return [1.0, 1.0, *(second for samples in rounds for second in samples)]
 
 
-def test_one_round_that_is_disturbed_changes_little(
-    bench: Bench, compare: Comparer
-) -> None:
-    """As the mean is trimmed."""
+def test_one_disturbed_round_changes_little(time: FakeTime, compare: Comparer) -> None:
+    """The mean is trimmed."""
     calls = 0
 
     def disturbed() -> None:
         nonlocal calls
         calls += 1
-        bench.now += 60.0 if calls == 10 else 1.0
+        time.now += 60.0 if calls == 10 else 1.0
 
-    steady = bench.taking(1.5, 0.0)
+    steady = time.taking(1.5, 0.0)
 
     answer = compare(disturbed, steady, budget_s=1e9).faster_than(steady, by=1.4)
 
@@ -193,21 +193,23 @@ def test_one_round_that_is_disturbed_changes_little(
     assert answer.ratio.value == pytest.approx(1.5)
 
 
-def test_a_sample_calls_as_often_as_it_takes(bench: Bench, compare: Comparer) -> None:
-    """So that one of a quick callable is as long as one of a slow one."""
-    quick, slow = bench.taking(0.001, 0.0), bench.taking(1.0, 0.0)
+def test_a_sample_makes_as_many_calls_as_it_needs(
+    time: FakeTime, compare: Comparer
+) -> None:
+    """A sample of a quick callable is as long as one of a slow one."""
+    quick, slow = time.taking(0.001, 0.0), time.taking(1.0, 0.0)
 
     answer = compare(quick, slow, sample_s=1.0).faster_than(slow, by=900)
 
     assert answer
-    assert bench.calls > 24 * 1000
+    assert time.calls > 24 * 1000
 
 
-def test_what_does_more_in_a_call_is_compared_by_what_it_does(
-    bench: Bench, compare: Comparer
+def test_callables_are_compared_by_their_work(
+    time: FakeTime, compare: Comparer
 ) -> None:
-    """Per unit of work, not per call."""
-    batched, single = bench.taking(1.0), bench.taking(2.0)
+    """The ratio is of the time for a unit of work, not for a call."""
+    batched, single = time.taking(1.0), time.taking(2.0)
 
     answer = compare(batched, single, work=(100, 10)).faster_than(single, by=15)
 
@@ -215,9 +217,9 @@ def test_what_does_more_in_a_call_is_compared_by_what_it_does(
     assert answer.ratio.value == pytest.approx(20, rel=0.03)
 
 
-def test_an_answer_tells_all_of_it(bench: Bench, compare: Comparer) -> None:
-    """For whoever reads a test that failed."""
-    batched, single = bench.taking(0.1, 0.0), bench.taking(0.4, 0.0)
+def test_the_repr_of_an_answer_has_all_of_it(time: FakeTime, compare: Comparer) -> None:
+    """A failed assert so shows the ratio and the evidence."""
+    batched, single = time.taking(0.1, 0.0), time.taking(0.4, 0.0)
 
     answer = compare(batched, single, names=("size 100", "size 1")).faster_than(
         single, by=5
@@ -229,16 +231,16 @@ def test_an_answer_tells_all_of_it(bench: Bench, compare: Comparer) -> None:
     )
 
 
-def test_whoever_has_the_answers_made_sees_them_all(bench: Bench) -> None:
-    """And may decide when, or whether, to measure."""
+def test_answering_is_called_for_every_answer(time: FakeTime) -> None:
+    """The function may decide when, or whether, to measure."""
     seen: list[Answer] = []
 
     def answering(find: Callable[[], Answer]) -> Answer:
         seen.append(find())
         return seen[-1]
 
-    compare = Comparer(clock=bench.clock, answering=answering)
-    quick, slow = bench.taking(1.0), bench.taking(3.0)
+    compare = Comparer(clock=time.clock, answering=answering)
+    quick, slow = time.taking(1.0), time.taking(3.0)
 
     answer = compare(quick, slow).faster_than(slow)
 
@@ -246,14 +248,14 @@ def test_whoever_has_the_answers_made_sees_them_all(bench: Bench) -> None:
 
 
 def test_the_same_rounds_have_the_same_interval() -> None:
-    """A bootstrap draws, but always the same."""
+    """The bootstrap has a fixed seed."""
     logs = np.random.default_rng(7).normal(0.1, 0.05, 20)
 
     assert interval(logs) == interval(logs)
 
 
 def test_more_looks_make_an_interval_wider() -> None:
-    """Since each has but its share of the error that is allowed."""
+    """Each look has its share of the error."""
     logs = np.random.default_rng(7).normal(0.1, 0.05, 24)
 
     once, thrice = interval(logs), interval(logs, looks=3)
@@ -261,8 +263,8 @@ def test_more_looks_make_an_interval_wider() -> None:
     assert thrice.low < once.low < once.value < once.high < thrice.high
 
 
-def test_what_no_draw_can_say_is_still_wider() -> None:
-    """A share of the error so small that a bootstrap has no draws out there."""
+def test_an_interval_widens_beyond_the_bootstraps_reach() -> None:
+    """A higher confidence still widens the interval there."""
     logs = np.random.default_rng(7).normal(0.1, 0.05, 12)
 
     some, hardly_any = (
@@ -274,8 +276,8 @@ def test_what_no_draw_can_say_is_still_wider() -> None:
     assert some.high * 1.01 < hardly_any.high
 
 
-def noting(seconds: float, asked: list[tuple[int, int]]) -> Sampler:
-    """Return a sampler of what takes so long, which notes what it is asked for."""
+def recording_sampler(seconds: float, asked: list[tuple[int, int]]) -> Sampler:
+    """Return a sampler with calls of ``seconds`` that notes its arguments."""
 
     def sample(calls: int, pieces: int) -> float:
         asked.append((calls, pieces))
@@ -287,24 +289,26 @@ def noting(seconds: float, asked: list[tuple[int, int]]) -> Sampler:
 @pytest.mark.parametrize(
     ("seconds", "pieces"), [(0.001, 10), (0.02, 5), (1.0, 3)], ids=str
 )
-def test_a_sample_has_fewer_pieces_where_a_call_is_long(
+def test_a_sample_has_fewer_pieces_if_a_call_is_long(
     seconds: float, pieces: int
 ) -> None:
-    """But three, or none might be without an interruption."""
+    """There are at least three, so that one is without an interruption."""
     asked: list[tuple[int, int]] = []
-    sampler = noting(seconds, asked)
+    sampler = recording_sampler(seconds, asked)
 
     Rounds((sampler, sampler), sample_s=0.01, pieces=10).run(1, None)
 
     assert {of for _, of in asked[-4:]} == {pieces}
 
 
-def test_what_is_alike_is_called_equally_often() -> None:
-    """As often as the quicker one needs to be."""
+def test_alike_callables_are_called_equally_often() -> None:
+    """Both are called as often as the quicker one needs."""
     asked: list[tuple[int, int]] = []
 
     rounds = Rounds(
-        (noting(0.001, asked), noting(0.002, asked)), sample_s=0.01, alike=True
+        (recording_sampler(0.001, asked), recording_sampler(0.002, asked)),
+        sample_s=0.01,
+        alike=True,
     )
     rounds.run(1, None)
 
@@ -312,13 +316,13 @@ def test_what_is_alike_is_called_equally_often() -> None:
     assert rounds.logs[0][1] - rounds.logs[0][0] == pytest.approx(math.log(2))
 
 
-def test_of_many_comparisons_of_the_same_hardly_one_claims_a_difference() -> None:
-    """One in a hundred is what the confidence allows."""
+def test_hardly_any_comparison_of_equals_claims_a_difference() -> None:
+    """The confidence allows one in a hundred."""
     claims = 0
     for seed in range(60):
-        bench = Bench(seed)
-        one, same = bench.taking(1.0, 0.05), bench.taking(1.0, 0.05)
-        comparison = Comparer(clock=bench.clock)(one, same, budget_s=1e9)
+        time = FakeTime(seed)
+        one, same = time.taking(1.0, 0.05), time.taking(1.0, 0.05)
+        comparison = Comparer(clock=time.clock)(one, same, budget_s=1e9)
         claims += comparison.faster_than(same).outcome != "inconclusive"
 
     assert claims <= 1
@@ -333,17 +337,15 @@ def test_of_many_comparisons_of_the_same_hardly_one_claims_a_difference() -> Non
         ({"confidence": 1.0}, "confidence 1.0"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(
-    settings: dict[str, Any], said: str
-) -> None:
-    """By name, with what they must be."""
+def test_settings_out_of_range_are_refused(settings: dict[str, Any], said: str) -> None:
+    """The error has the name and the value of the setting."""
     with pytest.raises(UsageError) as caught:
         Comparer(**settings)
     assert said in str(caught.value)
 
 
-def test_questions_that_make_no_sense_are_refused(compare: Comparer) -> None:
-    """Before anything is run."""
+def test_invalid_questions_are_refused(compare: Comparer) -> None:
+    """The error comes before anything runs."""
 
     def one() -> None:
         raise AssertionError
@@ -367,8 +369,8 @@ def test_questions_that_make_no_sense_are_refused(compare: Comparer) -> None:
         assert said in str(caught.value)
 
 
-def test_what_a_callable_raises_is_raised(compare: Comparer) -> None:
-    """And nothing is said of it."""
+def test_an_exception_of_a_callable_is_raised(compare: Comparer) -> None:
+    """There is then no answer."""
 
     def broken() -> None:
         raise LookupError("broken")

@@ -1,4 +1,4 @@
-"""Records to measure with."""
+"""The records that benchmarks run on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pytest_pipeline.measure.dataset import dataset_of
 LINES = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n' * 7
 
 
-def test_events_are_made_once_for_all_runs(
+def test_events_are_generated_once_for_all_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run reads as many of them as it is to have."""
+    """Each run reads as many of them as it needs."""
     monkeypatch.setattr(dataset_module, "EVENTS", 30)
 
     dataset = dataset_of(workload_named("events"), tmp_path)
@@ -33,7 +33,7 @@ def test_events_are_made_once_for_all_runs(
 
 
 def test_data_that_is_given_is_read_and_counted(tmp_path: Path) -> None:
-    """It has as many records as it has, and a run can't have more."""
+    """A run can have at most the records of the input."""
     dataset = dataset_of(workload_named("events"), tmp_path, LINES)
 
     assert dataset.available == 7
@@ -42,10 +42,10 @@ def test_data_that_is_given_is_read_and_counted(tmp_path: Path) -> None:
     assert isinstance(dataset.source(3), LineSource)
 
 
-def test_a_workload_that_makes_its_records_makes_as_many_as_a_run_has(
+def test_a_workload_that_generates_records_generates_those_of_a_run(
     tmp_path: Path,
 ) -> None:
-    """With its options."""
+    """The source has the options of the records."""
     dataset = dataset_of(
         workload_named("work-items"), tmp_path, options={"iterations": 3}
     )
@@ -54,6 +54,14 @@ def test_a_workload_that_makes_its_records_makes_as_many_as_a_run_has(
     assert dataset.source(12) == workload_named("work-items").source.describe(
         records=12, iterations=3
     )
+
+
+def test_a_workload_that_generates_records_ignores_data(tmp_path: Path) -> None:
+    """Suites give --pipeline-data to every workload."""
+    dataset = dataset_of(workload_named("mixed"), tmp_path, LINES)
+
+    assert dataset.path is None
+    assert dataset.available is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +77,7 @@ def test_a_workload_that_makes_its_records_makes_as_many_as_a_run_has(
         ("events", LINES, {"colour": 1}, "workload events can't be measured"),
     ],
 )
-def test_what_a_workload_lacks_is_named(
+def test_missing_data_and_unknown_options_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -77,7 +85,7 @@ def test_what_a_workload_lacks_is_named(
     options: dict[str, object],
     said: str,
 ) -> None:
-    """Or has not."""
+    """An input that is missing, or an option it does not have, is a usage error."""
     examples = Path(__file__).parent.parent.parent / "examples" / "access_logs"
     monkeypatch.syspath_prepend(examples)
 

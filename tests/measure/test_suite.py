@@ -1,6 +1,6 @@
-"""The shipped suite of benchmarks, as a user runs it: from a folder of their own.
+"""The shipped benchmarks, as a user runs them from another folder.
 
-What it claims of speed is not tried here, for a test is no place to time in.
+Their claims about speed are not tested here: tests should not depend on time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 SUITE = (
     *("--pyargs", "pytest_pipeline.suite.benchmarks", "--benchmark-only"),
-    # As quick as can be.
+    # As short as possible.
     *("--pipeline-run-seconds", "0.002", "--benchmark-json", "saved.json"),
 )
 MEASURES = "not claims and not work"
@@ -24,12 +24,12 @@ MEASURES = "not claims and not work"
 
 @pytest.fixture(autouse=True)
 def not_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of which pytest-benchmark knows by the environment, and disables itself."""
+    """Let pytest-benchmark measure, which it does not in a worker of xdist."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
 
 
 def saved(pytester: pytest.Pytester) -> dict[str, dict[str, Any]]:
-    """Return what each benchmark has kept, by its name."""
+    """Return what is saved of each benchmark, by its name."""
     content = json.loads((pytester.path / "saved.json").read_text())
     return {
         one["name"]: one["extra_info"]["pipeline"]
@@ -39,7 +39,7 @@ def saved(pytester: pytest.Pytester) -> dict[str, dict[str, Any]]:
 
 
 def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
-    """Each at each batch size, with the whole account of a run."""
+    """Each engine is measured at each batch size, and run reports are saved."""
     result = pytester.runpytest_subprocess(
         *SUITE,
         *("--pipeline-workload", "events", "--pipeline-batch-sizes", "1,50"),
@@ -63,7 +63,7 @@ def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
             assert (one["variant"], one["workload"]) == (engine, "events")
             assert one["records"] == split["records"]
     assert kept["test_transport[tls-100]"]["transport"] == "tls"
-    # Of whichever stage had most to do.
+    # Of the stage with the most work.
     assert list(kept["test_replicas[2-1]"]["replicas"].values()) == [2]
     latency = kept["test_latency[10]"]["latency"]
     assert latency["rate_per_s"] == 2000
@@ -72,10 +72,10 @@ def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
     assert (pytester.path / "page.html").exists()
 
 
-def test_a_workload_of_ones_own_is_measured_in_the_place_of_ours(
+def test_a_users_workload_is_measured_instead_of_the_shipped_ones(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its data; what is claimed of ours is skipped, and so is what has no data."""
+    """Claims about shipped workloads and batch sizes beyond the data are skipped."""
     examples = ROOT / "examples" / "access_logs"
     monkeypatch.setenv("PYTHONPATH", str(examples))
 
@@ -99,8 +99,10 @@ def test_a_workload_of_ones_own_is_measured_in_the_place_of_ours(
     assert split["workload"] == "access_logs:ACCESS_LOGS"
 
 
-def test_a_stage_of_ones_own_is_measured_among_ours(pytester: pytest.Pytester) -> None:
-    """Of the events workload; over which transport is its own affair."""
+def test_a_users_stage_is_measured_with_the_shipped_ones(
+    pytester: pytest.Pytester,
+) -> None:
+    """Its transport is not measured, since the user chooses the address."""
     command = f"{sys.executable} -P -m pipeline serve parse --bind 127.0.0.1:0"
 
     result = pytester.runpytest_subprocess(
@@ -121,10 +123,10 @@ def test_a_stage_of_ones_own_is_measured_among_ours(pytester: pytest.Pytester) -
         (("--pipeline-data", "nothing"), "--pipeline-data nothing: *"),
     ],
 )
-def test_wrong_usage_is_told_once_before_anything_runs(
+def test_a_usage_error_is_reported_once_before_any_test(
     pytester: pytest.Pytester, options: tuple[str, ...], said: str
 ) -> None:
-    """And pytest exits with 2."""
+    """The session exits with 2."""
     result = pytester.runpytest_subprocess(*SUITE, *options)
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -132,7 +134,7 @@ def test_wrong_usage_is_told_once_before_anything_runs(
 
 
 def test_this_project_measures_itself_with_the_shipped_suite() -> None:
-    """`pytest --benchmark-only` in its folder collects that, and nothing else."""
+    """In its folder, `pytest --benchmark-only` collects the shipped suite only."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "--benchmark-only", "--collect-only"),

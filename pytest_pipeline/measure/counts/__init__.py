@@ -1,5 +1,5 @@
-"""What a run costs in figures that are the same each time, held to a file.
+"""Counts that are the same in every run, compared exactly with a baseline file.
 
-`crossings.py` counts what crosses the legs, `instructions.py` what a call of a stage
-function executes, and `baseline.py` compares both with what was committed.
+`traffic` counts the messages and bytes on each leg, `instructions` what a call of a
+stage function executes, `baseline` is the file, and `check` compares with it.
 """

@@ -1,93 +1,116 @@
-"""The file of counts that was committed, and what differs from it.
+"""The baseline file of counts, and how counts differ from it.
 
-It is JSON with one count a line, under a name that says all of it, so that its diff can
-be read by itself in a review.
+The file is JSON with one count a line, under a name that needs no context, so that a
+reviewer can read its diff alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from pytest_pipeline.measure.baseline_file import (
-    by_number,
-    read_committed,
-    write_committed,
+    read_baseline,
+    sort_naturally,
+    write_baseline,
 )
 
-#: Instructions that a call may have more or fewer, as a fraction of the baseline. In
-#: one environment they are the same each time; in another with longer paths, what is
-#: in memory lies elsewhere, and that alone was 1 % of a short function.
+#: How many more or fewer instructions a call may have, as a fraction of the baseline.
+#: They are the same each time in one environment. A longer path of the installation
+#: alone changed the memory layout, and a short function by 1 %.
 TOLERANCE = 0.02
 
 _RECORDS = "records"
 
 
 class Instructions(msgspec.Struct):
-    """Instructions of one call of each stage function, by name.
+    """The instructions that one call of each stage function executes, by name.
 
-    They are comparable where ``fingerprint`` is the same: the Python, the processor's
-    architecture, the libraries, and what has counted.
+    Two of these are comparable if their fingerprints are equal: the Python, the
+    processor's architecture, the libraries, and the program that counted.
     """
 
     fingerprint: dict[str, str]
     per_call: dict[str, int]
 
+    def fingerprint_difference(self, here: Mapping[str, str]) -> str:
+        """Return what differs in the fingerprint ``here``; empty if nothing does."""
+        was = self.fingerprint
+        return "; ".join(
+            f"{name} {here.get(name)}, baseline {was.get(name)}"
+            for name in sorted(was.keys() | here.keys())
+            if was.get(name) != here.get(name)
+        )
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+
+class _CountsContent(msgspec.Struct, forbid_unknown_fields=True):
     counts: dict[str, int]
     instructions: Instructions | None = None
 
 
 @dataclass
 class CountsBaseline:
-    """The counts of a file, to compare with and to replace."""
+    """The content of a baseline file of counts.
+
+    The name of a count begins with that of its run, such as ``events at batch size 10``
+    in ``events at batch size 10: bytes to parse``.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     instructions: Instructions | None = None
 
     @classmethod
     def read(cls, path: Path) -> CountsBaseline:
-        """Read a file; raise UsageError where there is none, or it is none of ours."""
-        read = read_committed(path, _File)
-        return cls(read.counts, read.instructions)
+        """Read the file.
+
+        Raises:
+            UsageError: It is missing, unreadable, or not one of counts.
+        """
+        content = read_baseline(path, _CountsContent)
+        return cls(content.counts, content.instructions)
 
     def write(self, path: Path) -> None:
-        """Replace the file, or leave it as it was; raise UsageError if it can't be."""
+        """Replace the file, atomically.
+
+        Raises:
+            UsageError: It can't be written; it is then unchanged.
+        """
         content: dict[str, object] = {"counts": _sorted(self.counts)}
         if self.instructions is not None:
             content["instructions"] = {
                 "fingerprint": dict(sorted(self.instructions.fingerprint.items())),
                 "per_call": _sorted(self.instructions.per_call),
             }
-        write_committed(path, content)
+        write_baseline(path, content)
 
-    def replace(self, where: str, counts: Mapping[str, int]) -> None:
-        """Have these counts, and no others, of the runs that ``where`` names."""
-        for name in self._of(where):
+    def replace(self, run: str, counts: Mapping[str, int]) -> None:
+        """Replace all counts of a run."""
+        for name in self._names_of(run):
             del self.counts[name]
-        self.counts |= _full(where, counts)
+        self.counts |= _full_names(run, counts)
 
-    def drop_others(self, wheres: list[str]) -> None:
-        """Have no counts but those of these runs."""
-        for name in self.others(wheres):
+    def drop_others(self, runs: Iterable[str]) -> None:
+        """Remove the counts of all runs but these."""
+        for name in self.others(runs):
             del self.counts[name]
 
-    def others(self, wheres: list[str]) -> list[str]:
-        """Return the names of counts that are of none of these runs."""
-        known = {name for where in wheres for name in self._of(where)}
-        return by_number(set(self.counts) - known)
+    def others(self, runs: Iterable[str]) -> list[str]:
+        """Return the names of the counts of all runs but these."""
+        known = {name for run in runs for name in self._names_of(run)}
+        return sort_naturally(set(self.counts) - known)
 
-    def differences(self, where: str, counts: Mapping[str, int]) -> list[str]:
-        """Return a line for each count of ``where`` that is not the baseline's.
+    def differences(self, run: str, counts: Mapping[str, int]) -> list[str]:
+        """Return a line for each count of a run that differs from the baseline.
 
-        ``counts`` has what was counted, its records among it.
+        Args:
+            run: What the names of its counts begin with.
+            counts: What was counted, ``records`` included.
         """
-        was = {name: self.counts[name] for name in self._of(where)}
-        now = _full(where, counts)
+        was = {name: self.counts[name] for name in self._names_of(run)}
+        now = _full_names(run, counts)
         records = counts[_RECORDS]
         return [
             _difference(name, was.get(name), now.get(name), records)
@@ -95,12 +118,18 @@ class CountsBaseline:
             if was.get(name) != now.get(name)
         ]
 
-    def _of(self, where: str) -> list[str]:
-        return [name for name in self.counts if name.startswith(f"{where}: ")]
+    def _names_of(self, run: str) -> list[str]:
+        return [name for name in self.counts if name.startswith(f"{run}: ")]
 
 
-def more_or_less(name: str, was: int | None, now: int) -> str:
-    """Return a line if instructions are not the baseline's, about; else nothing."""
+def instructions_difference(name: str, was: int | None, now: int) -> str:
+    """Return a line if instructions differ by more than `TOLERANCE`; else nothing.
+
+    Args:
+        name: Of the call.
+        was: The baseline's count; None if it has no such call.
+        now: The count of this session.
+    """
     if was is None:
         return f"{name}: {now:,}, but the baseline has no such count"
     if abs(now - was) <= TOLERANCE * was:
@@ -122,9 +151,9 @@ def _difference(name: str, was: int | None, now: int | None, records: int) -> st
     return f"{name}: {now:,}, baseline {was:,} ({each})"
 
 
-def _full(where: str, counts: Mapping[str, int]) -> dict[str, int]:
-    return {f"{where}: {name}": count for name, count in counts.items()}
+def _full_names(run: str, counts: Mapping[str, int]) -> dict[str, int]:
+    return {f"{run}: {name}": count for name, count in counts.items()}
 
 
 def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: counts[name] for name in by_number(counts)}
+    return {name: counts[name] for name in sort_naturally(counts)}

@@ -1,5 +1,5 @@
-"""What batching gains and the split costs, held to a file within intervals.
+"""Ratios that batching gains and the split costs, compared with a baseline file.
 
-`pairs.py` says which ratios there are, `measuring.py` measures one, `judging.py` says
-what it is to the one that was committed, and `baseline.py` is the file of those.
+`pairs` lists the ratios, `measuring` measures one, `judging` compares it with the
+baseline's by their intervals, `baseline` is the file, and `check` uses them in a test.
 """

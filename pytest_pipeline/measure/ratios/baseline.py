@@ -1,8 +1,8 @@
-"""The file of ratios that was committed.
+"""The baseline file of ratios.
 
-It is JSON with the ratios sorted, each under a name that says all of it; how many
-records the runs have, so that what is held to it runs as many; what it was made on; and
-the throughputs of that day, to which nothing is held.
+It is JSON with the ratios sorted, each under a name that needs no context; the records
+of each run, so that later runs have as many; the machine that the ratios were measured
+on; and the throughputs of that time, which nothing is compared with.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 import msgspec
 
 from pytest_pipeline.measure.baseline_file import (
-    by_number,
-    read_committed,
-    write_committed,
+    read_baseline,
+    run_name,
+    sort_naturally,
+    write_baseline,
 )
 from pytest_pipeline.measure.machine import this_machine
 from pytest_pipeline.measure.ratios.pairs import Pair
@@ -28,7 +29,11 @@ _DIGITS = 4
 
 
 class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A ratio with its interval; raises ValueError unless 0 < low ≤ value ≤ high."""
+    """A ratio with its confidence interval.
+
+    Raises:
+        ValueError: Not 0 < low ≤ value ≤ high.
+    """
 
     low: float
     value: float
@@ -40,7 +45,7 @@ class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def inverse(self) -> Ratio:
-        """The ratio the other way about."""
+        """The reciprocal, with its interval."""
         return Ratio(1 / self.high, 1 / self.value, 1 / self.low)
 
     def __str__(self) -> str:
@@ -48,32 +53,32 @@ class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """Where ratios were measured."""
+    """The machine that ratios were measured on."""
 
     architecture: str
     machine: Machine
 
     @classmethod
     def here(cls) -> Provenance:
-        """Return what this is."""
+        """Return that of this machine."""
         return cls(platform.machine(), this_machine())
 
     def difference(self, other: Provenance) -> str:
-        """Say why ratios of ``other`` can't be held to those of this; else nothing.
+        """Return why ratios of ``other`` can't be compared with these; else nothing.
 
-        How many cores there are says how many of the processes run at once, and so how
-        much of the split is free. All else moves ratios less than is tolerated, or is
-        what they are there to find.
+        The number of cores determines how many processes run at once, and so how much
+        of the split's cost is hidden. Every other difference changes ratios by less
+        than the tolerance, or is one that the ratios are meant to detect.
         """
-        said = []
+        lines = []
         if other.architecture != self.architecture:
-            said.append(f"architecture {self.architecture}, here {other.architecture}")
+            lines.append(f"architecture {self.architecture}, here {other.architecture}")
         if other.machine.cores != self.machine.cores:
-            said.append(f"cores {self.machine.cores}, here {other.machine.cores}")
-        return "; ".join(said)
+            lines.append(f"cores {self.machine.cores}, here {other.machine.cores}")
+        return "; ".join(lines)
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class _RatiosContent(msgspec.Struct, forbid_unknown_fields=True):
     ratios: dict[str, Ratio]
     records: dict[str, int]
     made_on: Provenance
@@ -82,72 +87,81 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass
 class RatiosBaseline:
-    """The ratios of a file, to compare with and to replace."""
+    """The content of a baseline file of ratios."""
 
     made_on: Provenance
     ratios: dict[str, Ratio] = field(default_factory=dict)
-    #: Of a run at each batch size. A run costs something by itself, so that ratios of
-    #: longer runs are others.
+    #: Records of a run at each batch size, by the name of the run. A run has a fixed
+    #: cost, so that ratios depend on its length.
     records: dict[str, int] = field(default_factory=dict)
-    #: Throughput of the runs that each ratio is of, by name: recorded, never held to.
+    #: For each ratio, records per second of its two kinds of runs. Nothing is compared
+    #: with these.
     records_per_s: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> RatiosBaseline:
-        """Read a file; raise UsageError where there is none, or it is none of ours."""
-        read = read_committed(path, _File)
-        return cls(read.made_on, read.ratios, read.records, read.records_per_s)
+        """Read the file.
+
+        Raises:
+            UsageError: It is missing, unreadable, or not one of ratios.
+        """
+        content = read_baseline(path, _RatiosContent)
+        return cls(
+            content.made_on, content.ratios, content.records, content.records_per_s
+        )
 
     def write(self, path: Path) -> None:
-        """Replace the file, or leave it as it was; raise UsageError if it can't be."""
-        content = _File(
-            {name: _short(self.ratios[name]) for name in by_number(self.ratios)},
-            {name: self.records[name] for name in by_number(self.records)},
+        """Replace the file, atomically.
+
+        Raises:
+            UsageError: It can't be written; it is then unchanged.
+        """
+        content = _RatiosContent(
+            {name: _short(self.ratios[name]) for name in sort_naturally(self.ratios)},
+            {name: self.records[name] for name in sort_naturally(self.records)},
             self.made_on,
             {
                 name: {
                     runs: _rounded(speed)
                     for runs, speed in self.records_per_s[name].items()
                 }
-                for name in by_number(self.records_per_s)
+                for name in sort_naturally(self.records_per_s)
             },
         )
-        write_committed(path, msgspec.to_builtins(content))
+        write_baseline(path, msgspec.to_builtins(content))
 
     def replace(
         self, name: str, ratio: Ratio, records_per_s: Mapping[str, float]
     ) -> None:
-        """Have this ratio under its name, and the throughput of the runs it is of."""
+        """Set a ratio, and the throughput of its two kinds of runs."""
         self.ratios[name] = ratio
         self.records_per_s[name] = dict(records_per_s)
 
     def records_of(self, pair: Pair) -> dict[int, int]:
-        """Return how many records a run has at each batch size of a ratio, if known."""
+        """Return the records of a run at each batch size of a ratio, if known."""
         return {
             size: self.records[name]
             for size in pair.batch_sizes
-            if (name := _run(pair, size)) in self.records
+            if (name := run_name(pair.workload, size)) in self.records
         }
 
-    def size(self, pair: Pair, batch_size: int, records: int) -> None:
-        """Have runs at a batch size of a ratio with so many records."""
-        self.records[_run(pair, batch_size)] = records
+    def set_records(self, pair: Pair, batch_size: int, records: int) -> None:
+        """Set the records of a run at one batch size of a ratio."""
+        self.records[run_name(pair.workload, batch_size)] = records
 
     def drop_others(self, pairs: Collection[Pair]) -> None:
-        """Have nothing but what is of these ratios."""
+        """Remove all ratios but these, and the records of runs that no ratio needs."""
         for name in self.others(pairs):
             del self.ratios[name]
             self.records_per_s.pop(name, None)
-        runs = {_run(pair, size) for pair in pairs for size in pair.batch_sizes}
+        runs = {
+            run_name(pair.workload, size) for pair in pairs for size in pair.batch_sizes
+        }
         self.records = {name: self.records[name] for name in runs & set(self.records)}
 
     def others(self, pairs: Collection[Pair]) -> list[str]:
-        """Return the names of ratios that are none of these."""
-        return by_number(set(self.ratios) - {pair.name for pair in pairs})
-
-
-def _run(pair: Pair, batch_size: int) -> str:
-    return f"{pair.workload} at batch size {batch_size}"
+        """Return the names of all ratios but these."""
+        return sort_naturally(set(self.ratios) - {pair.name for pair in pairs})
 
 
 def _short(ratio: Ratio) -> Ratio:
@@ -155,5 +169,5 @@ def _short(ratio: Ratio) -> Ratio:
 
 
 def _rounded(value: float) -> float:
-    """Return as many digits as a review can read."""
+    """Round to as many digits as a reviewer can compare."""
     return float(f"{value:.{_DIGITS}g}")

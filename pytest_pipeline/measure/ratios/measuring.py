@@ -1,4 +1,4 @@
-"""One ratio, measured in rounds in which both kinds of runs take turns."""
+"""Measure a ratio in rounds that interleave both kinds of runs."""
 
 from __future__ import annotations
 
@@ -12,79 +12,86 @@ import psutil
 
 from pipeline.accounting import RunReport
 from pipeline.engines.monolith import MonolithEngine
-from pytest_pipeline.measure.bench import Bench
-from pytest_pipeline.measure.comparison import (
+from pytest_pipeline.measure.estimation import (
     LOOKS,
-    Rounds,
-    Sampler,
     interval,
     log_ratios,
     noise_floor,
     trimmed_mean,
 )
+from pytest_pipeline.measure.harness import Harness
 from pytest_pipeline.measure.ratios.baseline import Ratio
 from pytest_pipeline.measure.ratios.judging import MeasuredRatio
 from pytest_pipeline.measure.ratios.pairs import Pair
+from pytest_pipeline.measure.rounds import Rounds, Sampler
 
-#: Seconds that a run of the split is to take where nothing else is said: there are
-#: some hundred runs of each kind.
+#: Length of a run of the split where no option sets it, in seconds. It is short since
+#: there are about a hundred runs of each kind.
 RUN_S = 0.1
 
-# What disturbs a run makes it seem to need fewer records, and never more.
+# A disturbance makes a run longer and so its number of records too small, never too
+# large. So the largest of several is taken.
 _SIZINGS = 3
 
-# How long the machine is looked at for what others use of it.
-_LOOK_S = 0.25
+# How long the CPU use of other processes is observed.
+_OBSERVATION_S = 0.25
 
-# Shorter samples have several runs.
+# A sample has several runs if one is shorter than this.
 _SAMPLE_S = 0.02
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs of one kind: an engine at a batch size, each time with as many records."""
+    """Runs of one kind: an engine at a batch size, each with as many records."""
 
     name: str
     records: int
     run: Callable[[], RunReport]
 
 
-def records_for(bench: Bench, workload: str, batch_size: int) -> int:
-    """Return with how many records a run of the split takes the time of the settings.
+def records_for(harness: Harness, workload: str, batch_size: int) -> int:
+    """Return how many records make a run of the split as long as the settings say.
 
-    Raises PipelineError as `measure`.
+    Raises:
+        PipelineError: A run fails, or its result is not that of the monolith.
     """
-    runs, engine = bench.runs(workload), bench.split(workload)
-    seconds = bench.settings.run_seconds
+    runs, engine = harness.runs(workload), harness.split(workload)
+    seconds = harness.settings.run_seconds
     return max(runs.records_for(engine, batch_size, seconds) for _ in range(_SIZINGS))
 
 
-def measure(
-    bench: Bench,
+def measure_ratio(
+    harness: Harness,
     pair: Pair,
     records: Mapping[int, int],
     *,
     is_open: Callable[[MeasuredRatio], bool],
     budget_s: float,
 ) -> MeasuredRatio:
-    """Measure a ratio until it is no longer open, or more rounds exceed the budget.
+    """Measure the ratio of a pair. Each result is checked.
 
-    ``records`` has those of a run at each batch size of the ratio. Each result is
-    checked. Raises PipelineError where a run fails, or its result is not
-    that of the monolith.
+    Args:
+        harness: Runs both.
+        pair: Whose ratio it is.
+        records: Of a run, at each batch size of the pair.
+        is_open: Whether more rounds are wanted, given what was found so far.
+        budget_s: Seconds after which no more rounds are added to the first 12.
+
+    Raises:
+        PipelineError: A run fails, or its result is not that of the monolith.
     """
-    kinds = _kinds(bench, pair, records)
+    kinds = _kinds(harness, pair, records)
     used = used_by_others()
-    found = measured(*kinds, is_open=is_open, budget_s=budget_s)
+    found = measure_rounds(*kinds, is_open=is_open, budget_s=budget_s)
     return replace(found, used=max(used, used_by_others()))
 
 
 def used_by_others() -> float:
-    """Return the share of the machine's CPU in use, while nothing of ours runs."""
-    return psutil.cpu_percent(interval=_LOOK_S) / 100
+    """Return the share of the machine's CPU that is in use, while no run is."""
+    return psutil.cpu_percent(interval=_OBSERVATION_S) / 100
 
 
-def measured(
+def measure_rounds(
     above: Runs,
     below: Runs,
     *,
@@ -92,7 +99,10 @@ def measured(
     budget_s: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> MeasuredRatio:
-    """Return the time of a record in runs of ``above`` to that in runs of ``below``."""
+    """Return the time of a record in runs of ``above``, divided by that of ``below``.
+
+    Takes ``is_open`` and ``budget_s`` as `measure_ratio`.
+    """
     rounds = Rounds(
         (_sampler(below), _sampler(above)),
         work=(below.records, above.records),
@@ -101,17 +111,17 @@ def measured(
     )
     for look in LOOKS:
         rounds.run(look, budget_s if look > LOOKS[0] else None)
-        found = _found(rounds, above, below)
+        found = _measured(rounds, above, below)
         if not is_open(found) or found.rounds < look:
             break
     return found
 
 
-def _found(rounds: Rounds, above: Runs, below: Runs) -> MeasuredRatio:
+def _measured(rounds: Rounds, above: Runs, below: Runs) -> MeasuredRatio:
     logs = np.array(rounds.logs)
     ratio = interval(log_ratios(logs), looks=len(LOOKS))
     return MeasuredRatio(
-        # Of rounds that are all alike, the three differ by how they were rounded.
+        # If all rounds are equal, rounding errors may put the value outside.
         Ratio(min(ratio.low, ratio.value), ratio.value, max(ratio.value, ratio.high)),
         noise_floor(logs),
         len(logs),
@@ -123,7 +133,7 @@ def _found(rounds: Rounds, above: Runs, below: Runs) -> MeasuredRatio:
 
 
 def _sampler(runs: Runs) -> Sampler:
-    """Return what runs so often, and takes the time by the run reports."""
+    """Return a sampler that takes the elapsed time from the run reports."""
 
     def piece(calls: int) -> float:
         return sum(runs.run().elapsed_s for _ in range(calls))
@@ -132,26 +142,26 @@ def _sampler(runs: Runs) -> Sampler:
 
 
 def _kinds(
-    bench: Bench, pair: Pair, records_of: Mapping[int, int]
+    harness: Harness, pair: Pair, records_of: Mapping[int, int]
 ) -> tuple[Runs, Runs]:
-    """Return the runs whose time is above the line of the ratio, and those below."""
-    size, checked = pair.batch_size, bench.runs(pair.workload)
+    """Return the runs in the numerator of the ratio, and those in the denominator."""
+    size, checked = pair.batch_size, harness.runs(pair.workload)
     records = records_of[size]
-    split = _split(bench, pair.workload, size, records)
+    split = _split(harness, pair.workload, size, records)
     if pair.is_speedup:
         smallest = pair.smallest
-        return _split(bench, pair.workload, smallest, records_of[smallest]), split
+        return _split(harness, pair.workload, smallest, records_of[smallest]), split
     if pair.against == "monolith":
         monolith = MonolithEngine()
         return split, Runs(
             "monolith", records, lambda: checked.run(monolith, size, records)
         )
-    floors, floor = bench.floor(split.run())
+    floors, floor = harness.floor(split.run())
     return split, Runs("floor", records, lambda: floors.run(floor, size, records))
 
 
-def _split(bench: Bench, workload: str, size: int, records: int) -> Runs:
-    checked, engine = bench.runs(workload), bench.split(workload)
+def _split(harness: Harness, workload: str, size: int, records: int) -> Runs:
+    checked, engine = harness.runs(workload), harness.split(workload)
     return Runs(
         f"split at batch size {size}",
         records,

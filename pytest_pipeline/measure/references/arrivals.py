@@ -1,8 +1,8 @@
-"""Latency at a fixed rate of arrivals, which do not wait for replies.
+"""Measure latency at a fixed rate of arrivals (an open-loop load).
 
-Records are due at a fixed rate, whatever the stages do, and a batch is full when its
-last record is due. So a stage that falls behind is seen in the latency of all that is
-due meanwhile, and not only of what it had at the time.
+Records are due at a fixed rate, whether or not the stages keep up, and a batch is full
+when its last record is due. A stage that falls behind so delays every record that is
+due meanwhile, not only those it was processing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workload import Workload
 from pytest_pipeline.measure.results import Latency, Percentiles
 
-#: The share of the batches that come first and are left out, while all warms up.
+#: The share of batches, from the first, that are left out as warm-up.
 WARM_UP = 0.1
 
 Floats = NDArray[np.float64]
@@ -43,32 +43,32 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Arrivals:
-    """When the batches of a run were sent and answered; seconds from the first arrival.
+    """When each batch of a run was sent and answered, in seconds from its start.
 
     Record i, from 0, was due at i / ``rate_per_s``.
     """
 
     rate_per_s: float
-    #: Of each batch, in order: its records.
+    #: The number of records in each batch.
     records: Sequence[int]
-    #: When it was sent to the first transform stage.
+    #: When each batch was sent to the first transform stage.
     sent: Sequence[float]
-    #: When the last transform stage had answered it.
+    #: When the last transform stage had answered each batch.
     answered: Sequence[float]
-    #: The result of the run, byte for byte.
+    #: The result of the run.
     result: bytes = b""
 
     @property
     def achieved_per_s(self) -> float:
         """Records per second from the first arrival to the last answer.
 
-        As many as were due, where the stages kept up; less, where they did not.
+        It is below ``rate_per_s`` if the stages did not keep up.
         """
         return sum(self.records) / max(self.answered)
 
     @property
     def latency(self) -> Latency:
-        """The latency of all records but those of the first batches, the warm-up."""
+        """The latency of all records, except those of the warm-up batches."""
         records = np.array(self.records)
         due = np.arange(records.sum()) / self.rate_per_s
         full, sent, answered = (
@@ -86,10 +86,13 @@ class Arrivals:
 
 
 class ArrivingSource:
-    """A source of batches that are there already, each of which comes when it is full.
+    """A source that yields batches from memory, each when its last record is due.
 
-    ``clock`` tells seconds. ``wait`` waits so many, and returns True where there is no
-    use in going on.
+    Args:
+        batches: All batches of the run.
+        rate_per_s: Records that are due per second.
+        clock: Returns seconds.
+        wait: Waits for a number of seconds; returns True if the run is over.
     """
 
     def __init__(
@@ -102,7 +105,7 @@ class ArrivingSource:
         self.records = [
             batch.records + batch.filtered + len(batch.rejections) for batch in batches
         ]
-        #: When the first record was due, by the clock.
+        #: When the first record was due, by ``clock``.
         self.began = 0.0
         self._batches = batches
         self._rate_per_s = rate_per_s
@@ -111,12 +114,12 @@ class ArrivingSource:
 
     def read(
         self,
-        spec: Empty,  # noqa: ARG002 - what comes is known
-        limits: BatchLimits,  # noqa: ARG002 - and cut already
-        max_records: int,  # noqa: ARG002 - and all of it is wanted
-        inputs: Opener,  # noqa: ARG002 - there is nothing to read
+        spec: Empty,  # noqa: ARG002 - the batches are given
+        limits: BatchLimits,  # noqa: ARG002 - and have their size
+        max_records: int,  # noqa: ARG002 - and are all wanted
+        inputs: Opener,  # noqa: ARG002 - nothing is read
     ) -> Iterator[Output[Any]]:
-        """Yield each batch when its last record is due, or at once if that is past."""
+        """Yield each batch when its last record is due, or at once if it is overdue."""
         self.began = self._clock()
         last = -1
         for batch, records in zip(self._batches, self.records, strict=True):
@@ -139,15 +142,27 @@ def arrivals_of(
     credentials: grpc.ChannelCredentials | None = None,
     transport: Transport = "unix",
 ) -> Arrivals:
-    """Have ``records`` of ``source`` arrive at a rate, and tell when each batch passed.
+    """Run the split with records arriving at a fixed rate, and time each batch.
 
-    ``addresses`` are those of transform stages that are served already; the others, and
-    the sink, are started. Ingest is of this process, and has all batches in memory. The
-    run takes ``records / rate_per_s`` seconds, or longer if the stages do not keep up.
+    Ingest runs in this process and holds all batches in memory. The run takes
+    ``records / rate_per_s`` seconds, or longer if the stages do not keep up.
 
-    Raises UsageError for a rate that is none, a workload without transform stages, or
-    the address of another stage; SourceError where there are no records; PipelineError
-    where the run fails.
+    Args:
+        workload: What to run.
+        source: Describes the records, as for ingest.
+        rate_per_s: Records that are due per second.
+        batch_size: Records of a batch.
+        records: How many arrive at most.
+        addresses: Of transform stages that are already served, one or several each. The
+            others, and the sink, are started.
+        credentials: For channels to ``addresses``; None for insecure ones.
+        transport: Of the servers that are started.
+
+    Raises:
+        UsageError: The rate is not a finite number above 0, the workload has no
+            transform stage, or an address is not of a transform stage.
+        SourceError: The source has no records.
+        PipelineError: The run fails.
     """
     transforms = [stage.name for stage in workload.transforms]
     _check(rate_per_s, workload, transforms, addresses or {})
@@ -207,7 +222,7 @@ def _check(
     transforms: Sequence[str],
     addresses: Mapping[str, str | Sequence[str]],
 ) -> None:
-    """Raise UsageError for what can't be measured."""
+    """Raise UsageError if this can't be measured."""
     if not 0 < rate_per_s < float("inf"):
         raise UsageError(
             f"rate {rate_per_s}: must be a finite number of records per second above 0"
@@ -225,6 +240,6 @@ def _check(
 
 
 def _percentiles(seconds: Floats) -> Percentiles:
-    # Not between two records, but what one of them needed.
+    # The time of a record, not an interpolation between two.
     p50, p99, p999 = np.quantile(seconds, [0.5, 0.99, 0.999], method="inverted_cdf")
     return Percentiles(float(p50), float(p99), float(p999))

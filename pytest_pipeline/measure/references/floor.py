@@ -1,8 +1,8 @@
-"""The floor: the same legs and bytes with stages that do nothing.
+"""The floor: the same legs and bytes, with stages that do nothing.
 
-A floor workload has a name that says its transform stages, so that server processes can
-import it: ``pytest_pipeline.measure.references.floor:of:parse,rules`` has two. What
-`floor_of` returns sends, batch for batch, what a run before it sent.
+The name of a floor workload lists its transform stages, so that server processes can
+import it: ``pytest_pipeline.measure.references.floor:of:parse,rules`` has two. Its
+source says how many batches to send, and how many bytes on each leg.
 """
 
 from __future__ import annotations
@@ -26,21 +26,26 @@ from pipeline.workloads import workload_named
 from pytest_pipeline.measure.references.filler_pb2 import Filler, FillerSource
 
 _PREFIX = "of:"
-# Batches of which the numbers are looked at, for how many bytes they have.
+# Batches whose numbers are encoded to estimate the average size of a batch number.
 _SAMPLED = 100
 
 
 def floor_of(report: RunReport) -> tuple[Workload, FillerSource]:
-    """Return the floor of a run of the split, and the source of as many batches.
+    """Return the floor of a run of the split: a workload and its source.
 
-    On each leg the messages to the next stage have, together, the bytes that they had
-    in the run. What a stage said beside its payload is left out: rejections and times.
-    Raises UsageError for a report without bytes, such as the monolith's.
+    It sends as many batches as the run. On each leg the messages to the next stage add
+    up to the bytes of the run. Replies have no rejections.
+
+    Args:
+        report: Of the run.
+
+    Raises:
+        UsageError: The report has no bytes, such as the monolith's.
     """
     stages = list(report.stages.items())
     transforms = [name for name, _ in stages if name not in (INGEST, SINK)]
     sizes: list[int] = []
-    # From the last leg back: a message has the sizes of those that follow.
+    # From the last leg backwards, since a message lists the sizes of the later legs.
     for name, stage in reversed(stages[1:]):
         if not stage.messages_in:
             raise UsageError(
@@ -54,9 +59,10 @@ def floor_of(report: RunReport) -> tuple[Workload, FillerSource]:
 
 
 def floor_workload(transforms: Sequence[str]) -> Workload:
-    """Return the floor workload with transform stages of those names.
+    """Return the floor workload with transform stages of these names.
 
-    Raises UsageError for a name with a comma.
+    Raises:
+        UsageError: A name has a comma.
     """
     for name in transforms:
         if "," in name:
@@ -67,7 +73,13 @@ def floor_workload(transforms: Sequence[str]) -> Workload:
 
 
 def filler_source(records: int, batches: int, sizes: Sequence[int]) -> FillerSource:
-    """Describe ``records`` in ``batches``; ``sizes`` are bytes of a body, by leg."""
+    """Describe the source of a floor workload.
+
+    Args:
+        records: How many to send.
+        batches: How many batches to divide them into, evenly.
+        sizes: Bytes of the body on each leg, from ingest on.
+    """
     return FillerSource(records=records, batches=batches, sizes=sizes)
 
 
@@ -87,9 +99,9 @@ def __getattr__(name: str) -> Workload:
 
 def _read(
     spec: FillerSource,
-    limits: BatchLimits,  # noqa: ARG001 - the batches are those of the run before
+    limits: BatchLimits,  # noqa: ARG001 - the spec has the number of batches
     max_records: int,
-    inputs: Opener,  # noqa: ARG001 - there is nothing to read
+    inputs: Opener,  # noqa: ARG001 - nothing is read
 ) -> Iterator[Output[Filler]]:
     """Yield the batches of ``spec``."""
     total = min(spec.records, max_records or spec.records)
@@ -105,11 +117,11 @@ def _pass_on(filler: Filler) -> Output[Filler]:
     return _filler(filler.records, tuple(filler.sizes))
 
 
-# Kept, so that a stage has nothing to do: in a run it sends batches of at most two
-# numbers of records. No more, because one may be large.
+# Cached, so that a stage does no work: the batches of a run have at most two numbers of
+# records. No more are kept, because one may be large.
 @lru_cache(maxsize=2)
 def _filler(records: int, sizes: tuple[int, ...]) -> Output[Filler]:
-    """Return the batch for the leg whose body has the first of ``sizes``."""
+    """Return the batch for the leg of the first of ``sizes``."""
     size, *following = sizes
     return Output(
         Filler(records=records, sizes=following, body=bytes(size)), records=records
@@ -117,7 +129,7 @@ def _filler(records: int, sizes: tuple[int, ...]) -> Output[Filler]:
 
 
 class _Count:
-    """Counts records; its result is one line."""
+    """The result of a floor workload: one line with the number of records."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -139,10 +151,7 @@ class _Count:
 def _body_bytes(
     wanted: float, report: RunReport, following: Sequence[int], *, to_sink: bool
 ) -> int:
-    """Return the size of a body with which messages have ``wanted`` bytes on average.
-
-    Where they have more without any, 0.
-    """
+    """Return the body size for messages of ``wanted`` bytes on average, or 0."""
     records = report.records.ingested // report.batches
     some = range(0, report.batches, math.ceil(report.batches / _SAMPLED))
     numbers = mean(
@@ -158,7 +167,7 @@ def _body_bytes(
         return numbers + message.ByteSize()
 
     size = max(0, round(wanted - message_bytes(0)))
-    # Longer bodies also have more bytes that say how long they are.
+    # The length prefix of a longer body takes more bytes too.
     while size and message_bytes(size) > wanted + 0.5:
         size -= 1
     return size

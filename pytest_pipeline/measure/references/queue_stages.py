@@ -1,4 +1,4 @@
-"""What the processes of `QueuesEngine` do, each for one stage, until they are told."""
+"""The stage processes of `QueuesEngine`, and the messages between them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from pipeline.workloads import workload_named
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """Goes through all stages, and so comes out when all of them are up."""
+    """A message that passes all stages; it comes out once all of them have started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run; goes through all stages, ahead of its batches."""
+    """The order for one run; it passes all stages ahead of the batches."""
 
     source: Message
     limits: BatchLimits
@@ -54,8 +54,8 @@ class Job:
 
 
 @dataclass(slots=True)
-class Batch:
-    """Records on their way, and what became of those that were among them."""
+class QueuedBatch:
+    """A batch in a queue, with the counts and rejections of the stages so far."""
 
     number: int
     first_record: int
@@ -68,14 +68,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """No batch follows; ``spent`` says what each stage has spent on the run."""
+    """The end of a run, with the time that each stage so far spent on it."""
 
     spent: dict[str, Timing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The run has failed, with an error as its parts: not every one can be pickled."""
+    """The failure of a run; its parts, since not every exception can be pickled."""
 
     kind: type[PipelineError]
     message: str
@@ -83,7 +83,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception, place: Place) -> Failure:
-        """Return the failure of a run by ``error``, raised at ``place``."""
+        """Return the failure for ``error``, which was raised at ``place``."""
         if isinstance(error, PipelineError):
             return cls(type(error), str(error))
         message = f"{place}: {raised(error)}"
@@ -103,12 +103,15 @@ def serve(
     inbox: Connection | Queue[Any],
     outbox: Queue[Any] | Connection,
 ) -> None:
-    """Do the part of one stage in run after run, until no job is to come.
+    """Serve one stage in run after run, until the inbox ends.
 
-    Ingest gets jobs from a connection, and the sink answers over one; all else is
-    queues.
+    Args:
+        workload_name: The workload, as `workload_named` finds it.
+        stage: The stage of this process.
+        inbox: Of ingest a connection, of all others a queue.
+        outbox: Of the sink a connection, of all others a queue.
     """
-    # Ctrl-C is for the engine, which then ends its processes.
+    # The engine handles Ctrl-C, and then ends its processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     set_defaults(os.environ)
@@ -123,7 +126,7 @@ def serve(
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of the engine's process, however it ends; then end this one."""
+    """Terminate this process as soon as the engine's process has ended."""
     if (parent := parent_process()) is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
@@ -142,7 +145,7 @@ def _ingest(workload: Workload, jobs: Connection, outbox: Queue[Any]) -> None:
 
 
 def _read(workload: Workload, job: Job, outbox: Queue[Any]) -> None:
-    """Send the batches of a run, and how it ended."""
+    """Send the batches of a run, then its end or its failure."""
     __tracebackhide__ = True
     spent, place, ingested = _Spent(), Place(INGEST), 0
     try:
@@ -152,7 +155,7 @@ def _read(workload: Workload, job: Job, outbox: Queue[Any]) -> None:
         for number, output in enumerate(outputs):
             spent.lap("process")
             given = output.records + output.filtered + len(output.rejections)
-            batch = Batch(
+            batch = QueuedBatch(
                 number,
                 ingested + 1,
                 given,
@@ -174,7 +177,7 @@ def _transform(stage: Stage[Any, Any], inbox: Queue[Any], outbox: Queue[Any]) ->
     spent = _Spent()
     while (item := inbox.get()) is not None:
         spent.lap("wait")
-        if isinstance(item, Batch):
+        if isinstance(item, QueuedBatch):
             item = _apply(stage, item)
             spent.lap("process")
         elif isinstance(item, Job):
@@ -186,8 +189,8 @@ def _transform(stage: Stage[Any, Any], inbox: Queue[Any], outbox: Queue[Any]) ->
     outbox.put(None)
 
 
-def _apply(stage: Stage[Any, Any], batch: Batch) -> Batch | Failure:
-    """Return what the stage makes of a batch."""
+def _apply(stage: Stage[Any, Any], batch: QueuedBatch) -> QueuedBatch | Failure:
+    """Return the batch that the stage returns, or its failure."""
     __tracebackhide__ = True
     try:
         output = stage(batch.message)
@@ -208,8 +211,8 @@ def _apply(stage: Stage[Any, Any], batch: Batch) -> Batch | Failure:
 
 
 def _sink(workload: Workload, inbox: Queue[Any], answers: Connection) -> None:
-    # So that it discards its drafts; no other stage has anything to put in order.
-    signal.signal(signal.SIGTERM, _leave)
+    # SystemExit discards the drafts; no other stage has anything to clean up.
+    signal.signal(signal.SIGTERM, _exit)
     while (item := inbox.get()) is not None:
         answer = _write(workload, item, inbox) if isinstance(item, Job) else item
         answers.send(answer)
@@ -217,14 +220,14 @@ def _sink(workload: Workload, inbox: Queue[Any], answers: Connection) -> None:
             return
 
 
-def _leave(*_: object) -> NoReturn:
+def _exit(*_: object) -> NoReturn:
     raise SystemExit
 
 
 def _write(workload: Workload, job: Job, inbox: Queue[Any]) -> RunReport | Failure:
-    """Fold the batches of a run into its result; return the account of it.
+    """Write the result of a run, and return its report or its failure.
 
-    What only the engine can tell is left out: its name, and seconds from start to end.
+    The engine adds its name, the elapsed time and its own CPU time to the report.
     """
     __tracebackhide__ = True
     place, spent = Place(SINK), _Spent()
@@ -237,7 +240,7 @@ def _write(workload: Workload, job: Job, inbox: Queue[Any]) -> RunReport | Failu
                 stack.enter_context(rejects.draft)
             account = RunAccount(workload.stage_names, rejects)
             result = ResultWriter(workload.new_result(), output)
-            while isinstance(item := inbox.get(), Batch):
+            while isinstance(item := inbox.get(), QueuedBatch):
                 spent.lap("wait")
                 place.batch, place.first_record = item.number, item.first_record
                 account.ingest(item.ingested)
@@ -271,10 +274,10 @@ def _write(workload: Workload, job: Job, inbox: Queue[Any]) -> RunReport | Failu
 
 
 class _Spent:
-    """Where the time of a stage goes in a run.
+    """The time that a stage spends in each phase of a run.
 
-    A queue decodes what is got while it waits, and encodes what was put in a thread of
-    its own: that is in no phase, but in the CPU of the process.
+    Decoding counts as waiting, since a queue does both in ``get``. Encoding counts in
+    no phase, but in the CPU of the process, since a thread of the queue does it.
     """
 
     def __init__(self) -> None:
@@ -284,13 +287,13 @@ class _Spent:
         self._cpu_ns: Counter[str] = Counter()
 
     def lap(self, phase: str) -> None:
-        """Give the time since the last lap to a phase."""
+        """Add the time since the last lap to a phase."""
         lap = self._watch.lap()
         self._wall_ns[phase] += lap.wall
         self._cpu_ns[phase] += lap.cpu
 
     def timing(self) -> Timing:
-        """Return all of it so far."""
+        """Return the times so far."""
         wall, cpu = self._wall_ns, self._cpu_ns
         return Timing(
             wait_ns=wall["wait"],

@@ -1,7 +1,7 @@
 """The queues: what a user would write without gRPC, with the same stage functions.
 
-One process a stage, from ingest to sink, and between each two a bounded queue of
-multiprocessing, through which batches go pickled.
+Each stage, from ingest to sink, is a process. Batches pass between them pickled,
+through bounded queues of multiprocessing.
 """
 
 from __future__ import annotations
@@ -30,24 +30,30 @@ from pytest_pipeline.measure.references.queue_stages import (
     serve,
 )
 
-#: Batches in each queue, as many as the split has in flight at a stage.
+#: Batches that a queue holds, as many as the split has in flight at a stage.
 QUEUE_BATCHES = 64
 
-# A process without a run ends in milliseconds.
+# Without a run, a process ends in milliseconds.
 _STOP_S = 5.0
 
 
 class QueuesEngine:
-    """Runs a workload on one process a stage, with queues between them.
+    """Runs a workload on one process for each stage, with queues between them.
 
-    To be used in ``with``, which starts the processes and ends them: each run is then
-    measured without their start. A run that fails ends them too.
+    Use it in a ``with`` statement, which starts and ends the processes, so that runs
+    are measured without their start. A run that fails ends the processes too.
+
+    Args:
+        workload: What to run; its processes find it by its name.
+        start_timeout_s: Seconds until all processes must have started.
+
+    Raises:
+        UsageError: The workload has no name.
     """
 
     name = "queues"
 
     def __init__(self, workload: Workload, start_timeout_s: float = 30.0) -> None:
-        """Start nothing yet; raise UsageError for a workload without a name."""
         if not workload.name:
             raise UsageError(
                 "the workload has no name for its processes to find it by; get it from "
@@ -60,11 +66,11 @@ class QueuesEngine:
 
     @property
     def pids(self) -> dict[str, int | None]:
-        """The process of each stage; none where they have ended."""
+        """The process id of each stage; empty if the processes have ended."""
         return {process.name: process.pid for process in self._processes}
 
     def __enter__(self) -> Self:
-        """Start the processes; raise StageError if one does not come up."""
+        """Start the processes; raise StageError if one does not start."""
         began = time.perf_counter()
         context = get_context("spawn")
         names = self._workload.stage_names
@@ -73,7 +79,7 @@ class QueuesEngine:
         self._answers, answers = context.Pipe(duplex=False)
         with ExitStack() as stack:
             stack.callback(self._stop, 0.0)
-            # Ours would keep the end of what is at the other end from being noticed.
+            # A copy of an end here would hide that the process at that end has ended.
             with jobs, answers:
                 for name, inbox, outbox in zip(
                     names, [jobs, *queues], [*queues, answers], strict=True
@@ -95,10 +101,12 @@ class QueuesEngine:
         self._stop(_STOP_S)
 
     def run(self, settings: RunSettings) -> RunReport:
-        """Run to the end; see `Engine.run`. Progress is told at the end only.
+        """Run to the end; see `Engine.run`. Progress is reported at the end only.
 
-        Raises UsageError for another workload than that of the processes, for standard
-        input, which they have not, and where they have ended.
+        Raises:
+            UsageError: The settings have another workload, or read standard input,
+                which the processes can't; or the processes have ended.
+            PipelineError: The run fails.
         """
         if settings.workload.name != self._workload.name:
             raise UsageError(
@@ -139,14 +147,14 @@ class QueuesEngine:
         settings.on_progress(report.records.ingested)
         return report
 
-    def _ask(self, what: Greeting | Job, timeout_s: float | None = None) -> Any:
-        """Send something in at ingest; return what comes out of the sink.
+    def _ask(self, message: Greeting | Job, timeout_s: float | None = None) -> Any:
+        """Send a message to ingest and return the answer of the sink.
 
-        Raises StageError where a process ends before that, or nothing comes in time.
+        Raises StageError if a process ends before that, or there is no answer in time.
         """
-        # Whoever has ended is found below.
+        # A process that has ended is found below.
         with suppress(BrokenPipeError):
-            self._jobs.send(what)
+            self._jobs.send(message)
         ends = {process.sentinel: process for process in self._processes}
         ready = wait([self._answers, *ends], timeout_s)
         if not ready:
@@ -155,16 +163,16 @@ class QueuesEngine:
             try:
                 return self._answers.recv()
             except (EOFError, ConnectionError):
-                # The sink is just about to end.
+                # The sink is about to end.
                 ready = wait(ends, _STOP_S)
         ended = [process for sentinel, process in ends.items() if sentinel in ready]
         first = (ended or self._processes[-1:])[0]
         first.join(_STOP_S)
-        raise StageError(f"stage {first.name} is lost: {_ending(first)}")
+        raise StageError(f"stage {first.name} is lost: {_how_it_ended(first)}")
 
     def _stop(self, grace_s: float) -> None:
-        """End the processes, by force those that take longer."""
-        # Which ingest takes for the end, and passes on.
+        """End the processes; terminate those that take longer than ``grace_s``."""
+        # Ingest takes this for the end, and passes it on.
         self._jobs.close()
         _join(self._processes, grace_s)
         for process in self._processes:
@@ -184,8 +192,8 @@ def _join(processes: list[SpawnProcess], timeout_s: float) -> None:
         process.join(max(0.0, deadline - time.monotonic()))
 
 
-def _ending(process: SpawnProcess) -> str:
-    """Say how a process has ended."""
+def _how_it_ended(process: SpawnProcess) -> str:
+    """Describe how a process has ended."""
     code = process.exitcode or 0
     if code < 0:
         return f"its process was ended by {signal.Signals(-code).name}"

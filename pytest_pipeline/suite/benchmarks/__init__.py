@@ -1,1 +1,4 @@
-"""``pytest --pyargs pytest_pipeline.suite.benchmarks --benchmark-only``."""
+"""Benchmarks of workloads, engines and transports.
+
+Run ``pytest --pyargs pytest_pipeline.suite.benchmarks --benchmark-only``.
+"""

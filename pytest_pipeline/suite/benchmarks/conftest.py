@@ -1,23 +1,26 @@
-"""What the benchmarks share: servers in processes of their own, and datasets."""
+"""Hooks and fixtures of the benchmarks."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.transport.environment import set_defaults
 
-# Before gRPC is imported, as in the command: this process drives the runs.
+# This process drives the runs, so gRPC is configured before it is imported.
 set_defaults(os.environ)
 
-from pipeline.errors import PipelineError  # noqa: E402
 from pipeline.workloads import workload_named  # noqa: E402
-from pytest_pipeline.measure.bench import Bench  # noqa: E402
-from pytest_pipeline.options import settings_given, settings_of  # noqa: E402
+from pytest_pipeline.measure.harness import Harness  # noqa: E402
+from pytest_pipeline.measure.selection import (  # noqa: E402
+    selected_batch_sizes,
+    selected_workloads,
+    usage_errors_stop_collection,
+)
+from pytest_pipeline.options import settings_of  # noqa: E402
 from pytest_pipeline.records.data import data_of  # noqa: E402
 
 if TYPE_CHECKING:
@@ -31,43 +34,31 @@ WORKLOADS = ("events", "work-items", "mixed")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Measure each workload at each batch size."""
     config = metafunc.config
-    try:
+    with usage_errors_stop_collection():
         for name in _workloads(config):
             workload_named(name)
         data_of(settings_of(config))
-    except PipelineError as error:
-        raise pytest.Collector.CollectError(f"usage error: {error}") from error
     if "workload_name" in metafunc.fixturenames:
         metafunc.parametrize("workload_name", _workloads(config))
     if "batch_size" in metafunc.fixturenames:
-        metafunc.parametrize("batch_size", _batch_sizes(config))
+        metafunc.parametrize("batch_size", selected_batch_sizes(config, BATCH_SIZES))
 
 
 def _workloads(config: pytest.Config) -> Sequence[str]:
-    """Return what is asked for; stages that are given serve one workload only."""
-    if settings_given(config) & {"workload", "stage"}:
-        return settings_of(config).workload
-    return WORKLOADS
-
-
-def _batch_sizes(config: pytest.Config) -> Sequence[int]:
-    if "batch_sizes" in settings_given(config):
-        return settings_of(config).batch_sizes
-    return BATCH_SIZES
+    return selected_workloads(config, WORKLOADS)
 
 
 @pytest.fixture(scope="session")
-def bench(
+def harness(
     request: pytest.FixtureRequest,
     pipeline_servers: ServerPool,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Bench:
-    """Engines on the servers of this session, and runs that are checked."""
+) -> Harness:
+    """The engines of this session, and runs whose results are checked."""
     settings = settings_of(request.config)
-    return Bench(
+    return Harness(
         pipeline_servers,
-        # In threads of one process there would be nothing between the stages to pay.
-        replace(settings, servers="subprocess"),
+        settings,
         tmp_path_factory.mktemp("benchmarks"),
         data_of(settings),
     )
@@ -75,19 +66,19 @@ def bench(
 
 @pytest.fixture
 def first_workload(request: pytest.FixtureRequest) -> str:
-    """The workload that is measured in every respect."""
+    """The workload that transports, replicas and latency are measured with."""
     return _workloads(request.config)[0]
 
 
 @pytest.fixture
 def events(request: pytest.FixtureRequest) -> str:
-    """The name of the events workload, for what is claimed of it alone."""
+    """The name of the events workload; skips if it is not selected."""
     return _only(request, "events")
 
 
 @pytest.fixture
 def work_items(request: pytest.FixtureRequest) -> str:
-    """The name of the workload of work items, for what is claimed of it alone."""
+    """The name of the work-items workload; skips if it is not selected."""
     return _only(request, "work-items")
 
 
@@ -98,6 +89,6 @@ def _only(request: pytest.FixtureRequest, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def bound_iterations(bench: Bench) -> int:
-    """Iterations at which processing has most of the CPU, at batch size 1."""
-    return bench.bound_iterations()
+def cpu_bound_iterations(harness: Harness) -> int:
+    """Iterations at which processing takes 87 % of the CPU or more at batch size 1."""
+    return harness.cpu_bound_iterations()

@@ -1,4 +1,4 @@
-"""Each workload at each batch size: the split, and what it is measured against."""
+"""Measure each workload at each batch size: the split, and the reference engines."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from pipeline.accounting import RunReport
 from pipeline.engines.monolith import MonolithEngine
-from pytest_pipeline.measure.bench import Bench
-from pytest_pipeline.measure.recording import Record
+from pytest_pipeline.measure.benchmark import benchmark_runs
+from pytest_pipeline.measure.harness import Harness
 from pytest_pipeline.measure.references.queues import QueuesEngine
-from pytest_pipeline.measure.results import Variant
-from pytest_pipeline.measure.rounds import measure
+from pytest_pipeline.measure.results import Record, Variant
 
-#: The variants that a transport says something of.
+#: The variants that have a transport.
 GRPC = ("split", "floor")
 
-#: Measures runs of one kind, notes what came of them, and returns the median one.
+#: Measures runs of one variant, records the results, and returns the median report.
 Measure = Callable[[Variant, Callable[[], RunReport]], RunReport]
 
 
@@ -26,20 +25,20 @@ Measure = Callable[[Variant, Callable[[], RunReport]], RunReport]
 def measured(
     benchmark: BenchmarkFixture,
     pipeline_record: Record,
-    bench: Bench,
+    harness: Harness,
     workload_name: str,
     batch_size: int,
 ) -> Measure:
-    """All that is measured of a workload at a batch size is one group."""
+    """Measure the variants of a workload at a batch size as one group."""
     benchmark.group = f"{workload_name}, batch size {batch_size}"
 
     def measured(variant: Variant, run: Callable[[], RunReport]) -> RunReport:
-        found = measure(
+        found = benchmark_runs(
             benchmark,
             run,
             group="mixed" if workload_name == "mixed" else "batching",
             variant=variant,
-            transport=bench.settings.transport if variant in GRPC else "",
+            transport=harness.settings.transport if variant in GRPC else "",
             workload=workload_name,
         )
         pipeline_record.note(found)
@@ -50,11 +49,11 @@ def measured(
 
 
 def test_split(
-    measured: Measure, bench: Bench, workload_name: str, batch_size: int
+    measured: Measure, harness: Harness, workload_name: str, batch_size: int
 ) -> None:
-    """Stage servers in processes of their own, and the orchestrator."""
-    records = bench.records(workload_name, batch_size)
-    runs, engine = bench.runs(workload_name), bench.split(workload_name)
+    """The split passes all records, with stage servers in processes."""
+    records = harness.records(workload_name, batch_size)
+    runs, engine = harness.runs(workload_name), harness.split(workload_name)
 
     report = measured("split", lambda: runs.run(engine, batch_size, records))
 
@@ -62,11 +61,11 @@ def test_split(
 
 
 def test_monolith(
-    measured: Measure, bench: Bench, workload_name: str, batch_size: int
+    measured: Measure, harness: Harness, workload_name: str, batch_size: int
 ) -> None:
-    """One process without gRPC; at batch size 1 it goes record by record."""
-    records = bench.records(workload_name, batch_size)
-    runs, engine = bench.runs(workload_name), MonolithEngine()
+    """The monolith, one process without gRPC, sends nothing over streams."""
+    records = harness.records(workload_name, batch_size)
+    runs, engine = harness.runs(workload_name), MonolithEngine()
 
     report = measured("monolith", lambda: runs.run(engine, batch_size, records))
 
@@ -74,31 +73,31 @@ def test_monolith(
 
 
 def test_floor(
-    measured: Measure, bench: Bench, workload_name: str, batch_size: int
+    measured: Measure, harness: Harness, workload_name: str, batch_size: int
 ) -> None:
-    """The split's legs and bytes, with stages that do nothing."""
-    records = bench.records(workload_name, batch_size)
-    split = bench.runs(workload_name).run(
-        bench.split(workload_name), batch_size, records
+    """The floor has the split's messages and bytes, with stages that do nothing."""
+    records = harness.records(workload_name, batch_size)
+    split = harness.runs(workload_name).run(
+        harness.split(workload_name), batch_size, records
     )
-    runs, engine = bench.floor(split)
+    runs, engine = harness.floor(split)
 
     report = measured("floor", lambda: runs.run(engine, batch_size, records))
 
     assert report.stream_writes == split.stream_writes
     for mine, theirs in zip(report.stages.values(), split.stages.values(), strict=True):
         assert mine.bytes_in == pytest.approx(theirs.bytes_in, rel=0.05)
-        # What a stage says of its time takes some bytes more or fewer.
+        # The timing in a reply is a few bytes longer or shorter in each run.
         times = 16 * theirs.messages_out
         assert mine.bytes_out == pytest.approx(theirs.bytes_out, rel=0.05, abs=times)
 
 
 def test_queues(
-    measured: Measure, bench: Bench, workload_name: str, batch_size: int
+    measured: Measure, harness: Harness, workload_name: str, batch_size: int
 ) -> None:
-    """Processes with multiprocessing's queues and pickle, as one would begin."""
-    records = bench.records(workload_name, batch_size)
-    runs = bench.runs(workload_name)
+    """The queues pass all records: processes with multiprocessing queues and pickle."""
+    records = harness.records(workload_name, batch_size)
+    runs = harness.runs(workload_name)
 
     with QueuesEngine(runs.dataset.workload) as engine:
         report = measured("queues", lambda: runs.run(engine, batch_size, records))

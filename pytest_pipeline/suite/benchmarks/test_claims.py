@@ -1,4 +1,4 @@
-"""What batching does to light work, claimed by the ends of intervals."""
+"""Check what batching does for light work, by the ends of confidence intervals."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from pipeline.accounting import RunReport
 from pipeline.stages import INGEST, SINK
 from pipeline.tuning.cost import fit
-from pytest_pipeline.measure.bench import Bench
-from pytest_pipeline.measure.comparison import LOOKS, Comparer, interval
+from pytest_pipeline.measure.comparison import Comparer
+from pytest_pipeline.measure.estimation import LOOKS, interval
+from pytest_pipeline.measure.harness import Harness
 from pytest_pipeline.measure.results import Interval
 
-# What may skip a test comes before its benchmark, which would warn of not being used.
+# Fixtures that may skip come before `benchmark`, which warns if it is not used.
 pytestmark = pytest.mark.benchmark(group="claims")
 
-#: Of the published study that this repeats.
+#: The gain of batching in the published study that this project follows.
 PUBLISHED_GAIN = 3.0
 
-#: Sizes that are swept for the knee, and for the IPC share.
+#: Batch sizes of the sweep for the knee, and of that for the IPC share.
 CURVE = (1, 10, 100, 1000, 10_000)
 SHARES = (1, 100, 1000)
 
-# Runs as long as this are long enough, for there are many.
+# Seconds of a run in a sweep. Short runs are enough, since there are many.
 _RUN_S = 0.1
 
 
 def test_batching_is_worth_it(
-    events: str, bench: Bench, pipeline_compare: Comparer
+    events: str, harness: Harness, pipeline_compare: Comparer
 ) -> None:
-    """Light events at batch size 100 beat batch size 1 by more than was published."""
-    runs, engine = bench.runs(events), bench.split(events)
+    """On events, batch size 100 beats batch size 1 by more than the published gain."""
+    runs, engine = harness.runs(events), harness.split(events)
     records = {
-        size: runs.records_for(engine, size, bench.settings.run_seconds)
+        size: runs.records_for(engine, size, harness.settings.run_seconds)
         for size in (1, 100)
     }
 
@@ -57,10 +58,10 @@ def test_batching_is_worth_it(
 
 
 def test_throughput_rises_to_its_knee(
-    events: str, benchmark: BenchmarkFixture, bench: Bench
+    events: str, benchmark: BenchmarkFixture, harness: Harness
 ) -> None:
-    """Each larger batch is faster, until the knee, which is found and named."""
-    rounds = benchmark.pedantic(lambda: _sweep(bench, events, CURVE))
+    """Each larger batch size is faster up to the knee, and the sweep has a knee."""
+    rounds = benchmark.pedantic(lambda: _sweep(harness, events, CURVE))
 
     cost = fit(
         [
@@ -77,10 +78,10 @@ def test_throughput_rises_to_its_knee(
 
 
 def test_the_ipc_share_falls_with_batch_size(
-    events: str, benchmark: BenchmarkFixture, bench: Bench
+    events: str, benchmark: BenchmarkFixture, harness: Harness
 ) -> None:
-    """While the counts of every run stay exact."""
-    rounds = benchmark.pedantic(lambda: _sweep(bench, events, SHARES))
+    """A larger batch size has a lower IPC share, and all counts are exact."""
+    rounds = benchmark.pedantic(lambda: _sweep(harness, events, SHARES))
 
     for small, large in pairwise(SHARES):
         share = _ratio(rounds, small, large, lambda report: report.ipc_share)
@@ -92,12 +93,12 @@ def test_the_ipc_share_falls_with_batch_size(
 
 def test_stream_writes_are_exact(
     benchmark: BenchmarkFixture,
-    bench: Bench,
+    harness: Harness,
     workload_name: str,
     batch_size: int,
 ) -> None:
     """Each leg carries ceil(records / batch size) batches, the last not full."""
-    runs, engine = bench.runs(workload_name), bench.split(workload_name)
+    runs, engine = harness.runs(workload_name), harness.split(workload_name)
     records = min(batch_size + 1, runs.dataset.available or math.inf)
 
     report: RunReport = benchmark.pedantic(
@@ -122,11 +123,11 @@ def _check_counts(report: RunReport, batch_size: int) -> None:
 
 
 def _sweep(
-    bench: Bench, workload: str, sizes: Sequence[int]
+    harness: Harness, workload: str, sizes: Sequence[int]
 ) -> list[Mapping[int, RunReport]]:
-    """Return rounds of a run at each size, every other round the other way about."""
-    runs, engine = bench.runs(workload), bench.split(workload)
-    seconds = min(_RUN_S, bench.settings.run_seconds)
+    """Return rounds with a run at each size, every other round in reverse order."""
+    runs, engine = harness.runs(workload), harness.split(workload)
+    seconds = min(_RUN_S, harness.settings.run_seconds)
     records = {size: runs.records_for(engine, size, seconds) for size in sizes}
     return [
         {
@@ -143,7 +144,7 @@ def _ratio(
     large: int,
     figure: Callable[[RunReport], float],
 ) -> Interval:
-    """Return how a figure at a large batch size compares with that at a small one."""
+    """Return the ratio of a figure at the large batch size to that at the small one."""
     return interval(
         [
             math.log(figure(reports[large]) / figure(reports[small]))

@@ -1,4 +1,4 @@
-"""What batching and replicas do where each record is real work."""
+"""Check what batching and replicas gain when each record is CPU-bound work."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ import pytest
 
 from pipeline.accounting import RunReport
 from pipeline.tuning.calibration import CPU_BOUND_SHARE
-from pytest_pipeline.measure.bench import Bench
+from pytest_pipeline.measure.benchmark import measured_of
 from pytest_pipeline.measure.comparison import Comparer
+from pytest_pipeline.measure.harness import Harness
 from pytest_pipeline.measure.machine import this_machine
-from pytest_pipeline.measure.recording import Record
-from pytest_pipeline.measure.results import Group, Interval, Measured
-from pytest_pipeline.measure.rounds import measured_of
+from pytest_pipeline.measure.results import Group, Interval, Measured, Record
 
 pytestmark = pytest.mark.benchmark(group="claims")
 
-#: From work that messages outweigh to work that outweighs them.
+#: Iterations of work items, from less CPU time than a message takes to far more.
 ITERATIONS = (100, 1000, 10_000, 50_000)
-#: The most that batching may gain where processing has nearly all of the CPU.
+#: The most that batching may gain if processing has nearly all of the CPU.
 MOST_GAIN = 1.25
 
-# More rounds than fit in here are no use: what is open then will stay so.
+# Seconds for a comparison. An answer that is still open then stays open.
 _BUDGET_S = 25.0
 
 
 @pytest.fixture(scope="module")
 def gains() -> dict[int, Interval]:
-    """What batching has gained at each number of iterations."""
+    """The gain of batching at each number of iterations so far."""
     return {}
 
 
@@ -38,13 +37,13 @@ def gains() -> dict[int, Interval]:
 def test_the_gain_from_batching_falls_with_the_work(
     pipeline_compare: Comparer,
     pipeline_record: Record,
-    bench: Bench,
+    harness: Harness,
     gains: dict[int, Interval],
     iterations: int,
 ) -> None:
-    """Within its intervals: more work in a record leaves less to gain."""
-    batched = _Variant(bench, iterations, batch_size=100)
-    single = _Variant(bench, iterations)
+    """More work in a record leaves less gain from batching, within the intervals."""
+    batched = _Variant(harness, iterations, batch_size=100)
+    single = _Variant(harness, iterations)
 
     answer = pipeline_compare(
         batched,
@@ -66,12 +65,12 @@ def test_the_gain_from_batching_falls_with_the_work(
 def test_batching_gains_little_where_work_is_cpu_bound(
     pipeline_compare: Comparer,
     pipeline_record: Record,
-    bench: Bench,
-    bound_iterations: int,
+    harness: Harness,
+    cpu_bound_iterations: int,
 ) -> None:
-    """1.25 times at most, with 87 % of the CPU or more in processing."""
-    batched = _Variant(bench, bound_iterations, batch_size=10)
-    single = _Variant(bench, bound_iterations)
+    """Batching gains 1.25 times at most if processing has 87 % of the CPU or more."""
+    batched = _Variant(harness, cpu_bound_iterations, batch_size=10)
+    single = _Variant(harness, cpu_bound_iterations)
 
     answer = pipeline_compare(
         batched,
@@ -90,14 +89,14 @@ def test_batching_gains_little_where_work_is_cpu_bound(
 def test_replicas_gain_where_work_is_cpu_bound(
     pipeline_compare: Comparer,
     pipeline_record: Record,
-    bench: Bench,
-    bound_iterations: int,
+    harness: Harness,
+    cpu_bound_iterations: int,
 ) -> None:
-    """A second server of parse has a core to itself, where there are two."""
+    """On two cores or more, a second parse server makes CPU-bound work faster."""
     if this_machine().cores < 2:
         pytest.skip("this machine has one core, and a second server nothing to run on")
-    one = _Variant(bench, bound_iterations)
-    two = _Variant(bench, bound_iterations, parse_servers=2)
+    one = _Variant(harness, cpu_bound_iterations)
+    two = _Variant(harness, cpu_bound_iterations, parse_servers=2)
 
     answer = pipeline_compare(
         two,
@@ -112,21 +111,23 @@ def test_replicas_gain_where_work_is_cpu_bound(
 
 
 class _Variant:
-    """Runs of work items at one batch size, as long as they should be; all are kept."""
+    """Runs of work items at one batch size; keeps the report of each."""
 
     def __init__(
         self,
-        bench: Bench,
+        harness: Harness,
         iterations: int,
         batch_size: int = 1,
         parse_servers: int = 1,
     ) -> None:
         self.reports: list[RunReport] = []
         self._iterations = iterations
-        self._transport = bench.settings.transport
-        runs = bench.runs("work-items", iterations=iterations)
-        engine = bench.split("work-items", replicas={"parse": parse_servers})
-        self.records = runs.records_for(engine, batch_size, bench.settings.run_seconds)
+        self._transport = harness.settings.transport
+        runs = harness.runs("work-items", iterations=iterations)
+        engine = harness.split("work-items", replicas={"parse": parse_servers})
+        self.records = runs.records_for(
+            engine, batch_size, harness.settings.run_seconds
+        )
         self._run: Callable[[], RunReport] = lambda: runs.run(
             engine, batch_size, self.records
         )
@@ -135,7 +136,7 @@ class _Variant:
         self.reports.append(self._run())
 
     def measured(self, group: Group) -> Measured:
-        """Return what the runs have measured."""
+        """Return the results of the runs."""
         return measured_of(
             [[report] for report in self.reports],
             group=group,

@@ -1,81 +1,43 @@
-"""What the tests of counts share: the file, and the records that are counted with."""
+"""Hooks and fixtures of the suite of counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from pipeline.errors import PipelineError
 from pipeline.workloads import workload_named
-from pytest_pipeline.measure.baseline_file import baseline_path, is_update
-from pytest_pipeline.measure.counts.baseline import CountsBaseline
-from pytest_pipeline.measure.counts.crossings import counted_dataset
+from pytest_pipeline.measure.baseline_file import run_name
+from pytest_pipeline.measure.counts.check import CountsCheck
+from pytest_pipeline.measure.counts.traffic import counted_dataset
 from pytest_pipeline.measure.dataset import Dataset
-from pytest_pipeline.options import settings_given, settings_of
+from pytest_pipeline.measure.selection import (
+    selected_batch_sizes,
+    selected_workloads,
+    usage_errors_stop_collection,
+)
+from pytest_pipeline.options import settings_of
 from pytest_pipeline.records.data import data_of
 
 #: What is counted where the options say nothing.
 BATCH_SIZES = (1, 10, 100, 1000)
 WORKLOADS = ("events", "work-items", "mixed")
 
-_HELD = pytest.StashKey["CountsCheck"]()
-
-
-@dataclass
-class CountsCheck:
-    """The file that counts are held to, or written to."""
-
-    path: Path
-    baseline: CountsBaseline
-    update: bool
-
-    @classmethod
-    def of(cls, config: pytest.Config) -> CountsCheck:
-        """Read the file that the options name, once for a session.
-
-        Raises pytest.UsageError or UsageError where there is none, or it can't be read.
-        """
-        if _HELD not in config.stash:
-            path, update = baseline_path(config), is_update(config)
-            is_new = update and not path.exists()
-            baseline = CountsBaseline() if is_new else CountsBaseline.read(path)
-            config.stash[_HELD] = cls(path, baseline, update)
-        return config.stash[_HELD]
-
-    def hold(self, where: str, counts: Mapping[str, int]) -> None:
-        """Fail the test where the file has other counts, or write these to it."""
-        if self.update:
-            self.baseline.replace(where, counts)
-            self.baseline.write(self.path)
-        else:
-            self.fail(self.baseline.differences(where, counts))
-
-    def fail(self, lines: Sequence[str]) -> None:
-        """Fail the test with these lines, if there are any."""
-        if lines:
-            lines = [
-                *lines,
-                f"if this is meant: --pipeline-update-baseline, and commit {self.path}",
-            ]
-            pytest.fail("\n".join(lines), pytrace=False)
+_CHECK = pytest.StashKey[CountsCheck]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Count each workload at each batch size, and each stage of the first workload."""
     config = metafunc.config
-    try:
-        CountsCheck.of(config)
+    with usage_errors_stop_collection():
+        if _CHECK not in config.stash:
+            config.stash[_CHECK] = CountsCheck.of(config)
         data_of(settings_of(config))
         workloads = [workload_named(name) for name in _workloads(config)]
-    except (PipelineError, pytest.UsageError) as error:
-        raise pytest.Collector.CollectError(f"usage error: {error}") from error
     if "workload_name" in metafunc.fixturenames:
         metafunc.parametrize("workload_name", _workloads(config))
     if "batch_size" in metafunc.fixturenames:
-        metafunc.parametrize("batch_size", _batch_sizes(config))
+        metafunc.parametrize("batch_size", selected_batch_sizes(config, BATCH_SIZES))
     if "stage_name" in metafunc.fixturenames:
         names = [stage.name for stage in workloads[0].transforms]
         metafunc.parametrize("stage_name", names)
@@ -84,42 +46,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say what was written."""
-    held = config.stash.get(_HELD, None)
-    if held is not None and held.update:
-        terminalreporter.line(f"written: {held.path}; its diff is for the review")
-
-
-def where(workload: str, batch_size: int) -> str:
-    """Return what the names of a run's counts begin with."""
-    return f"{workload} at batch size {batch_size}"
+    """Print the name of the file if it was updated."""
+    check = config.stash.get(_CHECK, None)
+    if check is not None and check.file.update:
+        terminalreporter.line(check.file.written)
 
 
 def _workloads(config: pytest.Config) -> Sequence[str]:
-    if "workload" in settings_given(config):
-        return settings_of(config).workload
-    return WORKLOADS
-
-
-def _batch_sizes(config: pytest.Config) -> Sequence[int]:
-    if "batch_sizes" in settings_given(config):
-        return settings_of(config).batch_sizes
-    return BATCH_SIZES
+    # All servers are in this process, so that --pipeline-stage has no effect.
+    return selected_workloads(config, WORKLOADS, by_stage=False)
 
 
 @pytest.fixture(scope="session")
 def baseline_check(request: pytest.FixtureRequest) -> CountsCheck:
-    """The file of counts."""
-    return CountsCheck.of(request.config)
+    """Compare counts with the baseline file, or write them to it."""
+    return request.config.stash[_CHECK]
 
 
 @pytest.fixture(scope="session")
-def runs_counted(request: pytest.FixtureRequest) -> list[str]:
-    """What the names of all counts of this session begin with."""
+def counted_runs(request: pytest.FixtureRequest) -> list[str]:
+    """The names of all runs of this session."""
     return [
-        where(workload, size)
+        run_name(workload, size)
         for workload in _workloads(request.config)
-        for size in _batch_sizes(request.config)
+        for size in selected_batch_sizes(request.config, BATCH_SIZES)
     ]
 
 
@@ -133,18 +83,14 @@ def first_workload(request: pytest.FixtureRequest) -> str:
 def dataset_named(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Dataset]:
-    """Makes the records of a workload, once for each."""
+    """Return the dataset of a workload, which is made once a session."""
     data = data_of(settings_of(request.config))
     folder = tmp_path_factory.mktemp("counts")
     made: dict[str, Dataset] = {}
 
     def dataset_named(name: str) -> Dataset:
         if name not in made:
-            given = None if name in _MAKE_THEIR_OWN else data
-            made[name] = counted_dataset(workload_named(name), folder, given)
+            made[name] = counted_dataset(workload_named(name), folder, data)
         return made[name]
 
     return dataset_named
-
-
-_MAKE_THEIR_OWN = frozenset({"work-items", "mixed"})

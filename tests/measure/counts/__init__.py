@@ -1,1 +1,1 @@
-"""Tests of counts that are the same each time."""
+"""Tests of counts."""

@@ -1,4 +1,4 @@
-"""What the tests of counts share: few records, and an engine that writes too much."""
+"""Fixtures of the tests of counts: few records, and an engine that writes too much."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pipeline.engines.legs import InFlightBatch, TransformLeg
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
-from pytest_pipeline.measure.counts.crossings import counted_dataset
+from pytest_pipeline.measure.counts.traffic import counted_dataset
 from pytest_pipeline.measure.dataset import Dataset
 
 DATA = b"".join(generate_events(205, seed=1, users=5, malformed=0.1))
 
 
 class WastefulLeg(TransformLeg):
-    """Writes every hundredth batch twice, and tells nobody.
+    """Writes every hundredth batch twice, without counting it.
 
-    What the stage answers the second time is dropped, so that the result is right.
+    The second reply is dropped, so that the result is right.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -46,11 +46,11 @@ async def _once_each(replies: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 @pytest.fixture
 def wasteful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the split write one batch more for each hundred, on every leg."""
+    """Make the split write one more batch in every hundred, on every leg."""
     monkeypatch.setattr(split, "TransformLeg", WastefulLeg)
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    """205 events, some of them to be refused."""
+    """205 events; some of them are malformed."""
     return counted_dataset(EVENTS, tmp_path, DATA)

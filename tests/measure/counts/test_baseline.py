@@ -1,4 +1,4 @@
-"""The file of counts, and what is said of what differs from it."""
+"""The baseline file of counts, and the lines about counts that differ from it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pipeline.errors import UsageError
 from pytest_pipeline.measure.counts.baseline import (
     CountsBaseline,
     Instructions,
-    more_or_less,
+    instructions_difference,
 )
 
 AT_1, AT_10 = "events at batch size 1", "events at batch size 10"
 
 
 def test_a_count_that_differs_is_a_line() -> None:
-    """With both, and for bytes what they are for each record."""
+    """The line has both counts, and for bytes also those of a record."""
     baseline = CountsBaseline()
     baseline.replace(AT_10, {"records": 10, "bytes to parse": 900, "writes": 3})
 
@@ -31,8 +31,8 @@ def test_a_count_that_differs_is_a_line() -> None:
     ]
 
 
-def test_a_count_that_is_gone_or_new_is_a_line() -> None:
-    """It is not left out in silence."""
+def test_a_missing_or_new_count_is_a_line() -> None:
+    """A count that only one side has is a difference."""
     baseline = CountsBaseline()
     baseline.replace(AT_10, {"records": 10, "writes": 3})
 
@@ -42,8 +42,8 @@ def test_a_count_that_is_gone_or_new_is_a_line() -> None:
     ]
 
 
-def test_the_same_counts_are_no_line() -> None:
-    """Those of another batch size, whose name begins alike, do not count."""
+def test_equal_counts_give_no_line() -> None:
+    """Batch size 10 is not taken for batch size 1, whose name it begins with."""
     baseline = CountsBaseline()
     baseline.replace(AT_1, {"records": 5})
     baseline.replace(AT_10, {"records": 6})
@@ -53,8 +53,8 @@ def test_the_same_counts_are_no_line() -> None:
     assert baseline.others([AT_1, AT_10]) == []
 
 
-def test_what_is_replaced_is_gone() -> None:
-    """So that an updated file has what was counted, and nothing else."""
+def test_replacing_counts_removes_the_old_ones() -> None:
+    """An updated file has only what was counted."""
     baseline = CountsBaseline({f"{AT_1}: old": 1, f"{AT_10}: old": 1})
 
     baseline.replace(AT_1, {"new": 2})
@@ -66,7 +66,7 @@ def test_what_is_replaced_is_gone() -> None:
 def test_the_file_has_one_count_a_line_in_the_order_of_batch_sizes(
     tmp_path: Path,
 ) -> None:
-    """And reads back as it was."""
+    """The file is sorted naturally, and reads back equal."""
     path = tmp_path / "counts.json"
     written = CountsBaseline(
         {f"{AT_10}: a": 1, f"{AT_1}: b": 2, f"{AT_1}: a": 3},
@@ -93,10 +93,10 @@ def test_the_file_has_one_count_a_line_in_the_order_of_batch_sizes(
         ('{"count": {}}', "unknown field `count`"),
     ],
 )
-def test_a_file_that_is_none_of_ours_is_refused(
+def test_a_file_of_another_format_is_refused(
     tmp_path: Path, text: str, said: str
 ) -> None:
-    """With its name, and what is wrong with it."""
+    """The error names the file and what is wrong with it."""
     path = tmp_path / "counts.json"
     path.write_text(text)
 
@@ -104,14 +104,14 @@ def test_a_file_that_is_none_of_ours_is_refused(
         CountsBaseline.read(path)
 
 
-def test_a_file_that_there_is_not_is_told_how_to_make(tmp_path: Path) -> None:
-    """In one line."""
+def test_a_missing_file_is_an_error_that_says_how_to_make_it(tmp_path: Path) -> None:
+    """The error for a missing file names the option that makes it."""
     with pytest.raises(UsageError, match=r"--pipeline-update-baseline makes it$"):
         CountsBaseline.read(tmp_path / "counts.json")
 
 
-def test_a_file_that_can_t_be_written_is_told_and_left(tmp_path: Path) -> None:
-    """Such as one in a folder that is not there."""
+def test_a_file_that_can_t_be_written_is_an_error(tmp_path: Path) -> None:
+    """A file in a missing folder is an error."""
     with pytest.raises(UsageError, match="no such file or directory"):
         CountsBaseline().write(tmp_path / "nowhere" / "counts.json")
 
@@ -127,7 +127,7 @@ def test_a_file_that_can_t_be_written_is_told_and_left(tmp_path: Path) -> None:
     ],
 )
 def test_instructions_have_a_tolerance(was: int | None, now: int, said: str) -> None:
-    """Fewer are told too, since the file is then out of date."""
-    line = more_or_less("parse", was, now)
+    """Fewer instructions are a difference too, since the file is then out of date."""
+    line = instructions_difference("parse", was, now)
 
     assert line.startswith(said) if said else line == ""

@@ -1,4 +1,4 @@
-"""The shipped suite of counts, as a user runs it: from a folder of their own."""
+"""The shipped suite of counts, as a user runs it from another folder."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _data(pytester: pytest.Pytester) -> None:
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
     """Run in this process, so that the engine can be broken, and without instructions.
 
-    Those take half a minute, and have tests of their own.
+    Counting those takes half a minute, and has tests of its own.
     """
     return pytester.runpytest_inprocess(*SUITE, "-k", "not instructions", *options)
 
 
 def edit(pytester: pytest.Pytester, **changes: int | None) -> None:
-    """Change the file of counts: a count of batch size 100 of the workload events."""
+    """Set counts of the events workload at batch size 100 in the file; None deletes."""
     path = pytester.path / "counts.json"
     content = json.loads(path.read_text())
     for name, count in changes.items():
@@ -44,8 +44,8 @@ def edit(pytester: pytest.Pytester, **changes: int | None) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_a_file_that_is_missing_says_how_to_make_it(pytester: pytest.Pytester) -> None:
-    """Before anything runs, and once."""
+def test_a_missing_file_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    """The error comes once, before any test runs."""
     result = run(pytester)
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -54,18 +54,18 @@ def test_a_file_that_is_missing_says_how_to_make_it(pytester: pytest.Pytester) -
     )
 
 
-def test_no_file_that_is_named_says_what_to_give(pytester: pytest.Pytester) -> None:
-    """The suite compares with something, or fails."""
+def test_naming_no_file_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    """The error names the option to give."""
     result = pytester.runpytest_inprocess("--pyargs", "pytest_pipeline.suite.counts")
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["usage error: *; give --pipeline-baseline FILE, *"])
 
 
-def test_what_was_counted_passes_until_a_write_is_added(
+def test_a_new_file_passes_until_a_write_is_added(
     pytester: pytest.Pytester, request: pytest.FixtureRequest
 ) -> None:
-    """One for a hundred batches, of which the run report says nothing."""
+    """One more write in a hundred batches fails, though the run report lacks it."""
     result = run(pytester, UPDATE)
     result.assert_outcomes(passed=3, deselected=3)
     result.stdout.fnmatch_lines(["written: counts.json; *"])
@@ -86,8 +86,8 @@ def test_what_was_counted_passes_until_a_write_is_added(
     assert (pytester.path / "counts.json").read_bytes() == written
 
 
-def test_what_is_gone_or_new_or_another_fails(pytester: pytest.Pytester) -> None:
-    """Each with a line that says so, until the file is updated."""
+def test_missing_new_and_changed_counts_fail(pytester: pytest.Pytester) -> None:
+    """Each count that differs fails with a line, until the file is updated."""
     run(pytester, UPDATE)
     edit(
         pytester,
@@ -115,10 +115,10 @@ def test_what_is_gone_or_new_or_another_fails(pytester: pytest.Pytester) -> None
     run(pytester).assert_outcomes(passed=3, deselected=3)
 
 
-def test_an_ini_key_names_the_file_from_its_own_folder(
+def test_the_ini_key_is_relative_to_its_file(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever pytest is started."""
+    """The path is relative to the ini file, and not to the working directory."""
     pytester.makeini("[pytest]\npipeline_baseline = kept/counts.json")
     pytester.mkdir("kept").joinpath("counts.json").write_text('{"counts": {"a": "b"}}')
     monkeypatch.chdir(pytester.mkdir("elsewhere"))
@@ -131,7 +131,7 @@ def test_an_ini_key_names_the_file_from_its_own_folder(
 
 
 def test_workers_of_xdist_do_not_write_the_file(pytester: pytest.Pytester) -> None:
-    """Each would write what it has counted alone."""
+    """An update under xdist is a usage error: each worker has only some counts."""
     result = pytester.runpytest_subprocess(*SUITE, UPDATE, "-n", "1")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -139,10 +139,10 @@ def test_workers_of_xdist_do_not_write_the_file(pytester: pytest.Pytester) -> No
     assert not (pytester.path / "counts.json").exists()
 
 
-def test_instructions_of_another_python_are_skipped_with_the_reason(
+def test_instructions_of_another_python_are_skipped(
     pytester: pytest.Pytester,
 ) -> None:
-    """They are not comparable; a skip is said, and the counts are held as ever."""
+    """The counts of messages are still compared."""
     run(pytester, UPDATE)
     path = pytester.path / "counts.json"
     content = json.loads(path.read_text())
@@ -158,7 +158,7 @@ def test_instructions_of_another_python_are_skipped_with_the_reason(
 
 
 def test_the_project_s_own_file_has_every_workload_and_size() -> None:
-    """With instructions of each stage of events."""
+    """It also has the instructions of each stage of events."""
     content = json.loads((ROOT / "benchmarks" / "counts.json").read_text())
 
     for workload in ("events", "work-items", "mixed"):

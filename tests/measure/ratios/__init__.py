@@ -1,1 +1,1 @@
-"""Tests of ratios that are held to a file within intervals."""
+"""Tests of ratios."""

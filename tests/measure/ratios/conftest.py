@@ -1,4 +1,4 @@
-"""What the tests of ratios share: a machine, and what was found of a ratio."""
+"""What the tests of ratios share: a machine, and a measured ratio."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ MADE_ON = Provenance(
 )
 
 
-def found(low: float, value: float, high: float, floor: float = 1.0) -> MeasuredRatio:
-    """Return a ratio that was measured in twelve rounds."""
-    return MeasuredRatio(Ratio(low, value, high), floor, 12, {"split": 12_345.678})
+def found(
+    low: float, value: float, high: float, noise_floor: float = 1.0
+) -> MeasuredRatio:
+    """Return a ratio as measured in twelve rounds."""
+    return MeasuredRatio(
+        Ratio(low, value, high), noise_floor, 12, {"split": 12_345.678}
+    )

@@ -1,4 +1,4 @@
-"""The file of ratios."""
+"""The baseline file of ratios."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AT_10, AT_100 = PAIR_10.name, PAIR_100.name
 
 
 def content(**changes: object) -> bytes:
-    """Return a file of one ratio, changed."""
+    """Return a file of one ratio, with fields changed."""
     ratio = {"low": 1, "value": 1, "high": 1} | changes
     return msgspec.json.encode(
         {"ratios": {"a": ratio}, "records": {}, "made_on": MADE_ON, "records_per_s": {}}
@@ -26,13 +26,13 @@ def content(**changes: object) -> bytes:
 
 
 def test_the_file_reads_back_and_is_sorted_by_batch_size(tmp_path: Path) -> None:
-    """With four digits of what was measured."""
+    """Figures are rounded to four digits."""
     path = tmp_path / "ratios.json"
     baseline = RatiosBaseline(MADE_ON)
     baseline.replace(AT_100, Ratio(1.23456, 1.5, 2), {"split": 98765.4})
     baseline.replace(AT_10, Ratio(1, 1, 1), {"split": 5})
 
-    baseline.size(PAIR_100, 100, 5000)
+    baseline.set_records(PAIR_100, 100, 5000)
 
     baseline.write(path)
 
@@ -45,15 +45,15 @@ def test_the_file_reads_back_and_is_sorted_by_batch_size(tmp_path: Path) -> None
     )
 
 
-def test_a_ratio_that_is_replaced_leaves_the_others() -> None:
-    """Until those that are not asked for are dropped."""
+def test_replacing_a_ratio_keeps_the_others() -> None:
+    """Other ratios stay until they are dropped."""
     baseline = RatiosBaseline(MADE_ON)
     baseline.replace(AT_10, Ratio(1, 1, 1), {"split": 1})
     baseline.replace(AT_100, Ratio(1, 1, 1), {"split": 1})
 
     baseline.replace(AT_100, Ratio(2, 2, 2), {"split": 2})
     for pair in (PAIR_10, PAIR_100):
-        baseline.size(pair, pair.batch_size, 1000)
+        baseline.set_records(pair, pair.batch_size, 1000)
 
     assert baseline.ratios == {AT_10: Ratio(1, 1, 1), AT_100: Ratio(2, 2, 2)}
     assert baseline.others([PAIR_100]) == [AT_10]
@@ -66,15 +66,15 @@ def test_a_ratio_that_is_replaced_leaves_the_others() -> None:
     )
 
 
-def test_it_is_known_of_a_ratio_with_how_many_records_it_was_measured() -> None:
-    """A speedup is of two batch sizes."""
+def test_a_ratio_has_the_records_of_its_runs() -> None:
+    """A speedup has the records of two batch sizes."""
     baseline = RatiosBaseline(MADE_ON)
     speedup = Pair("events", 100, "smallest", 1)
 
-    baseline.size(speedup, 1, 50)
+    baseline.set_records(speedup, 1, 50)
 
     assert baseline.records_of(speedup) == {1: 50}
-    baseline.size(PAIR_100, 100, 5000)
+    baseline.set_records(PAIR_100, 100, 5000)
     assert baseline.records_of(speedup) == {1: 50, 100: 5000}
     assert baseline.records_of(PAIR_10) == {}
 
@@ -90,10 +90,10 @@ def test_it_is_known_of_a_ratio_with_how_many_records_it_was_measured() -> None:
         (content(hihg=2), "unknown field `hihg`"),
     ],
 )
-def test_a_file_that_is_none_of_ours_is_refused(
+def test_a_file_of_another_format_is_refused(
     tmp_path: Path, text: bytes, said: str
 ) -> None:
-    """With its name, and what is wrong with it, in one line."""
+    """The error names the file and what is wrong with it, in one line."""
     path = tmp_path / "ratios.json"
     path.write_bytes(text)
 
@@ -101,8 +101,8 @@ def test_a_file_that_is_none_of_ours_is_refused(
         RatiosBaseline.read(path)
 
 
-def test_a_file_that_is_missing_or_can_t_be_written_is_told(tmp_path: Path) -> None:
-    """And what makes it."""
+def test_a_file_that_is_missing_or_can_t_be_written_is_an_error(tmp_path: Path) -> None:
+    """The error for a missing file names the option that makes it."""
     path = tmp_path / "nowhere" / "ratios.json"
 
     with pytest.raises(UsageError, match=r"--pipeline-update-baseline makes it$"):
@@ -112,7 +112,7 @@ def test_a_file_that_is_missing_or_can_t_be_written_is_told(tmp_path: Path) -> N
 
 
 def test_ratios_are_comparable_by_architecture_and_cores() -> None:
-    """What else differs is what they are there to tell, or is tolerated."""
+    """Other differences, such as the Python, do not matter."""
     machine = MADE_ON.machine
     newer = Provenance(
         "x86_64", msgspec.structs.replace(machine, python="CPython 3.14")

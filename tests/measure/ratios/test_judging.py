@@ -1,4 +1,4 @@
-"""A ratio is judged by the whole of both intervals, and by which way is worse."""
+"""A ratio is judged by both intervals, and by the direction that is worse."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LIMIT = 2.1 * (1 + TOLERANCE)
         (1.0, 1.53, "ok"),
     ],
 )
-def test_a_cost_is_worse_where_all_of_it_is_beyond_what_is_tolerated(
+def test_a_cost_is_worse_if_its_interval_is_beyond_the_tolerance(
     low: float, high: float, verdict: RatioVerdict
 ) -> None:
-    """Of both intervals the ends count that are nearest to each other."""
+    """The ends of both intervals that are nearest to each other count."""
     judged = judge_ratio("split", WAS, found(low, high, high), is_speedup=False)
 
     assert judged.verdict == verdict
@@ -47,10 +47,10 @@ def test_a_cost_is_worse_where_all_of_it_is_beyond_what_is_tolerated(
         (2.63, 3.0, "improved"),
     ],
 )
-def test_a_speedup_is_worse_where_it_falls(
+def test_a_speedup_is_worse_if_it_falls(
     low: float, high: float, verdict: RatioVerdict
 ) -> None:
-    """By the same share as a cost that rises."""
+    """The tolerance is the same as for a cost that rises."""
     judged = judge_ratio("speedup", WAS, found(low, high, high), is_speedup=True)
 
     assert judged.verdict == verdict
@@ -60,12 +60,12 @@ def test_a_speedup_is_worse_where_it_falls(
     ("low", "high", "verdict"),
     [(4.0, 4.4, "inconclusive"), (4.5, 5.0, "worse"), (1.0, 1.2, "ok")],
 )
-def test_nothing_within_the_floor_is_claimed(
+def test_nothing_is_claimed_within_the_noise_floor(
     low: float, high: float, verdict: RatioVerdict
 ) -> None:
-    """Neither that it is worse nor that it is improved."""
+    """Within the noise floor a ratio is neither worse nor improved."""
     judged = judge_ratio(
-        "split", WAS, found(low, high, high, floor=2.1), is_speedup=False
+        "split", WAS, found(low, high, high, noise_floor=2.1), is_speedup=False
     )
 
     assert judged.verdict == verdict
@@ -73,7 +73,7 @@ def test_nothing_within_the_floor_is_claimed(
 
 @pytest.mark.parametrize("value", [0.5, 2.0, 8.0])
 def test_on_a_crowded_machine_nothing_is_claimed(value: float) -> None:
-    """Since ratios are then of how the processes take turns, and nothing else."""
+    """If others use much of the CPU, the verdict is inconclusive."""
     seen = replace(found(value, value, value), used=0.834)
 
     judged = judge_ratio("split", WAS, seen, is_speedup=False)
@@ -82,8 +82,8 @@ def test_on_a_crowded_machine_nothing_is_claimed(value: float) -> None:
     assert "and others use 83% of the CPU: inconclusive" in str(judged)
 
 
-def test_a_verdict_says_what_it_rests_on() -> None:
-    """In one line, both intervals, the rounds and the floor."""
+def test_a_verdict_shows_its_evidence() -> None:
+    """One line has both intervals, the rounds and the noise floor."""
     judged = judge_ratio(
         "split to its floor", WAS, found(3, 3.1, 3.2), is_speedup=False
     )
@@ -93,6 +93,6 @@ def test_a_verdict_says_what_it_rests_on() -> None:
         "A/A 1.000: worse"
     )
     ok = judge_ratio(
-        "split to its floor", WAS, found(2, 2, 2, floor=1.0123), is_speedup=True
+        "split to its floor", WAS, found(2, 2, 2, noise_floor=1.0123), is_speedup=True
     )
     assert str(ok).endswith("; 12 rounds, A/A 1.012")

@@ -1,4 +1,4 @@
-"""Which ratios are held to the file."""
+"""The list of ratios."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pytest_pipeline.measure.ratios.pairs import pairs_of
 
 
 def test_there_are_speedups_over_the_smallest_and_two_costs_for_each_size() -> None:
-    """Whatever order the batch sizes have."""
+    """The order of the batch sizes does not matter."""
     pairs = pairs_of("events", (100, 1))
 
     assert {pair.name: pair.is_speedup for pair in pairs} == {

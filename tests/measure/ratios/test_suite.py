@@ -1,6 +1,6 @@
-"""The shipped suite of ratios, as a user runs it, but for what it measures.
+"""The shipped suite of ratios, as a user runs it.
 
-What that comes to is said by a file, since a test is no place to time in.
+A file says what is measured, since tests should not depend on time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EVENT = '{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n'
 SPEEDUP = "events: speedup of batch size 10 over 1"
 COST = "events at batch size 10: split to its floor"
 
-#: Measures nothing: a ratio is what told.json says, or about 2.
+#: A plugin that measures nothing: ratios come from told.json, or are about 2.
 TOLD = """
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ from pytest_pipeline.measure.ratios import measuring
 from pytest_pipeline.measure.ratios.baseline import Ratio
 from pytest_pipeline.measure.ratios.judging import MeasuredRatio
 
-def measure(bench, pair, records, *, is_open, budget_s):
+def measure_ratio(harness, pair, records, *, is_open, budget_s):
     assert records.keys() == set(pair.batch_sizes)
     told = json.loads(Path("told.json").read_text())
     low, high = told.get(pair.name, [1.9, 2.1])
@@ -49,17 +49,17 @@ def measure(bench, pair, records, *, is_open, budget_s):
     is_open(found)
     return found
 
-measuring.records_for = lambda bench, workload, batch_size: 10 * batch_size
-measuring.measure = measure
+measuring.records_for = lambda harness, workload, batch_size: 10 * batch_size
+measuring.measure_ratio = measure_ratio
 """
 
-#: Runs each kind once, and says that all take as long.
+#: A plugin that runs each kind once, and reports the same time for all.
 RUN_ONCE = """
 from pytest_pipeline.measure.ratios import measuring
 from pytest_pipeline.measure.ratios.baseline import Ratio
 from pytest_pipeline.measure.ratios.judging import MeasuredRatio
 
-def measured(above, below, *, is_open, budget_s):
+def measure_rounds(above, below, *, is_open, budget_s):
     per_s = {}
     for runs in (above, below):
         report = runs.run()
@@ -67,7 +67,7 @@ def measured(above, below, *, is_open, budget_s):
         per_s[runs.name] = float(report.stream_writes)
     return MeasuredRatio(Ratio(1.0, 1.0, 1.0), 1.0, 12, per_s)
 
-measuring.measured = measured
+measuring.measure_rounds = measure_rounds
 """
 
 
@@ -79,9 +79,9 @@ def _told(pytester: pytest.Pytester) -> None:
 
 
 def tell(pytester: pytest.Pytester, ratios: Mapping[str, object]) -> None:
-    """Say what the ends of the interval of each ratio are to be, where not about 2.
+    """Set the interval of each ratio, by name; others are 1.9 to 2.1.
 
-    ``used`` is what others use of the CPU.
+    ``used`` sets the share of the CPU that others use.
     """
     (pytester.path / "told.json").write_text(json.dumps(ratios))
 
@@ -92,28 +92,28 @@ def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
 
 
 def commit(pytester: pytest.Pytester) -> None:
-    """Have a file of ratios that are all 2, made here."""
+    """Write a baseline file of this machine in which all ratios are 2."""
     baseline = RatiosBaseline(Provenance.here())
     for pair in pairs_of("events", (1, 10)):
         baseline.replace(pair.name, Ratio(1.9, 2.0, 2.1), {})
         for size in pair.batch_sizes:
-            baseline.size(pair, size, 10 * size)
+            baseline.set_records(pair, size, 10 * size)
     baseline.write(pytester.path / "ratios.json")
 
 
 def read(pytester: pytest.Pytester) -> dict[str, Any]:
-    """Return the file of ratios."""
+    """Return the content of the baseline file."""
     content: dict[str, Any] = json.loads((pytester.path / "ratios.json").read_text())
     return content
 
 
 def write(pytester: pytest.Pytester, content: dict[str, Any]) -> None:
-    """Replace the file of ratios."""
+    """Replace the content of the baseline file."""
     (pytester.path / "ratios.json").write_text(json.dumps(content))
 
 
-def test_a_file_that_is_missing_says_how_to_make_it(pytester: pytest.Pytester) -> None:
-    """Before anything runs, and once."""
+def test_a_missing_file_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    """The error comes once, before any test runs."""
     result = run(pytester)
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -122,8 +122,8 @@ def test_a_file_that_is_missing_says_how_to_make_it(pytester: pytest.Pytester) -
     )
 
 
-def test_a_file_of_counts_is_none_of_ratios(pytester: pytest.Pytester) -> None:
-    """One option names both, each for its suite."""
+def test_a_file_of_counts_is_refused(pytester: pytest.Pytester) -> None:
+    """A baseline file of the other suite is refused, and not overwritten."""
     write(pytester, {"counts": {}})
 
     result = run(pytester, UPDATE)
@@ -133,8 +133,8 @@ def test_a_file_of_counts_is_none_of_ratios(pytester: pytest.Pytester) -> None:
     assert read(pytester) == {"counts": {}}
 
 
-def test_what_was_measured_passes_until_it_is_worse(pytester: pytest.Pytester) -> None:
-    """A cost that has risen or a speedup that has fallen fails, with both intervals."""
+def test_a_new_file_passes_until_a_ratio_is_worse(pytester: pytest.Pytester) -> None:
+    """A cost that rises or a speedup that falls fails, with both intervals."""
     result = run(pytester, UPDATE)
     result.assert_outcomes(passed=6)
     result.stdout.fnmatch_lines(["written: ratios.json; *"])
@@ -165,8 +165,10 @@ def test_what_was_measured_passes_until_it_is_worse(pytester: pytest.Pytester) -
     assert read(pytester) == written
 
 
-def test_what_can_t_be_said_is_skipped_and_no_green(pytester: pytest.Pytester) -> None:
-    """Exit code 6, as of the gate, unless something else has failed."""
+def test_an_inconclusive_ratio_is_skipped_with_exit_code_6(
+    pytester: pytest.Pytester,
+) -> None:
+    """The exit code is 6, as that of the gate, unless a test fails."""
     commit(pytester)
 
     tell(pytester, {COST: (1.9, 4.0)})
@@ -179,8 +181,8 @@ def test_what_can_t_be_said_is_skipped_and_no_green(pytester: pytest.Pytester) -
     assert run(pytester).ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_what_is_improved_passes_and_is_told(pytester: pytest.Pytester) -> None:
-    """For the file to be updated, or else it is lost again without a word."""
+def test_an_improved_ratio_passes_and_is_reported(pytester: pytest.Pytester) -> None:
+    """The summary asks for an update of the file."""
     commit(pytester)
 
     tell(pytester, {SPEEDUP: (5.0, 5.1)})
@@ -196,8 +198,8 @@ def test_what_is_improved_passes_and_is_told(pytester: pytest.Pytester) -> None:
     )
 
 
-def test_what_is_gone_or_new_fails(pytester: pytest.Pytester) -> None:
-    """Each with a line that says so, until the file is updated."""
+def test_missing_and_new_ratios_fail(pytester: pytest.Pytester) -> None:
+    """Each fails with a line, until the file is updated."""
     commit(pytester)
     content = read(pytester)
     del content["ratios"][COST]
@@ -215,10 +217,10 @@ def test_what_is_gone_or_new_fails(pytester: pytest.Pytester) -> None:
     run(pytester).assert_outcomes(passed=6)
 
 
-def test_on_another_machine_nothing_is_held_and_nothing_is_green(
+def test_on_another_machine_all_are_skipped_with_exit_code_5(
     pytester: pytest.Pytester,
 ) -> None:
-    """Exit code 5, as of a gate that has measured nothing; an update begins anew."""
+    """The exit code is that of a gate that compared nothing. An update starts anew."""
     commit(pytester)
     content = read(pytester)
     cores = content["made_on"]["machine"]["cores"]
@@ -238,8 +240,8 @@ def test_on_another_machine_nothing_is_held_and_nothing_is_green(
     assert run(pytester).ret == pytest.ExitCode.OK
 
 
-def test_a_crowded_machine_is_told_of(pytester: pytest.Pytester) -> None:
-    """Whoever writes the file there is asked to write it again."""
+def test_a_crowded_machine_is_reported(pytester: pytest.Pytester) -> None:
+    """Ratios are skipped, and an update asks to be repeated on an idle machine."""
     tell(pytester, {"used": 0.9})
 
     result = run(pytester, UPDATE)
@@ -254,17 +256,17 @@ def test_a_crowded_machine_is_told_of(pytester: pytest.Pytester) -> None:
 
 
 def test_workers_of_xdist_measure_nothing(pytester: pytest.Pytester) -> None:
-    """They would measure each other."""
+    """Running under xdist is a usage error, since workers would disturb each other."""
     result = run(pytester, "-n", "1")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*beside other workers of xdist says nothing*"])
 
 
-def test_an_input_that_is_too_small_for_a_batch_size_is_told(
+def test_an_input_with_too_few_records_is_reported(
     pytester: pytest.Pytester,
 ) -> None:
-    """Nor is a run that has fewer records than those of the file held to it."""
+    """So is an input with fewer records than the runs of the file have."""
     (pytester.path / "data").write_text(EVENT * 7)
 
     result = run(pytester, UPDATE)
@@ -279,7 +281,7 @@ def test_an_input_that_is_too_small_for_a_batch_size_is_told(
 
 
 def test_every_kind_of_runs_is_run_and_checked(pytester: pytest.Pytester) -> None:
-    """The split and its floor in processes, with as many messages, and the monolith."""
+    """The floor in processes has the messages of the split; the monolith has none."""
     pytester.makepyfile(told=RUN_ONCE)
 
     run(pytester, UPDATE).assert_outcomes(passed=6)
@@ -297,7 +299,7 @@ def test_every_kind_of_runs_is_run_and_checked(pytester: pytest.Pytester) -> Non
 
 
 def test_the_project_s_own_file_has_every_ratio() -> None:
-    """At the batch sizes that are held to where the options say nothing."""
+    """It has those of the default batch sizes."""
     content = json.loads((ROOT / "benchmarks" / "ratios.json").read_text())
 
     names = {pair.name for pair in pairs_of(WORKLOAD, BATCH_SIZES)}

@@ -1,1 +1,1 @@
-"""Tests of what the split is measured against."""
+"""Tests of the reference engines."""

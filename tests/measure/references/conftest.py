@@ -1,4 +1,4 @@
-"""The runs that the baselines are held against."""
+"""Runs and servers for the tests of reference engines."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ Serve = Callable[[Workload], dict[str, str]]
 
 @pytest.fixture
 def settings_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SettingsOf:
-    """Settings of a run of a workload over records of its own kind."""
-    # Where the example is found, also by the processes that this one starts.
+    """Return the settings of a run of a workload on records of its kind."""
+    # Makes the example importable here and in the processes that are started.
     monkeypatch.setattr(sys, "path", [*sys.path, str(EXAMPLE)])
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLE))
 
@@ -66,7 +66,7 @@ def settings_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SettingsOf:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Serve all stages of a workload in this process; returns their addresses."""
+    """Serve all stages of a workload in this process, and return their addresses."""
     with ExitStack() as stack:
         served = 0
 

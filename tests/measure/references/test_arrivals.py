@@ -1,4 +1,4 @@
-"""Records arrive whatever the stages do, and each has its latency."""
+"""Latency of records that arrive at a fixed rate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.measure.references.conftest import EACH_WORKLOAD, Serve, SettingsOf
 def arriving(
     clock: StandingClock, batches: list[Output[Lines]], rate_per_s: float
 ) -> ArrivingSource:
-    """Return a source that waits by moving the clock."""
+    """Return a source that waits by advancing the clock."""
 
     def wait(seconds: float) -> bool:
         clock.now += seconds
@@ -41,7 +41,7 @@ def arriving(
 
 
 def times(source: ArrivingSource, clock: StandingClock, service_s: float) -> Latency:
-    """Take every batch as soon as it is there, and so long for each; one at a time."""
+    """Process the batches one at a time, each in ``service_s`` seconds."""
     sent, answered = [], []
     for _ in source.read(Empty(), BatchLimits(), 0, Inputs()):
         sent.append(clock.now - source.began)
@@ -51,13 +51,13 @@ def times(source: ArrivingSource, clock: StandingClock, service_s: float) -> Lat
 
 
 def approx(p50: float, p99: float, p999: float) -> object:
-    """Return what percentiles of those values are equal to."""
+    """Return an object that equals about these percentiles."""
     values: list[Any] = [pytest.approx(value) for value in (p50, p99, p999)]
     return Percentiles(*values)
 
 
-def test_each_record_waits_from_when_it_is_due() -> None:
-    """Filling ends with the batch's last record, queueing when the batch is sent."""
+def test_latency_begins_when_a_record_is_due() -> None:
+    """Filling ends when the batch's last record is due, queueing when it is sent."""
     arrivals = Arrivals(
         rate_per_s=10.0, records=[2, 1], sent=[0.15, 0.2], answered=[0.25, 0.5]
     )
@@ -73,7 +73,7 @@ def test_each_record_waits_from_when_it_is_due() -> None:
 
 
 def test_percentiles_are_of_records_and_not_of_batches() -> None:
-    """Half of the batches may be few of the records."""
+    """A large batch weighs as much as its records."""
     arrivals = Arrivals(
         1000.0, records=[990, 9, 1], sent=[1.0] * 3, answered=[2.0, 3.0, 4.0]
     )
@@ -81,8 +81,8 @@ def test_percentiles_are_of_records_and_not_of_batches() -> None:
     assert arrivals.latency.service == approx(1.0, 1.0, 2.0)
 
 
-def test_the_first_batches_are_the_warm_up() -> None:
-    """A tenth of them is left out, with all of its records."""
+def test_the_first_tenth_of_the_batches_is_left_out() -> None:
+    """A tenth of the batches is left out, with all of its records."""
     slow, quick = [9.0] * 2, [1.0] * 18
     records = [5, 4] + [1] * 18
     arrivals = Arrivals(1.0, records, sent=[0.0] * 20, answered=slow + quick)
@@ -91,7 +91,7 @@ def test_the_first_batches_are_the_warm_up() -> None:
 
 
 def test_a_batch_comes_when_its_last_record_is_due() -> None:
-    """Records that the source refused or left out have been due as well."""
+    """Records that the source rejected or filtered have been due too."""
     clock = StandingClock()
     clock.now = 100.0
     batches = [
@@ -110,8 +110,8 @@ def test_a_batch_comes_when_its_last_record_is_due() -> None:
     assert [now for _, now in came] == pytest.approx([100.1, 100.2, 100.4])
 
 
-def test_a_quick_stage_leaves_nothing_to_queue() -> None:
-    """All that a batch waits for is its records."""
+def test_nothing_queues_before_a_quick_stage() -> None:
+    """A batch then waits only for its records."""
     clock = StandingClock()
     source = arriving(clock, [Output(Lines(), 10)] * 50, rate_per_s=10.0)
 
@@ -122,7 +122,7 @@ def test_a_quick_stage_leaves_nothing_to_queue() -> None:
 
 
 def test_arrivals_do_not_wait_for_a_slow_stage() -> None:
-    """The queue grows batch by batch, and none of it is counted as service."""
+    """The queue grows with each batch, and is not counted as service."""
     clock = StandingClock()
     source = arriving(clock, [Output(Lines(), 10)] * 50, rate_per_s=10.0)
 
@@ -134,8 +134,8 @@ def test_arrivals_do_not_wait_for_a_slow_stage() -> None:
     assert latency.total.p999 == pytest.approx(0.5 * 49 + 1.5 + 0.9)
 
 
-def test_a_source_that_nobody_wants_any_more_ends() -> None:
-    """In the middle of its waiting."""
+def test_a_source_ends_with_the_run() -> None:
+    """It stops waiting if the run is over."""
     source = ArrivingSource(
         [Output(Lines(), 1)] * 3, 1.0, StandingClock(), lambda _: True
     )
@@ -147,7 +147,7 @@ def test_a_source_that_nobody_wants_any_more_ends() -> None:
 def test_every_record_of_a_run_has_its_latency(
     settings_of: SettingsOf, serve: Serve, workload: str
 ) -> None:
-    """Through servers that run already; its result is that of any other run."""
+    """A run on servers that are already up has latencies and the usual result."""
     run = settings_of(workload, 30)
     addresses = serve(run.workload)
 
@@ -175,10 +175,10 @@ def test_every_record_of_a_run_has_its_latency(
         assert 0 <= part.p50 <= part.p99 <= part.p999 <= latency.total.p999
 
 
-def test_a_run_that_fails_does_not_wait_for_what_is_due_in_an_hour(
+def test_a_run_that_fails_does_not_wait_for_later_records(
     settings_of: SettingsOf, serve: Serve
 ) -> None:
-    """It ends with the error of its stage."""
+    """It ends at once with the error of its stage."""
 
     def parse(lines: Lines) -> Output[Events]:
         raise ZeroDivisionError(f"no luck with {lines.first_record}")
@@ -200,10 +200,10 @@ def test_a_run_that_fails_does_not_wait_for_what_is_due_in_an_hour(
 
 
 @pytest.mark.parametrize("rate_per_s", [0.0, -1.0, math.inf, math.nan])
-def test_a_rate_that_is_none_is_refused(
+def test_an_impossible_rate_is_refused(
     settings_of: SettingsOf, rate_per_s: float
 ) -> None:
-    """Nothing would arrive, or all at once."""
+    """The rate must be finite and above 0."""
     with pytest.raises(UsageError, match=f"rate {rate_per_s}: must be a finite"):
         arrivals_of(
             EVENTS,
@@ -214,8 +214,8 @@ def test_a_rate_that_is_none_is_refused(
         )
 
 
-def test_what_can_not_arrive_is_refused(settings_of: SettingsOf) -> None:
-    """A stage that is of the measurement, or no record."""
+def test_runs_that_can_not_be_measured_are_refused(settings_of: SettingsOf) -> None:
+    """There must be a transform stage and records, and no address of ingest or sink."""
     run = settings_of("events", 1, records=0)
 
     with pytest.raises(UsageError, match="stage 'sink': only the servers of parse,"):

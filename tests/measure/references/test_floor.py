@@ -1,4 +1,4 @@
-"""The floor of a run: its messages and bytes, and no work."""
+"""The floor has the messages and bytes of a run, with stages that do nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_of_floor(report: RunReport, settings: RunSettings, serve: Serve) -> RunR
 def test_a_floor_has_the_messages_and_the_bytes_of_the_run(
     settings_of: SettingsOf, serve: Serve, workload: str, batch_size: int
 ) -> None:
-    """To each stage go as many batches, and as many bytes within one a batch."""
+    """The bytes to each stage differ by at most one for each batch."""
     settings = settings_of(workload, batch_size)
     real = SplitEngine(serve(settings.workload)).run(settings)
 
@@ -55,7 +55,7 @@ def test_a_floor_has_the_messages_and_the_bytes_of_the_run(
 
 
 def test_a_floor_passes_every_record(settings_of: SettingsOf, serve: Serve) -> None:
-    """Its result is their number."""
+    """Its result is the number of records."""
     settings = settings_of("events", 60)
     real = SplitEngine(serve(settings.workload)).run(settings)
 
@@ -65,8 +65,8 @@ def test_a_floor_passes_every_record(settings_of: SettingsOf, serve: Serve) -> N
     assert settings.output.read_bytes() == b'{"records":250}\n'
 
 
-def test_batches_are_of_one_size_as_far_as_that_goes() -> None:
-    """A source of so many batches is cut into so many, or ends at the most wanted."""
+def test_records_are_divided_evenly_into_batches() -> None:
+    """Records are divided evenly, and a maximum of records ends the source."""
     read = floor_workload(["only"]).source.read
     spec = filler_source(10, 4, [100, 3])
 
@@ -78,8 +78,8 @@ def test_batches_are_of_one_size_as_far_as_that_goes() -> None:
     assert {len(batch.message.body) for batch in batches} == {100}
 
 
-def test_each_stage_sends_what_its_own_leg_had() -> None:
-    """The sizes travel with the batch, so that a stage is a function of its message."""
+def test_each_stage_sends_the_bytes_of_its_leg() -> None:
+    """A batch lists the sizes of the following legs, so that stages need no state."""
     workload = floor_workload(["narrow", "wide"])
     (output,) = workload.source.read(
         filler_source(7, 1, [9, 2, 500]), BatchLimits(), 0, Inputs()
@@ -96,7 +96,7 @@ def test_each_stage_sends_what_its_own_leg_had() -> None:
 
 @pytest.mark.parametrize("names", [["of"], ["a-b", "c d", "_read"]])
 def test_a_floor_is_found_by_its_name(names: list[str]) -> None:
-    """As a server process finds it; its stages may have any names."""
+    """A server process finds it by its name, with stages of any names."""
     floor = floor_workload(names)
 
     assert workload_named(floor.name).stage_names == (INGEST, *names, "sink")
@@ -105,7 +105,7 @@ def test_a_floor_is_found_by_its_name(names: list[str]) -> None:
 def test_servers_of_a_floor_serve_any_run_with_those_stages(
     settings_of: SettingsOf,
 ) -> None:
-    """What a run is the floor of is in its source alone."""
+    """Only the source depends on the run that it is the floor of."""
     floor = floor_workload(["parse", "rules", "aggregate"])
     settings = settings_of("events", 60)
     folders = {"sink": [settings.output.parent]}
@@ -119,7 +119,7 @@ def test_servers_of_a_floor_serve_any_run_with_those_stages(
 
 
 def test_a_run_without_legs_has_no_floor(settings_of: SettingsOf) -> None:
-    """The monolith sends nothing."""
+    """The monolith sends no messages."""
     report = MonolithEngine().run(settings_of("events", 60))
 
     with pytest.raises(UsageError, match="no batch went to stage sink over a leg"):
@@ -127,6 +127,6 @@ def test_a_run_without_legs_has_no_floor(settings_of: SettingsOf) -> None:
 
 
 def test_a_name_with_a_comma_is_refused() -> None:
-    """It would be taken for two stages."""
+    """In the name of the floor, a comma separates stages."""
     with pytest.raises(UsageError, match=r"stage 'a,b': .* comma"):
         floor_workload(["a,b"])

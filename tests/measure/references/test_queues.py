@@ -1,4 +1,4 @@
-"""The queues give what the monolith gives, and leave nothing behind."""
+"""The queues give the results of the monolith, and leave no process or file."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ from tests.measure.references.conftest import EACH_WORKLOAD, SettingsOf
 
 
 def dies(lines: Lines) -> Output[Events]:
-    """End the process at the line of record 101, with batches behind it."""
+    """Kill the process at record 101, with batches queued behind it."""
     if lines.first_record > 100:
         os.kill(os.getpid(), signal.SIGKILL)
     return parse(lines)
 
 
 def raises(lines: Lines) -> Output[Events]:
-    """Fail at the line of record 101 and following."""
+    """Fail from record 101 on."""
     if lines.first_record > 100:
         raise ZeroDivisionError("no luck")
     return parse(lines)
 
 
 def loses(lines: Lines) -> Output[Events]:
-    """Account for one record less than there were."""
+    """Account for one record less than there are."""
     output = parse(lines)
     return replace(output, filtered=output.filtered - 1)
 
 
 def with_parse(function: Any) -> Workload:
-    """Return the events with another parse stage."""
+    """Return the events workload with another parse stage."""
     first, *others = EVENTS.transforms
     return replace(EVENTS, transforms=(stage(function, first.name), *others))
 
@@ -79,7 +79,7 @@ def outcome(engine: Engine, run: RunSettings) -> Any:
 
 
 def processes() -> list[psutil.Process]:
-    """Return what this process has started, but for the helper of multiprocessing."""
+    """Return the children of this process, except the tracker of multiprocessing."""
     return [
         process
         for process in psutil.Process().children(recursive=True)
@@ -88,10 +88,10 @@ def processes() -> list[psutil.Process]:
 
 
 @EACH_WORKLOAD
-def test_queues_give_what_the_monolith_gives(
+def test_queues_give_the_results_of_the_monolith(
     settings_of: SettingsOf, workload: str
 ) -> None:
-    """Result, rejects and counts, at each batch size, from the same processes."""
+    """Result, rejects and counts are equal at each batch size."""
     with QueuesEngine(workload_named(workload)) as engine:
         for batch_size in (1, 60, 1000):
             run = settings_of(workload, batch_size)
@@ -100,8 +100,8 @@ def test_queues_give_what_the_monolith_gives(
             assert outcome(engine, run) == expected
 
 
-def test_more_batches_than_the_queues_hold_go_through(settings_of: SettingsOf) -> None:
-    """Up to the most records that a run may have; the processes do not start anew."""
+def test_more_batches_than_the_queues_hold_pass(settings_of: SettingsOf) -> None:
+    """The same processes run again, up to a maximum of records."""
     run = replace(settings_of("events", 1, records=900), max_records=800)
     expected = outcome(MonolithEngine(), run)
 
@@ -112,8 +112,8 @@ def test_more_batches_than_the_queues_hold_go_through(settings_of: SettingsOf) -
         assert engine.pids == before
 
 
-def test_the_report_tells_where_the_time_went(settings_of: SettingsOf) -> None:
-    """CPU of the stage functions and of their processes, so that IPC has its share."""
+def test_the_report_has_the_time_of_each_stage(settings_of: SettingsOf) -> None:
+    """It has the CPU of stage functions and of processes, and so the IPC share."""
     settled: list[int] = []
     run = replace(settings_of("events", 10), on_progress=settled.append)
 
@@ -137,7 +137,7 @@ def test_the_report_tells_where_the_time_went(settings_of: SettingsOf) -> None:
 
 
 def test_leaving_the_block_ends_every_process() -> None:
-    """One process a stage while it lasts, and none after it."""
+    """There is one process for each stage until then."""
     before = processes()
 
     with QueuesEngine(EVENTS) as engine:
@@ -158,13 +158,13 @@ def test_leaving_the_block_ends_every_process() -> None:
         ({"max_records": 0, "source": "empty"}, SourceError),
     ],
 )
-def test_a_run_that_fails_fails_as_the_monolith_does(
+def test_a_run_fails_with_the_error_of_the_monolith(
     settings_of: SettingsOf,
     tmp_path: Path,
     changes: dict[str, Any],
     error: type[PipelineError],
 ) -> None:
-    """With the same words; no file and no process are left."""
+    """The message is the same, and no file and no process is left."""
     before = processes()
     run = settings_of("events", 100)
     if name := changes.get("workload"):
@@ -197,7 +197,7 @@ def test_a_run_that_fails_fails_as_the_monolith_does(
 def test_a_process_that_dies_ends_the_run(
     settings_of: SettingsOf, tmp_path: Path
 ) -> None:
-    """The error names its stage; no file and no process are left."""
+    """The error names its stage, and no file and no process is left."""
     before = processes()
     run = settings_of("events", 1)
     run = replace(run, workload=workload_named(f"{__name__}:DYING"))
@@ -216,10 +216,8 @@ def test_a_process_that_dies_ends_the_run(
 
 
 @pytest.mark.parametrize("name", ["ingest", "sink"])
-def test_the_ends_of_the_queues_are_watched_too(
-    settings_of: SettingsOf, name: str
-) -> None:
-    """Those that the engine itself talks to."""
+def test_ingest_and_sink_are_watched_too(settings_of: SettingsOf, name: str) -> None:
+    """Ingest and sink have connections to the engine instead of queues."""
     with QueuesEngine(EVENTS) as engine:
         pid = engine.pids[name]
         assert pid is not None
@@ -229,8 +227,8 @@ def test_the_ends_of_the_queues_are_watched_too(
             engine.run(settings_of("events", 1))
 
 
-def test_the_processes_end_with_that_of_the_engine(tmp_path: Path) -> None:
-    """By force or not, and though one is missing that would have told the others."""
+def test_the_processes_end_with_the_process_of_the_engine(tmp_path: Path) -> None:
+    """They end even if both the engine and ingest are killed."""
     code = """
 import os, signal
 from pipeline.workloads.events import EVENTS
@@ -240,7 +238,7 @@ with QueuesEngine(EVENTS) as engine:
     os.kill(engine.pids["ingest"], signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    # Not a pipe: its end would be theirs.
+    # Not a pipe, which the stage processes would inherit and hold open.
     with (tmp_path / "pids").open("w") as file:
         subprocess.run([sys.executable, "-c", code], stdout=file, check=False)
 
@@ -256,10 +254,10 @@ with QueuesEngine(EVENTS) as engine:
     assert alive == []
 
 
-def test_a_process_that_does_not_come_up_is_told(
+def test_a_process_that_does_not_start_is_an_error(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """It has said why by itself."""
+    """The process prints the reason itself."""
     before = processes()
     engine = QueuesEngine(replace(EVENTS, name="no.such:workload"))
 
@@ -271,7 +269,7 @@ def test_a_process_that_does_not_come_up_is_told(
 
 
 def test_processes_that_are_too_slow_to_start_are_ended() -> None:
-    """Nobody has time for them."""
+    """A start that times out is an error."""
     before = processes()
     engine = QueuesEngine(EVENTS, start_timeout_s=0.0)
 
@@ -281,8 +279,8 @@ def test_processes_that_are_too_slow_to_start_are_ended() -> None:
     assert processes() == before
 
 
-def test_what_the_queues_can_not_run_is_refused(settings_of: SettingsOf) -> None:
-    """Another workload, standard input, or a workload that no process could find."""
+def test_runs_that_the_queues_can_not_do_are_refused(settings_of: SettingsOf) -> None:
+    """Another workload, standard input, or a workload without a name is an error."""
     run = settings_of("events", 10)
 
     with pytest.raises(UsageError, match="has no name"):

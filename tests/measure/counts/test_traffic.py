@@ -1,4 +1,4 @@
-"""What crosses the legs is counted exactly, and alike each time."""
+"""Messages and bytes on the legs are counted exactly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.workloads import workload_named
 from pipeline.workloads.events import EVENTS
 from pytest_pipeline.measure.checked_runs import CheckedRuns
 from pytest_pipeline.measure.counts.baseline import CountsBaseline
-from pytest_pipeline.measure.counts.crossings import RECORDS, count_run, counted_dataset
+from pytest_pipeline.measure.counts.traffic import RECORDS, count_run, counted_dataset
 from pytest_pipeline.measure.dataset import Dataset
 from pytest_pipeline.options import PipelineSettings
 from pytest_pipeline.servers.pool import ServerPool
@@ -44,7 +44,7 @@ def test_each_leg_has_a_message_for_each_batch(
 def test_bytes_are_those_of_the_run_report_without_the_timing_in_replies(
     dataset: Dataset, pipeline_servers: ServerPool, tmp_path: Path
 ) -> None:
-    """What stages are sent has none, so that it is the same to the byte."""
+    """Messages to a stage have no timing, and so exactly the bytes of the report."""
     servers = pipeline_servers.shared(stage_specs(PipelineSettings(), EVENTS))
     report = CheckedRuns(dataset, tmp_path).run(split_engine(servers), 10, 205)
 
@@ -60,7 +60,7 @@ def test_bytes_are_those_of_the_run_report_without_the_timing_in_replies(
 
 @pytest.mark.parametrize("workload", ["events", "work-items", "mixed"])
 def test_two_runs_have_the_same_counts(workload: str, tmp_path: Path) -> None:
-    """To the last byte, though no two take the same time."""
+    """Counts do not depend on the time that a run takes."""
     dataset = counted_dataset(workload_named(workload), tmp_path)
 
     first, second = (count_run(dataset, 100) for _ in range(2))
@@ -69,10 +69,10 @@ def test_two_runs_have_the_same_counts(workload: str, tmp_path: Path) -> None:
     assert first["records"] == RECORDS
 
 
-def test_one_write_more_for_a_hundred_batches_is_found(
+def test_one_more_write_in_a_hundred_batches_is_found(
     dataset: Dataset, request: pytest.FixtureRequest
 ) -> None:
-    """Though the result is right, and the orchestrator's own account says nothing."""
+    """A write is found that neither the result nor the run report shows."""
     baseline = CountsBaseline()
     baseline.replace("events", count_run(dataset, 1))
 
@@ -87,6 +87,6 @@ def test_one_write_more_for_a_hundred_batches_is_found(
 
 
 def test_a_workload_that_reads_needs_its_input(tmp_path: Path) -> None:
-    """Its counts are of that, and not of records that we make up."""
+    """Records are generated for the events workload only."""
     with pytest.raises(UsageError, match="give --pipeline-data"):
         counted_dataset(replace(EVENTS, name="mine:MINE"), tmp_path)

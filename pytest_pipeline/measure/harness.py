@@ -1,11 +1,10 @@
-"""Engines on the servers of a session, and runs on them that are checked."""
+"""The benchmark harness: a session's engines and datasets, each made once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,16 +23,22 @@ from pytest_pipeline.servers.pool import ServerPool
 from pytest_pipeline.servers.runs import split_engine
 from pytest_pipeline.servers.specification import stage_specs
 
-# What is calibrated with, and how far past the mark, since no two runs are the same.
 _CALIBRATION_ITEMS = 30
-_MARGIN = 0.02
+# Added to the share that is calibrated for, since it varies between runs.
+_CALIBRATION_MARGIN = 0.02
 
 
-class Bench:
-    """Datasets and engines, each made once.
+class Harness:
+    """The engines and datasets of a session, each made once.
 
-    ``data`` is the input of a workload that reads one; ``folder`` is one that the
-    servers of ``pool`` may read and write.
+    Stage servers always run in processes of their own: in threads of one process there
+    would be no cost between stages to measure.
+
+    Args:
+        pool: Starts the stage servers.
+        settings: Of the session.
+        folder: A folder that the servers of ``pool`` may read and write.
+        data: The input of a workload that reads its records; None to make it.
     """
 
     def __init__(
@@ -44,21 +49,23 @@ class Bench:
         data: bytes | None,
     ) -> None:
         self._pool = pool
-        self.settings = settings
+        self.settings = replace(settings, servers="subprocess")
         self.folder = folder
         self._data = data
         self._runs: dict[tuple[object, ...], CheckedRuns] = {}
         self._records: dict[tuple[str, int], int] = {}
 
     def runs(self, workload: str, **options: object) -> CheckedRuns:
-        """Return the runs of a workload, whose records have these options."""
+        """Return the checked runs of a workload.
+
+        Args:
+            workload: Its name.
+            **options: Of its records, such as ``iterations`` of work items.
+        """
         key = (workload, *sorted(options.items()))
         if key not in self._runs:
             dataset = dataset_of(
-                workload_named(workload),
-                self.folder,
-                None if workload in _MAKE_THEIR_OWN else self._data,
-                options,
+                workload_named(workload), self.folder, self._data, options
             )
             self._runs[key] = CheckedRuns(dataset, self.folder)
         return self._runs[key]
@@ -70,20 +77,26 @@ class Bench:
         transport: Transport | None = None,
         replicas: Mapping[str, int] | None = None,
     ) -> SplitEngine:
-        """Return the split on the servers of this session, started if need be."""
+        """Return the split on servers of this session; start those that do not run.
+
+        Args:
+            workload: Its name; or a floor workload, which ``--pipeline-stage`` does not
+                apply to.
+            transport: That of the settings by default.
+            replicas: Servers of each stage that has more than one.
+        """
         settings = self.settings
         if transport is not None:
             settings = replace(settings, transport=transport)
         if isinstance(workload, str):
             workload = workload_named(workload)
         else:
-            # The floor's: servers that are given serve another.
             settings = replace(settings, stage=())
         specs = stage_specs(settings, workload, replicas=replicas or {})
         return split_engine(self._pool.shared(specs))
 
     def arrivals(self, workload: str, batch_size: int, records: int) -> Arrivals:
-        """Have records arrive at the rate of the settings; see `arrivals_of`."""
+        """Run with records arriving at the rate of the settings; see `arrivals_of`."""
         dataset = self.runs(workload).dataset
         servers = self._pool.shared(
             stage_specs(
@@ -103,9 +116,10 @@ class Bench:
         )
 
     def records(self, workload: str, batch_size: int) -> int:
-        """Return with how many records a run of the split is as long as it should be.
+        """Return the number of records for a run of the split that is long enough.
 
-        Skips the test where the input has too few for a batch.
+        Its length is ``--pipeline-run-seconds``. Skips the test if the input has too
+        few records for a batch.
         """
         key = (workload, batch_size)
         if key not in self._records:
@@ -117,7 +131,7 @@ class Bench:
         return self._records[key]
 
     def skip_if_too_few(self, workload: str, batch_size: int) -> None:
-        """Skip the test where the input has too few records for a batch."""
+        """Skip the test if the input has too few records for a batch."""
         available = self.runs(workload).dataset.available
         if available is not None and available < batch_size:
             pytest.skip(
@@ -126,22 +140,29 @@ class Bench:
             )
 
     def floor(self, report: RunReport) -> tuple[CheckedRuns, SplitEngine]:
-        """Return runs of as many bytes as a run had, and stages that do nothing."""
+        """Return the floor of a run of the split: its runs, and its engine.
+
+        Raises:
+            UsageError: The report has no bytes, such as the monolith's.
+        """
         workload, source = floor_of(report)
         runs = CheckedRuns(Dataset(workload, lambda _: source), self.folder)
         return runs, self.split(workload)
 
-    def busiest(self, report: RunReport) -> str:
-        """Return the transform stage that processed longest."""
+    def busiest_stage(self, report: RunReport) -> str:
+        """Return the transform stage that spent most time in processing."""
         return max(
             (name for name in report.stages if name not in (INGEST, SINK)),
             key=lambda name: report.stages[name].seconds.process,
         )
 
-    def bound_iterations(self) -> int:
-        """Return iterations of work items at which a run is CPU-bound.
+    def cpu_bound_iterations(self) -> int:
+        """Return the iterations of work items at which a run is CPU-bound.
 
-        Raises PipelineError where none are found.
+        That is at batch size 1, by `CPU_BOUND_SHARE`.
+
+        Raises:
+            PipelineError: No number of iterations is enough.
         """
         engine = self.split("work-items")
 
@@ -149,7 +170,4 @@ class Bench:
             runs = self.runs("work-items", iterations=iterations)
             return runs.run(engine, 1, _CALIBRATION_ITEMS).ipc_share
 
-        return calibrated_iterations(ipc_share, CPU_BOUND_SHARE + _MARGIN)
-
-
-_MAKE_THEIR_OWN: frozenset[Any] = frozenset({"work-items", "mixed"})
+        return calibrated_iterations(ipc_share, CPU_BOUND_SHARE + _CALIBRATION_MARGIN)

@@ -1,7 +1,7 @@
-"""What crosses each leg of a run: counted in the stage servers, where it arrives.
+"""Count the messages and bytes on each leg of a run, in the stage servers.
 
-The orchestrator has an account of its own, and a change to it may forget to keep that;
-whatever it has written reaches a server.
+They are counted where they arrive and not by the orchestrator, because a change may
+forget to count a message that it adds there.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline.measure.checked_runs import CheckedRuns
 from pytest_pipeline.measure.dataset import Dataset, dataset_of
 
-#: Records of a run, where the input has as many: enough for more than a hundred batches
-#: at batch size 10, and the last batch of 10, 100 or 1000 is not full.
+#: Records of a run, if the input has as many. They make more than a hundred batches at
+#: batch size 10, and at 10, 100 and 1000 the last batch is not full.
 RECORDS = 1234
 
-#: Events before the first that is to be refused: what is refused takes other ways, and
-#: instructions are counted of the ordinary one.
-FINE = 100
-_SPOILT = 0.05
+#: Events before the first malformed one. Instructions are counted with these, since a
+#: rejection takes another path through the code.
+WELL_FORMED = 100
+_MALFORMED_SHARE = 0.05
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -44,26 +44,44 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 def counted_dataset(
     workload: Workload, folder: Path, data: bytes | None = None
 ) -> Dataset:
-    """Return the records that are counted with, the same each time.
+    """Return the dataset that counts are made with, which is the same each time.
 
-    ``data`` is the input of a workload that reads one; of the events workload some are
-    made, after the first hundred one in twenty to be refused. Raises UsageError where
-    data is missing.
+    Args:
+        workload: Runs on the records.
+        folder: Where the input is written, if the workload reads one.
+        data: The input. Without it, 1,234 events are generated for the events
+            workload; one in twenty is malformed after the first hundred.
+
+    Raises:
+        UsageError: The workload reads its records and ``data`` is missing.
     """
     if data is None and workload.name == "events":
-        fine = generate_events(FINE, seed=1, users=100)
-        rest = generate_events(RECORDS - FINE, seed=2, users=100, malformed=_SPOILT)
-        data = b"".join([*fine, *rest])
+        first = generate_events(WELL_FORMED, seed=1, users=100)
+        rest = generate_events(
+            RECORDS - WELL_FORMED, seed=2, users=100, malformed=_MALFORMED_SHARE
+        )
+        data = b"".join([*first, *rest])
     return dataset_of(workload, folder, data)
 
 
 def count_run(dataset: Dataset, batch_size: int) -> dict[str, int]:
-    """Run on servers in threads of this process; return what crossed, by its name.
+    """Run on servers in threads of this process and count what they send and receive.
 
-    Bytes are of whole messages, but for the timing in replies: that is numbers of
-    variable length, and no two runs have the same. To the sink they are those of the
-    batches, since the target is a path. Raises PipelineError where the run fails, or
-    its result is not that of the monolith.
+    Bytes are those of whole messages, except the timing in replies: it is made of
+    variable-length integers, which differ between runs. Of the bytes to the sink only
+    those of batches count, since the message with the target has a path.
+
+    Args:
+        dataset: What to run on; at most 1,234 of its records.
+        batch_size: Records of a batch.
+
+    Returns:
+        Counts by name: ``records``, and for each stage such as parse
+        ``stream writes to parse``, ``bytes to parse``, ``messages from parse`` and
+        ``bytes from parse``.
+
+    Raises:
+        PipelineError: The run fails, or its result is not that of the monolith.
     """
     workload = dataset.workload
     records = min(RECORDS, dataset.available or RECORDS)
@@ -79,7 +97,7 @@ def count_run(dataset: Dataset, batch_size: int) -> dict[str, int]:
                 stage,
                 f"unix:{folder / stage}",
                 ServedFolders(served),
-                interceptors=[_Counting(tally)],
+                interceptors=[_CountingInterceptor(tally)],
             )
             stack.callback(server.drain, 0.0)
             addresses[stage] = server.address
@@ -101,24 +119,24 @@ def _named(tallies: Mapping[str, _Tally]) -> dict[str, int]:
 
 
 class _Tally:
-    """What one server was sent, and has sent."""
+    """The counts of one server."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        # gRPC reads for a stream in a thread of its own.
+        # gRPC reads a stream in another thread than the one that writes to it.
         self._lock = Lock()
 
-    def took(self, message: Message, size: int) -> None:
-        """Count a message that came to the server in ``size`` bytes."""
+    def received(self, message: Message, size: int) -> None:
+        """Count a message of ``size`` bytes that the server received."""
         is_step = isinstance(message, WriteRequest)
         with self._lock:
             self.counts["writes"] += 1
-            # Of the steps to the sink, only a batch has as many bytes each time.
+            # Of the steps to the sink, only a batch has the same size in every run.
             if not is_step or message.WhichOneof("step") == "batch":
                 self.counts["bytes to"] += size
 
-    def gave(self, message: Message, size: int) -> None:
-        """Count a message that the server sent in ``size`` bytes."""
+    def sent(self, message: Message, size: int) -> None:
+        """Count a message of ``size`` bytes that the server sent."""
         timing = 0
         if isinstance(message, Batch) and message.HasField("timing"):
             timing = Batch(timing=message.timing).ByteSize()
@@ -127,8 +145,8 @@ class _Tally:
             self.counts["bytes from"] += size - timing
 
 
-class _Counting(grpc.ServerInterceptor):
-    """Has what crosses the streams of a server counted, as bytes and as messages."""
+class _CountingInterceptor(grpc.ServerInterceptor):
+    """Counts the messages of the streams of a server, by wrapping their serializers."""
 
     def __init__(self, tally: _Tally) -> None:
         self._tally = tally
@@ -144,18 +162,18 @@ class _Counting(grpc.ServerInterceptor):
         if handler is None or kind is None:
             return handler
         tally = self._tally
-        # A handler need not have them; those of the stages do.
+        # Serializers are optional in gRPC; the handlers of stages set them.
         takes = cast("Callable[[bytes], Message]", handler.request_deserializer)
         gives = cast("Callable[[Message], bytes]", handler.response_serializer)
 
         def deserialize(raw: bytes) -> Message:
             message = takes(raw)
-            tally.took(message, len(raw))
+            tally.received(message, len(raw))
             return message
 
         def serialize(message: Message) -> bytes:
             raw = gives(message)
-            tally.gave(message, len(raw))
+            tally.sent(message, len(raw))
             return raw
 
         make = getattr(grpc, f"{kind}_rpc_method_handler")
