@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from pytest_pipeline.gate.percent import percent
 from pytest_pipeline.gate.verdict import BenchmarkResult, GateVerdict
 from pytest_pipeline.measure.results import Machine
+from pytest_pipeline.report.formatting import change
 
 GateOutcome = Literal["ok", "regressed", "inconclusive", "nothing measured"]
 
@@ -105,10 +105,10 @@ def _named(benchmarks: Sequence[BenchmarkResult]) -> str:
 def _change(one: BenchmarkResult) -> str:
     if one.ratio is None or one.could_see is None:
         return f"({one.verdict})"
-    change = percent(one.ratio.value)
+    text = change(one.ratio.value)
     if one.verdict == "inconclusive":
-        return f"{change} (would have seen {percent(1 + one.could_see)})"
-    return change
+        return f"{text} (would have seen {change(1 + one.could_see)})"
+    return text
 
 
 def _count(benchmarks: Sequence[BenchmarkResult]) -> str:

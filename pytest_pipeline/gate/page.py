@@ -7,24 +7,24 @@ from os.path import commonprefix
 
 from msgspec.structs import replace
 
-from pytest_pipeline.gate.charts import changes, rows_of, seconds
+from pytest_pipeline.gate.charts import changes, measured_rows, seconds
 from pytest_pipeline.gate.outcome import Conditions, GateResult
 from pytest_pipeline.gate.verdict import BenchmarkResult, Quartiles
 from pytest_pipeline.gate.verdict_table import COLUMNS, NOTE, TEXT_COLUMNS, cells
-from pytest_pipeline.report.document import (
+from pytest_pipeline.report.formatting import duration, moment
+from pytest_pipeline.report.page import (
     Page,
     Section,
     machine_answer,
     machine_rows,
 )
 from pytest_pipeline.report.tables import Table
-from pytest_pipeline.report.wording import duration, moment
 
 
 def page_of(found: GateResult) -> Page:
     """Return what the page of a gate says."""
     place = place_of([one.name for one in found.benchmarks])
-    rows = rows_of(found.benchmarks, place)
+    rows = measured_rows(found.benchmarks, place)
     conditions = found.conditions
     machine = Table(
         "Machine",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -22,11 +21,6 @@ def check_summary(path: Path) -> None:
 
     Raises GateUsageError where it can't.
     """
-    if find_spec("plotly") is None:
-        raise GateUsageError(
-            f"--pipeline-gate-summary {path}: needs plotly; "
-            f"pip install 'pytest-grpc-pipeline[test]'"
-        )
     with ExitStack() as stack:
         _drafts(path, stack)
 
@@ -38,12 +32,12 @@ def write_summary(found: GateResult, path: Path) -> list[Path]:
     """
     # Only here, since plotly is slow to import.
     from pytest_pipeline.gate.page import page_of
-    from pytest_pipeline.report.document import document
+    from pytest_pipeline.report.page import page_html
 
     written = (
         markdown(found).encode(),
         msgspec.json.format(msgspec.json.encode(found)) + b"\n",
-        document(page_of(found)).encode(),
+        page_html(page_of(found)).encode(),
     )
     with ExitStack() as stack:
         drafts = _drafts(path, stack)

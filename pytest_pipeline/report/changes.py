@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 
 from pytest_pipeline.measure.results import Interval, Measured, Session
-from pytest_pipeline.report.document import machine_rows
+from pytest_pipeline.report.formatting import count, times
+from pytest_pipeline.report.page import machine_rows
 from pytest_pipeline.report.tables import Table
-from pytest_pipeline.report.wording import count, times
 
 _NO_VERDICT = (
     "for looking, not for judging: from one session to another a machine has other "

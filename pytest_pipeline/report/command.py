@@ -30,8 +30,8 @@ def report(saved: Path, against: Path | None, output: Path) -> None:
     --benchmark-save. The page needs no network and no other file.
     """
     check_distinct({"SAVED": saved, "--against": against, "--output": output})
-    from pytest_pipeline.report.page import write
-    from pytest_pipeline.report.reading import read_saved
+    from pytest_pipeline.report.benchmark_json import read_saved
+    from pytest_pipeline.report.session_page import write
 
     before = None if against is None else read_saved(against)
     write(read_saved(saved), output, before)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,6 @@ class Summary:
     """
 
     def __init__(self, path: Path | None, measured: Mapping[str, Measured]) -> None:
-        if path is not None and find_spec("plotly") is None:
-            raise pytest.UsageError(
-                f"--pipeline-report {path}: needs plotly; "
-                f"pip install 'pytest-grpc-pipeline[test]'"
-            )
         if path is not None and not path.absolute().parent.is_dir():
             raise pytest.UsageError(
                 f"--pipeline-report {path}: there is no folder {path.parent}"
@@ -85,7 +79,7 @@ class Summary:
     def _write(self, path: Path) -> str:
         """Write the page; return why it could not be written, if so."""
         from pipeline.errors import PipelineError
-        from pytest_pipeline.report.page import write
+        from pytest_pipeline.report.session_page import write
 
         try:
             write(self._session(), path)

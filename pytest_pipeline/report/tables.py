@@ -15,7 +15,8 @@ from pytest_pipeline.measure.results import (
     Session,
     Variant,
 )
-from pytest_pipeline.report.answers import (
+from pytest_pipeline.report.analysis import (
+    PHASES,
     Batching,
     Work,
     batchings,
@@ -23,14 +24,14 @@ from pytest_pipeline.report.answers import (
     comparisons,
     kind,
     of_group,
+    phase_shares,
     server_count,
     servers,
     speed_of,
     with_speed,
     works,
 )
-from pytest_pipeline.report.phases import PHASES, shares
-from pytest_pipeline.report.wording import count, duration, share, spread, times
+from pytest_pipeline.report.formatting import count, duration, share, spread, times
 
 _V = TypeVar("_V")
 
@@ -102,7 +103,7 @@ def stages_table(batching: Batching) -> Table:
         (
             count(size),
             name,
-            *(share(value) for value in shares(run, stage).values()),
+            *(share(value) for value in phase_shares(run, stage).values()),
             f"{stage.cpu_s:.2f}",
             f"{stage.peak_rss_bytes / _MIB:.0f}",
         )

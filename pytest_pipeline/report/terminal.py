@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pytest_pipeline.measure.results import Session
-from pytest_pipeline.report.answers import batchings, cost, win
+from pytest_pipeline.report.analysis import batchings, cost, win
 from pytest_pipeline.report.tables import Table, all_tables
 
 _NARROW, _WIDE = 80, 100

@@ -60,3 +60,9 @@ def moment(iso: str) -> str:
     except ValueError:
         return iso
     return f"{when:%Y-%m-%d %H:%M %Z}".rstrip()
+
+
+def change(ratio: float) -> str:
+    """Return a ratio as the change that it is, in per cent with its sign."""
+    percent = (ratio - 1) * 100
+    return f"{percent:+.1f} %" if abs(percent) < 99.95 else f"{percent:+.0f} %"

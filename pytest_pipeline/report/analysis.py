@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from pipeline.accounting import RunReport
+from pipeline.accounting import RunReport, StageReport
 from pytest_pipeline.measure.results import (
     Compared,
     Group,
@@ -17,10 +17,14 @@ from pytest_pipeline.measure.results import (
     Session,
     Variant,
 )
-from pytest_pipeline.report.wording import count, share, times
+from pytest_pipeline.report.formatting import count, share, times
 
 #: What of the highest throughput the knee must reach.
 _NEARLY_ALL = 0.9
+
+
+#: What a stage spends its time on; the order is that of charts and tables.
+PHASES = ("decode", "process", "encode", "send", "wait", "idle")
 
 
 @dataclass
@@ -247,3 +251,30 @@ def _knee(batching: Batching) -> str | None:
         f"{said}, and there the split runs at {share(speed / same.value)} of the "
         f"monolith with the same batches"
     )
+
+
+def phase_shares(run: RunReport, stage: StageReport) -> dict[str, float]:
+    """Return each phase's share of the time that the stage's servers had in a run.
+
+    ``wait`` is for input while the stream is open; ``idle`` is what is left of the
+    run, before the stream opens and after it ends. They add up to 1.
+    """
+    seconds = stage.seconds
+    spent = {
+        "decode": seconds.decode,
+        "process": seconds.process,
+        "encode": seconds.encode,
+        "send": seconds.send,
+        "wait": seconds.wait,
+    }
+    served = sum(spent.values())
+    # Laps are cut by the stage's clock, the run by the orchestrator's.
+    whole = max(run.elapsed_s * stage.replicas, served) or 1.0
+    found = {phase: value / whole for phase, value in spent.items()}
+    return {**found, "idle": 1 - served / whole}
+
+
+def busy(run: RunReport, stage: StageReport) -> float:
+    """Return the share of its time in which a stage neither waited nor was idle."""
+    found = phase_shares(run, stage)
+    return 1 - found["wait"] - found["idle"]
