@@ -1,4 +1,4 @@
-"""The gate's charts: how the time of a call has changed, and what it is."""
+"""The gate's charts: the change of each benchmark's time, and its samples."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _LOOKS: dict[GateVerdict, tuple[Colour, Marker, bool]] = {
     "improved": ("blue", "left", False),
     "ok": ("green", "circle", False),
 }
-#: Pixels for the marks of a row.
+#: Height of the marks of a row, in pixels.
 _CHANGE_ROOM, _SECONDS_ROOM = 24, 38
-#: Pixels by which old and new lie above and below the middle of a row.
+#: Distance of old and new from the middle of a row, in pixels.
 _ASIDE = 9
-#: Half of the height of a bar, in pixels.
+#: Half the height of a bar, in pixels.
 _HALF_BAR = 4.5
-#: Ratios that make good ticks, the roundest first.
+#: Candidates for ticks, the roundest first.
 _ROUND_RATIOS = (
     *(1, 2, 0.5, 1.5, 0.75, 10, 0.1, 5, 0.2, 1.2, 0.8, 1.1, 0.9, 1.05, 0.95),
     *(1.02, 0.98, 1.01, 0.99, 3, 1.15, 0.85, 100, 0.01, 30, 0.03),
 )
-#: Around samples that do not differ at all, as the logarithm of a ratio.
+#: Margin of the axis if all samples are equal, as the logarithm of a ratio.
 _LEAST_MARGIN = 0.01
-#: Share of the axis that a tick's label needs on a phone.
+#: Share of the axis that a label takes up on a phone.
 _TICK_ROOM = 0.16
 
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """A benchmark that was measured, with all that the charts show of it."""
+    """A measured benchmark, as the charts show it."""
 
     name: str
     #: Without the folder or file that all benchmarks share.
@@ -88,7 +88,7 @@ def measured_rows(
 
 
 def changes(rows: Sequence[MeasuredRow]) -> Chart:
-    """Return how much longer each takes, with threshold and noise floor, by verdict."""
+    """Return the change of each benchmark, with threshold and noise floor."""
     layout = Rows([row.short for row in rows], room=_CHANGE_ROOM)
     ends = [
         end
@@ -147,7 +147,7 @@ def changes(rows: Sequence[MeasuredRow]) -> Chart:
 
 
 def seconds(rows: Sequence[MeasuredRow]) -> Chart:
-    """Return the samples of the old and of the new revision, one above the other."""
+    """Return the samples of the old revision above those of the new one."""
     layout = Rows(
         [f"{row.short}: {_change(row.old_s.median, row.new_s.median)}" for row in rows],
         room=_SECONDS_ROOM,
@@ -200,7 +200,7 @@ def seconds(rows: Sequence[MeasuredRow]) -> Chart:
 
 
 def percent_ticks(low: float, high: float) -> list[float]:
-    """Return round ratios between these two that have room beside each other."""
+    """Return round ratios from ``low`` to ``high`` whose labels do not overlap."""
     apart = _TICK_ROOM * math.log(high / low)
     ticks: list[float] = []
     for ratio in _ROUND_RATIOS:

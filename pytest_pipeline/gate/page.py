@@ -1,4 +1,4 @@
-"""The page of a gate: verdicts, changes, and the seconds of old and new overlaid."""
+"""The page of a gate: verdicts, changes, and the times of old and new."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_pipeline.report.tables import Table
 
 
 def page_of(found: GateResult) -> Page:
-    """Return what the page of a gate says."""
+    """Return the contents of the page."""
     place = place_of([one.name for one in found.benchmarks])
     rows = measured_rows(found.benchmarks, place)
     conditions = found.conditions
@@ -63,8 +63,8 @@ def page_of(found: GateResult) -> Page:
 
 
 def place_of(names: Sequence[str]) -> str:
-    """Return the folder, file or class that all are in; empty where it is none."""
-    # What is in brackets is no path.
+    """Return the folder, file or class that all names begin with, or nothing."""
+    # Parameters in brackets may look like paths.
     paths = [name.partition("[")[0] for name in names]
     head = commonprefix(paths)  # noqa: RUF071 - a name is more than a path
     ends = [head.rfind(sign) + len(sign) for sign in ("/", "::") if sign in head]
@@ -115,7 +115,7 @@ def _half(of: Quartiles) -> str:
 
 
 def _versions_table(conditions: Conditions) -> Table:
-    """Return what is installed at each revision; what differs comes first."""
+    """Return the versions at each revision, differing ones first."""
     old, new = conditions.old_versions, conditions.new_versions
     names = sorted({**old, **new}, key=lambda name: old.get(name) == new.get(name))
     differ = sum(old.get(name) != new.get(name) for name in names)

@@ -11,15 +11,18 @@ from pipeline.errors import SinkError
 from pipeline.publishing import Draft
 from pytest_pipeline.gate.errors import GateUsageError
 from pytest_pipeline.gate.outcome import GateResult
+from pytest_pipeline.gate.page import page_of
 from pytest_pipeline.gate.text import markdown
+from pytest_pipeline.report.page import page_html
 
 _SUFFIXES = (".md", ".json", ".html")
 
 
 def check_summary(path: Path) -> None:
-    """See that the summary can be written, before minutes are spent on it.
+    """Check that the summary can be written, before minutes are spent on it.
 
-    Raises GateUsageError where it can't.
+    Raises:
+        GateUsageError: One of its files can't be written.
     """
     with ExitStack() as stack:
         _drafts(path, stack)
@@ -28,12 +31,9 @@ def check_summary(path: Path) -> None:
 def write_summary(found: GateResult, path: Path) -> list[Path]:
     """Write ``path``.md, ``path``.json and ``path``.html, and return their paths.
 
-    Raises GateUsageError where one can't be written; all are then as they were.
+    Raises:
+        GateUsageError: A file can't be written. No file has changed then.
     """
-    # Only here, since plotly is slow to import.
-    from pytest_pipeline.gate.page import page_of
-    from pytest_pipeline.report.page import page_html
-
     written = (
         markdown(found).encode(),
         msgspec.json.format(msgspec.json.encode(found)) + b"\n",
@@ -53,7 +53,7 @@ def write_summary(found: GateResult, path: Path) -> list[Path]:
 
 
 def _drafts(path: Path, stack: ExitStack) -> list[Draft]:
-    """Return a draft of each file, to be discarded with the stack."""
+    """Return a draft of each file, which the stack discards."""
     try:
         return [
             stack.enter_context(Draft(path.with_name(path.name + suffix)))

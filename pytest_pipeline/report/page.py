@@ -18,9 +18,9 @@ _WORDS = ' class="words"'
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, the charts below it, and their figures as tables.
+    """A heading, charts, and their values as tables.
 
-    The first table is shown; the others can be unfolded.
+    The first table is open, the others are folded.
     """
 
     heading: str
@@ -30,19 +30,19 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says, from its top to its end; none of it is markup."""
+    """The contents of a page, from top to bottom, as plain text."""
 
     title: str
     #: The line below the title.
     lead: str
-    #: By what is asked: what each answer is about, and what it says.
+    #: For each question, its answers: a subject and a statement.
     answers: dict[str, list[tuple[str, str]]]
-    #: What must not be overlooked.
+    #: Warnings, shown above everything else.
     notices: tuple[str, ...]
     sections: tuple[Section, ...]
-    #: Where it was measured; as in a section the first one is shown.
+    #: The machine and its versions. The first table is open, the others are folded.
     machine: tuple[Table, ...]
-    #: What can be copied.
+    #: The tables that can be copied as Markdown.
     copied: tuple[Table, ...]
 
 
@@ -64,13 +64,13 @@ def page_html(page: Page) -> str:
 
 
 def machine_answer(machine: Machine) -> list[tuple[str, str]]:
-    """Return what was measured on, in one line."""
+    """Return the answer to the question about the machine."""
     said = f"{machine.cores} cores, {machine.system}, {machine.python}"
     return [(machine.processor, said)]
 
 
 def machine_rows(machine: Machine) -> dict[str, str]:
-    """Return what was measured on, by what it is; versions are not among it."""
+    """Return the properties of a machine, without versions."""
     return {
         "processor": machine.processor,
         "cores": str(machine.cores),
@@ -103,7 +103,7 @@ def _section(section: Section) -> str:
 
 
 def _tables(tables: Sequence[Table]) -> str:
-    """Return the first table, and the others to be unfolded."""
+    """Return the first table, and the others folded."""
     first, *others = tables
     return _table(first) + "".join(
         f"<details><summary>{escape(table.title)}</summary>{_table(table)}</details>"

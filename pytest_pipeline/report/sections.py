@@ -1,4 +1,4 @@
-"""What a report consists of: for each group of benchmarks its charts and tables."""
+"""The sections of a report: charts and tables for each group of benchmarks."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pytest_pipeline.report.tables import Table
 
 
 def sections(session: Session, before: Session | None = None) -> list[Section]:
-    """Return the sections that a session has figures for, in reading order.
+    """Return the sections that a session has results for, in reading order.
 
-    What an earlier session has of the same is drawn in the same charts.
+    Results of ``before``, an earlier session, are overlaid in the charts.
     """
     then = before or replace(session, benchmarks=[])
     points = works(session)
@@ -102,7 +102,7 @@ def _section(
 def _alike(
     measured: Iterable[Measured],
 ) -> dict[tuple[str, str], list[Measured]]:
-    """Return a list for each workload and transport."""
+    """Return the results by workload and transport."""
     found: dict[tuple[str, str], list[Measured]] = {}
     for one in measured:
         found.setdefault((one.workload, one.transport), []).append(one)

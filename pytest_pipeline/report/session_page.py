@@ -1,4 +1,4 @@
-"""The report of a session as one page, with an earlier session overlaid if need be."""
+"""The page of a benchmark session, with an earlier session overlaid on request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_pipeline.report.tables import Table, all_tables
 
 
 def write(session: Session, path: str | Path, before: Session | None = None) -> None:
-    """Publish the page of a session whole, or leave what is at ``path``.
+    """Write the page of a session atomically: whole, or not at all.
 
     Args:
         session: The session that the page shows.
@@ -39,7 +39,7 @@ def render(session: Session, before: Session | None = None) -> str:
 
 
 def page_of(session: Session, before: Session | None = None) -> Page:
-    """Return what is on the page of a session, with ``before`` overlaid."""
+    """Return the contents of the page, with ``before`` overlaid."""
     machine = _machine_table(session, before)
     copied = [*all_tables(session), machine]
     if before is not None:
@@ -56,7 +56,7 @@ def page_of(session: Session, before: Session | None = None) -> Page:
 
 
 def _lead(session: Session, before: Session | None) -> str:
-    now, unknown = _when(session), "at a time that is not known"
+    now, unknown = _when(session), "at an unknown time"
     if before is None:
         return f"Measured {now}" if now else ""
     return f"Measured {now or unknown}. Before: {_when(before) or unknown}."
@@ -70,7 +70,7 @@ def _when(session: Session) -> str:
 def _answers(
     session: Session, before: Session | None
 ) -> dict[str, list[tuple[str, str]]]:
-    """Return the first lines: what has changed, cost, batch size, machine."""
+    """Return the answers at the top: changes, cost, batch size, machine."""
     all_of = batchings(session, "batching")
     since = [] if before is None else changed(session, before)
     return {

@@ -1,6 +1,6 @@
-"""What a session has measured: the table at its end, and the page.
+"""The pytest plugin that reports the results of a session: a table, and the page.
 
-Needs pytest only, since pytest loads it wherever the plugin is installed.
+pytest loads this module in every session, so it imports nothing but pytest.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 
 class Summary:
-    """A plugin that sums up what tests have ``measured``; ``path`` is of the page.
+    """A plugin that reports results at the end of a session.
 
-    Raises pytest.UsageError where a page is asked for that can't be drawn or written.
+    Args:
+        path: Where the page is written; None for no page.
+        measured: Results by test, filled while the session runs.
+
+    Raises:
+        pytest.UsageError: The folder of the page does not exist.
     """
 
     def __init__(self, path: Path | None, measured: Mapping[str, Measured]) -> None:
@@ -35,7 +40,7 @@ class Summary:
     def pytest_benchmark_update_machine_info(
         self, machine_info: dict[str, Any]
     ) -> None:
-        """Add what a reader of our figures needs to the saved JSON."""
+        """Add the machine to the JSON that pytest-benchmark saves."""
         import msgspec
 
         from pytest_pipeline.measure.machine import this_machine
@@ -45,7 +50,7 @@ class Summary:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the page; fail a session that was to write one of nothing."""
+        """Write the page; fail the session if it can't be written or has no results."""
         if self._path is None or hasattr(session.config, "workerinput"):
             return
         if self._measured:
@@ -61,7 +66,7 @@ class Summary:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> None:
-        """Print the table, and where the page is."""
+        """Print the table and the path of the page."""
         if self._measured:
             from pytest_pipeline.report.terminal import terminal_table
 
@@ -77,7 +82,7 @@ class Summary:
             terminalreporter.line(f"written: {self._path}")
 
     def _write(self, path: Path) -> str:
-        """Write the page; return why it could not be written, if so."""
+        """Write the page; return the error, or an empty string."""
         from pipeline.errors import PipelineError
         from pytest_pipeline.report.session_page import write
 

@@ -14,7 +14,7 @@ BATCH_SIZE = "batch size (records in a message)"
 
 #: The factor between two batch sizes whose labels have room on a phone.
 _APART = 2.1
-#: Below so many decades a log axis has ticks between the powers of ten too.
+#: A log axis of fewer decades has ticks between the powers of ten too.
 _FEW_DECADES = 2.2
 #: A log axis spans at least one decade, so that noise does not fill it.
 _LEAST_SPAN = 1.0
@@ -28,7 +28,7 @@ def log_axis(
     span: float = _LEAST_SPAN,
     title: str = "",
 ) -> Axis:
-    """Return a log axis around these positive values, of ``span`` decades at least."""
+    """Return a log axis around positive values, at least ``span`` decades long."""
     known = [math.log10(value) for value in values]
     low, high = min(known), max(known)
     room = max(0.04 * (high - low), 0.1, (span - (high - low)) / 2)
@@ -48,7 +48,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def batch_size_axis(sizes: Iterable[int]) -> Axis:
-    """Return a log axis with a line at each batch size, and labels that have room."""
+    """Return a log axis with a line per batch size, and labels that do not overlap."""
     lines = sorted(sizes, reverse=True)
     ticks: list[int] = []
     for size in lines:
@@ -66,18 +66,18 @@ def batch_size_axis(sizes: Iterable[int]) -> Axis:
 
 
 def category_axis(labels: Sequence[str], title: str = "") -> Axis:
-    """Return an axis of names, the first of which is at 0, the next at 1."""
+    """Return an axis of categories, at 0, 1, 2 and so on."""
     return Axis(-0.5, len(labels) - 0.5, tuple(enumerate(labels)), title=title)
 
 
 def row_axis(labels: Sequence[str]) -> Axis:
-    """Return an axis of names that goes down: 0 to 1 is the first one's row."""
+    """Return a y axis of categories from the top; the first one spans 0 to 1."""
     ticks = tuple((row + 0.5, label) for row, label in enumerate(labels))
     return Axis(len(labels), 0, ticks, grid=False)
 
 
 def zero_axis(most: float, label: Callable[[float], str]) -> Axis:
-    """Return a linear axis from 0 to a little above ``most``."""
+    """Return a linear axis from 0 to just above ``most``."""
     least_step = most / _MOST_TICKS
     decade = 10.0 ** math.floor(math.log10(least_step))
     step = next(of * decade for of in (1, 2, 5, 10) if of * decade >= least_step)

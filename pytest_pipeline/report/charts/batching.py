@@ -1,4 +1,4 @@
-"""The charts over batch size: throughput, and where the time of the stages went."""
+"""The charts by batch size: throughput, and how each stage spent its time."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _VARIANTS: dict[Variant, tuple[str, Marker]] = {
     "queues": ("queues instead of gRPC", "diamond"),
 }
 _BY_EVENT = "monolith, record by record"
-#: The batch size that titles speak of where it was measured.
+#: The batch size named in titles, if it was measured.
 _USUAL = 100
-#: Pixels that a stage has in a panel.
+#: Height of a stage's row, in pixels.
 _ROW = 28
 
 
 def throughput(batching: Batching, before: Batching | None = None) -> Chart | None:
-    """Return throughput against batch size; None where the split was not measured.
+    """Return throughput by batch size, or None if the split was not measured.
 
     ``before`` is the same workload in an earlier session.
     """
@@ -95,7 +95,7 @@ class _Speeds:
             for size, speed in self.by_size.items()
         )
         if is_level:
-            # One speed at every batch size: a line needs no whiskers or markers.
+            # A level line: whiskers would repeat at every batch size.
             points = tuple(
                 Point(point.x, point.y, point.y, point.y, point.text)
                 for point in points
@@ -111,7 +111,7 @@ class _Speeds:
 
 
 def _speeds(batching: Batching, before: Batching | None) -> list[_Speeds]:
-    """Return the variants of now, each followed by the same one before."""
+    """Return the variants measured now, each followed by its earlier measurement."""
     sides = [side for side in (batching, before) if side is not None]
     found = []
     for variant, (name, _) in _VARIANTS.items():
@@ -144,7 +144,7 @@ def _throughput_title(batching: Batching) -> str:
 
 
 def stage_time(batching: Batching) -> Chart | None:
-    """Return where each stage's time went at the least, knee and largest batch size."""
+    """Return each stage's time by phase, at the least, knee and largest batch size."""
     runs = batching.split_runs
     if not runs:
         return None

@@ -55,7 +55,8 @@ def ratios(compared: Sequence[tuple[str, Compared]]) -> Chart | None:
     x = log_axis([1, *ends], count, span=0, title="times as fast")
     return Chart(
         _title([one for _, one in compared]),
-        "The first's throughput over the second's, with the interval, on a log axis.",
+        "How many times as fast the first one is as the second, with the interval, "
+        "on a log axis.",
         (Panel(rows.height, x, rows.axis, (Rule(1), *rows.labels, *series)),),
     )
 

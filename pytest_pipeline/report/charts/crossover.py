@@ -1,4 +1,4 @@
-"""The chart of the crossover: what batching gains, against the work of a record."""
+"""The chart of the crossover: what batching gains, by work per record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_pipeline.report.formatting import count, share, short, times
 
 
 def gain_by_work(points: Sequence[Work], before: Sequence[Work] = ()) -> Chart | None:
-    """Return what batching gains, and processing's share, against work per record.
+    """Return the gain from batching, and processing's share of CPU, by work per record.
 
     ``before`` are the points of an earlier session.
     """

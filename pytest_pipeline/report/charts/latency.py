@@ -1,4 +1,4 @@
-"""The chart of latency: percentiles by batch size, in whole and in parts."""
+"""The chart of latency percentiles by batch size, total and by part."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_pipeline.report.formatting import count, duration
 
 _Percentile = Callable[[Latency], float]
 _BySize = list[tuple[int, Latency | None]]
-#: The percentiles of the whole share a colour; each part has its own.
+#: Percentiles of the total share a colour; each part has its own.
 _WHOLE: dict[str, tuple[_Percentile, Colour, Marker]] = {
     "99.9% of records": (lambda of: of.total.p999, "blue", "circle"),
     "99% of records": (lambda of: of.total.p99, "blue", "square"),
@@ -36,10 +36,10 @@ _PARTS: dict[str, tuple[_Percentile, Colour, Marker]] = {
 def latency(
     measured: Sequence[Measured], before: Sequence[Measured] = ()
 ) -> Chart | None:
-    """Return the percentiles of latency by batch size, in whole and in parts.
+    """Return latency percentiles by batch size, total and by part.
 
-    ``before`` is from an earlier session. It is drawn at the batch sizes whose records
-    were due at the same rate.
+    ``before`` is of an earlier session. It is drawn at batch sizes that were measured
+    at the same rate.
     """
     known = [
         (one.batch_size, one.latency)
@@ -109,7 +109,7 @@ def _series(
             f"{name}\nbatch size {count(size)}\nat most {duration(value)}",
         )
         for at, (size, of) in enumerate(latencies)
-        # A log axis has no place for zero.
+        # Zero has no place on a log axis.
         if of is not None and (value := percentile(of)) > 0
     )
     return Series(name, points, colour, marker, dash=dash, before=before)

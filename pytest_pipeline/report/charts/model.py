@@ -1,4 +1,4 @@
-"""What a chart consists of, in values of its axes. ``svg.py`` draws it."""
+"""Charts as plain data, in units of their axes. ``svg.py`` draws them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ BEFORE = " Thin lines and open markers are the session before."
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear or logarithmic axis from ``low`` to ``high``; a high below low is down.
+    """A linear or logarithmic axis.
 
-    ``ticks`` are values with their labels, ``lines`` values with a grid line alone.
+    Attributes:
+        low: The value at the left, or at the bottom.
+        high: The value at the right, or at the top. It may be less than ``low``.
+        ticks: Values that have a grid line and a label of one or more lines.
+        lines: Values that have a grid line only.
+        log: Whether the axis is logarithmic.
+        grid: Whether grid lines are drawn.
+        title: Written below the axis.
     """
 
     low: float
@@ -33,7 +40,7 @@ class Axis:
     title: str = ""
 
     def position(self, value: float) -> float:
-        """Return where a value lies, from 0 at ``low`` to 1 at ``high``."""
+        """Return the position of a value: 0 at ``low``, 1 at ``high``."""
         low, high = self.low, self.high
         if self.log:
             low, high, value = math.log(low), math.log(high), math.log(value)
@@ -42,7 +49,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a series, with the ends of its interval and its text when hovered."""
+    """A point of a series, the ends of its interval, and its tooltip."""
 
     x: float
     y: float
@@ -53,44 +60,57 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points with one look, and the line through them.
+    """Points that share a name and a look.
 
-    The interval of a point is in y, or in x where ``sideways`` is true. ``before``
-    draws the series of an earlier session: thin, with open markers.
+    Attributes:
+        name: Name in the legend.
+        points: The points, in the order of the line through them.
+        colour: Colour of line, markers and whiskers.
+        marker: Shape of the markers; None for none.
+        dash: Index of the dash pattern of the line; None for no line.
+        before: Whether it is of an earlier session: a thin line and open markers.
+        open: Whether the markers are open.
+        sideways: Whether intervals extend along x; else along y.
+        caps: Half the length of a whisker's caps, in pixels.
     """
 
     name: str
     points: tuple[Point, ...]
     colour: Colour
     marker: Marker | None
-    #: Index of the line's dashes; None for no line.
     dash: int | None = None
     before: bool = False
     open: bool = False
     sideways: bool = False
-    #: Pixels to each side of an interval's end.
     caps: int = 3
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A rectangle; ``look`` is its class in the style sheet."""
+    """A rectangle.
+
+    Attributes:
+        name: Name in the legend; empty for no entry there.
+        x: Left and right end.
+        y: Both ends along y.
+        look: Class in the style sheet.
+        text: Tooltip.
+        label: Written into the bar, or beside it where the bar is short.
+        whisker: The ends of its whisker along x.
+    """
 
     name: str
     x: tuple[float, float]
     y: tuple[float, float]
     look: str
-    #: When hovered; no text lets the pointer through.
     text: str = ""
-    #: Written into the bar, or behind its whisker where the bar is too short.
     label: str = ""
-    #: Where a whisker goes from and to.
     whisker: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A dotted line down at ``x``, with a label above it."""
+    """A dotted vertical line, with a label above it."""
 
     x: float
     label: str = ""
@@ -98,7 +118,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Label:
-    """Lines of text at the left of a panel, from ``y`` downwards."""
+    """Lines of text at the left edge of a panel, the first one below ``y``."""
 
     y: float
     lines: tuple[str, ...]
@@ -106,7 +126,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Panel:
-    """Two axes and what is drawn between them, the first at the back."""
+    """Two axes and the marks between them, drawn in order; ``height`` is in pixels."""
 
     height: int
     x: Axis
@@ -117,7 +137,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Chart:
-    """Panels above each other. ``title`` says what is seen, ``text`` how to read it."""
+    """Panels above one another. ``title`` is the finding, ``text`` how to read it."""
 
     title: str
     text: str

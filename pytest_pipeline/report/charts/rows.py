@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from pytest_pipeline.report.charts.model import Axis, Label
 
-#: Characters that a line has room for on a phone.
+#: Characters per line on a phone.
 _COLUMNS = 44
 #: Pixels of a line of text, and between rows.
 _LINE, _GAP = 16, 8
 
 
 class Rows:
-    """Where the rows of a chart lie, in pixels from its top.
+    """The layout of a chart's rows, in pixels from its top.
 
     Args:
-        names: Names of the rows, wrapped to three lines at most.
-        room: Pixels for the marks below a name.
+        names: Names of the rows. They are wrapped to at most three lines.
+        room: Height of the marks below each name, in pixels.
     """
 
     def __init__(self, names: Sequence[str], *, room: int) -> None:
@@ -41,5 +41,5 @@ class Rows:
 
 
 def wrapped(text: str, lines: int) -> list[str]:
-    """Return text as at most so many lines that fit a phone."""
+    """Return text wrapped for a phone, cut after ``lines`` lines."""
     return textwrap.wrap(text, _COLUMNS, max_lines=lines, placeholder=" …")

@@ -16,7 +16,7 @@ from pytest_pipeline.report.charts.axes import row_axis, zero_axis
 from pytest_pipeline.report.charts.model import Bar, Chart, Panel
 from pytest_pipeline.report.formatting import between, count, share, short, times
 
-#: Pixels that a bar has in a panel.
+#: Height of a bar's row, in pixels.
 _ROW = 32
 
 
@@ -26,7 +26,7 @@ def replicas(measured: Sequence[Measured]) -> Chart | None:
     gains = [speed_of(of[-1]) / speed_of(of[0]) for of in by_kind(known) if len(of) > 1]
     title = "Replicas: throughput by number of servers"
     if gains:
-        # One factor, or from the least to the most.
+        # A dict, so that two equal factors are written once.
         ends = dict.fromkeys((times(min(gains)), times(max(gains))))
         title = (
             f"Replicas: with the most servers, {' to '.join(ends)} × as many records "
@@ -71,7 +71,7 @@ def _bars(
     measured: Sequence[Measured],
     label: Callable[[Measured], str],
 ) -> Chart | None:
-    """Return throughput as bars, with a panel for each kind of benchmark."""
+    """Return throughput as bars, with a panel per kind of benchmark."""
     kinds = by_kind(measured)
     if not kinds:
         return None
@@ -110,7 +110,7 @@ def _panel(
 
 
 def _heading(measured: Measured, beside: Sequence[Measured]) -> str:
-    """Return the batch size, and what tells this kind from the others."""
+    """Return the batch size, and the workload or iterations where they differ."""
     work = []
     if len({one.workload for one in beside}) > 1:
         work.append(measured.workload)

@@ -1,8 +1,8 @@
 """Charts as SVG that needs no script: every point has its values as a tooltip.
 
-Across, positions are shares of the width, so that a chart fits any screen without its
-text being scaled; down, they are pixels. Colours are classes of ``page.css``, which
-knows light and dark.
+Horizontal positions are percentages and vertical ones pixels, so that a chart fills any
+width and its text keeps its size. Colours are classes that ``page.css`` defines for
+light and for dark pages.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MARKERS: dict[Marker, str] = {
     "stroke": "M0 -7V7",
 }
 #: Pixels of a line of text, of an axis title, and of a tick's label per character.
-_LINE, _TITLE, _CHARACTER = 16, 20, 6.6
+_LINE, _TITLE, _CHARACTER = 16, 20, 7
 #: The share of the width that a bar needs to have its label inside.
 _ROOMY = 0.3
 
@@ -54,7 +54,7 @@ def chart_html(chart: Chart) -> str:
 def _panel(panel: Panel) -> str:
     heading = panel.heading.split("\n") if panel.heading else []
     has_rule_label = any(isinstance(mark, Rule) and mark.label for mark in panel.marks)
-    above = 6 + _LINE * len(heading) + _TITLE * has_rule_label
+    above = 12 + _LINE * len(heading) + _TITLE * has_rule_label
     below = 8 + _LINE * _tick_lines(panel.x) + _TITLE * bool(panel.x.title)
     drawn = [
         *(
@@ -117,7 +117,7 @@ def _mark(mark: Series | Bar | Rule | Label, panel: Panel) -> str:
 def _series(series: Series, panel: Panel) -> str:
     line = ""
     if series.dash is not None:
-        # Stretched to the width, without what is stroked getting any wider.
+        # The inner viewBox stretches the line; the style sheet keeps its stroke width.
         points = " ".join(
             f"{_number(1000 * panel.x.position(point.x))},{_down(panel, point.y)}"
             for point in series.points
@@ -157,7 +157,7 @@ def _point(point: Point, series: Series, panel: Panel) -> str:
 
 
 def _whisker(ends: tuple[float, float], x: Axis, y: float, caps: int) -> str:
-    """Return a whisker along an axis, with caps of so many pixels to each side."""
+    """Return a horizontal whisker with caps of ``caps`` pixels above and below."""
     low, high = (_across(x, end) for end in ends)
     top, bottom = _number(y - caps), _number(y + caps)
     return (
@@ -191,7 +191,7 @@ def _bar(bar: Bar, panel: Panel) -> str:
 
 
 def _legend(chart: Chart) -> str:
-    """Return each name of series and bars once, in the order of their first marks."""
+    """Return an entry for each name of series and bars, in order of appearance."""
     named: dict[str, Series | Bar] = {}
     for panel in chart.panels:
         for mark in panel.marks:
@@ -228,7 +228,7 @@ def _classes(series: Series) -> str:
 
 
 def _text(text: str, x: str, y: float, classes: str, dx: float = 0) -> str:
-    """Return text at ``x``, a share of the width, and ``dx`` pixels to its right."""
+    """Return text at ``x``, a percentage, moved ``dx`` pixels to the right."""
     shift = f' dx="{dx}"' if dx else ""
     return (
         f'<text class="{classes}" x="{x}" y="{_number(y)}"{shift}>{escape(text)}</text>'
