@@ -1,4 +1,4 @@
-"""An environment for each of two revisions, both made at the same time."""
+"""Build a virtual environment for each revision, both at the same time."""
 
 from __future__ import annotations
 
@@ -18,39 +18,44 @@ from pipeline.transport.process_group import end_group
 from pytest_pipeline.gate.errors import GateFaultError
 from pytest_pipeline.gate.side_session import Side, last_line
 
-#: What installs a project with what its tests need.
+#: The command that installs a project with the dependencies of its tests.
 INSTALL = "python -m pip install --disable-pip-version-check --quiet .[test]"
 
 _POLL_S = 0.1
-# What would lead a session to another Python, or to packages that are not its own.
+# Prefixes of variables that would lead a side to another Python or its packages.
 _DROPPED = (
     *("PYTHONHOME", "PYTHONPATH", "PYTEST_CURRENT_TEST"),
-    # What pytest-cov and pytest-xdist tell the processes that they start.
+    # pytest-cov and pytest-xdist set these for their child processes.
     *("COV_CORE_", "PYTEST_XDIST_"),
 )
 
 
 @dataclass(frozen=True)
 class SideBuild:
-    """A revision that is to be built, and where."""
+    """What to build for one side, and where."""
 
-    #: How messages name it.
+    #: The name in messages.
     name: str
-    #: Its files.
+    #: The folder with its files.
     checkout: Path
-    #: Where its environment is to be made.
+    #: The folder of its environment, which need not exist yet.
     environment: Path
-    #: What its commands say.
+    #: The file for the output of its commands.
     log: Path
 
 
 def build_environments(
     builds: Sequence[SideBuild], install: str = ""
 ) -> list[Mapping[str, str]]:
-    """Make the environments, and return the variables of each.
+    """Build the environments, and return the environment variables of each.
 
-    ``install`` is a command that is run in each checkout, with the environment's
-    programs first on the path. Raises GateFaultError where one fails.
+    Args:
+        builds: What to build, and where.
+        install: The command that installs a project. It runs in each checkout, with
+            the environment's programs first on the path. Empty for `INSTALL`.
+
+    Raises:
+        GateFaultError: A command failed.
     """
     environs = [_environ(build) for build in builds]
     _run_all(
@@ -64,7 +69,7 @@ def build_environments(
 
 
 def side_of(build: SideBuild, environ: Mapping[str, str], below: Path) -> Side:
-    """Return what was built; its tests run in that folder of the checkout."""
+    """Return the side that was built; its tests run in folder ``below``."""
     return Side(
         build.name,
         build.checkout / below,
@@ -74,9 +79,9 @@ def side_of(build: SideBuild, environ: Mapping[str, str], below: Path) -> Side:
 
 
 def versions_in(build: SideBuild) -> dict[str, str]:
-    """Return the version of each distribution that is installed there, by name."""
-    # Whose folders say it, whatever has become of the files in them; what an
-    # interrupted pip has left begins with a tilde.
+    """Return the version of each distribution in the environment, by name."""
+    # Folder names are enough, and robust against missing metadata. An interrupted pip
+    # leaves folders that begin with a tilde.
     folders = build.environment.glob("lib/python*/site-packages/[!~]*-*.dist-info")
     found = {}
     for folder in sorted(folders, key=lambda folder: folder.name.lower()):
@@ -104,7 +109,7 @@ def _run_all(
     commands: Sequence[Sequence[str]],
     environs: Sequence[Mapping[str, str]],
 ) -> None:
-    """Run a command of each at the same time; the first that fails ends the others."""
+    """Run one command per build, all at once; the first failure ends the others."""
     running: list[subprocess.Popen[bytes]] = []
     try:
         for build, words, environ in zip(builds, commands, environs, strict=True):
@@ -118,7 +123,7 @@ def _run_all(
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold an interrupt back until the end: in ``Popen`` it would lose the process."""
+    """Delay SIGINT: inside ``Popen`` it would lose the new process."""
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler) or current_thread() is not main_thread():
         yield
@@ -139,7 +144,7 @@ def _start(
     with build.log.open("ab") as log:
         try:
             return subprocess.Popen(  # noqa: S603 - the user's own command
-                # Found on the path that it is given, and not on ours.
+                # env looks the program up on the path of the environment.
                 ["/usr/bin/env", *words],
                 cwd=build.checkout,
                 env=environ,

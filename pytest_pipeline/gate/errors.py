@@ -1,4 +1,4 @@
-"""Why a gate has no verdict: a side has failed, or there is no such revision."""
+"""The errors that prevent a verdict."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pipeline.errors import PipelineError
 
 
 class GateFaultError(PipelineError):
-    """A side can't be built or collected, or a benchmark has failed there."""
+    """A side can't be built or collected, or one of its benchmarks failed."""
 
     exit_code: ClassVar[int] = 3
 
 
 class GateUsageError(PipelineError):
-    """There is no such repository or revision, or a setting makes no sense."""
+    """The repository or revision does not exist, or a setting is invalid."""
 
     exit_code: ClassVar[int] = 4

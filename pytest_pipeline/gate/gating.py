@@ -32,10 +32,15 @@ from pytest_pipeline.measure.machine import this_machine
 
 
 def run_gate(settings: GateSettings, arguments: Sequence[str], folder: Path) -> int:
-    """Run the gate in ``folder`` and return the exit code of pytest.
+    """Run the gate, and return the exit code for pytest.
 
-    ``arguments`` are those of the command line. What goes on is printed; what keeps the
-    gate from a verdict is one line on standard error.
+    Progress and verdicts go to standard output. An error that prevents a verdict is one
+    line on standard error.
+
+    Args:
+        settings: The gate's settings.
+        arguments: The command line of pytest.
+        folder: The folder in which pytest was started.
     """
     try:
         with _ended_in_order():
@@ -74,11 +79,11 @@ def _gate(
         revisions = repository.old(settings.against), repository.new(scratch)
         say(f"gate: old is {revisions[0].name}, new is {revisions[1].name}")
         builds = []
-        # Names of one length, since that of a path shifts what is in memory.
+        # "old" and "new" are equally long: the length of a path shifts memory.
         for which, revision in zip(("old", "new"), revisions, strict=True):
             checkout = scratch / which
             stack.enter_context(repository.checked_out(revision, checkout))
-            # Which a revision may not have, and then it has no benchmarks there.
+            # A revision that lacks this folder has no benchmarks in it.
             (checkout / below).mkdir(parents=True, exist_ok=True)
             builds.append(
                 SideBuild(
@@ -119,15 +124,15 @@ def _gate(
 def chosen_arguments(
     settings: GateSettings, arguments: Sequence[str], top: Path, folder: Path
 ) -> list[str]:
-    """Return the arguments without the gate's own, and with no path out of a side."""
+    """Return the arguments for the sides: no gate options, and relative paths."""
     chosen: list[str] = []
     words = iter(arguments)
     for word in words:
         if word.partition("=")[0] not in OWN_OPTIONS:
-            # The revision, where it is empty.
+            # An empty word is an empty revision.
             chosen += [_within(word, top, folder)] if word else []
         elif "=" not in word and (word != AGAINST or settings.against != MERGE_BASE):
-            # Its value.
+            # Skip the value of the option.
             next(words, None)
     return chosen
 
@@ -141,7 +146,7 @@ def _within(word: str, top: Path, folder: Path) -> str:
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Take a request to end as Ctrl-C, so that nothing is left behind."""
+    """Handle SIGTERM like Ctrl-C, so that the gate cleans up."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -154,6 +159,6 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _print(line: str) -> None:
-    # At once, since the next line may take minutes.
+    # Flush: the next line may take minutes.
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

@@ -1,8 +1,8 @@
-"""The settings of the gate. Needs pytest only, since the plugin loads it.
+"""The settings of the gate. pytest loads this module in every session.
 
-A setting has one name as option and as ini key: ``--pipeline-gate-budget 60``,
-``pipeline_gate_budget = 60``. Which revision to go against is no ini key, for every
-session would be a gate then.
+Each setting is an option and an ini key: ``--pipeline-gate-budget 60`` or
+``pipeline_gate_budget = 60``. The revision to compare against has no ini key, because
+then every session would be a gate.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ import pytest
 from pytest_pipeline.options.declaration import Option, OptionGroup
 from pytest_pipeline.options.values import PATH, SECONDS, SHARE, TEXT
 
-#: What is given where no revision is: the merge base with main.
+#: The value of the option when it names no revision: the merge base with main.
 MERGE_BASE = "merge-base"
 
 AGAINST = "--pipeline-gate-against"
 
 MARKER = "pipeline_gate"
-#: Where the sessions that a gate starts have the number of its socket.
+#: The environment variable with the socket's file descriptor, for a side's pytest.
 SOCKET = "PIPELINE_GATE_SOCKET"
 
 
 @dataclass(frozen=True)
 class GateSettings:
-    """What is in force for a gate."""
+    """The settings of a gate."""
 
-    #: The revision to go against; `MERGE_BASE` for that of HEAD with main.
+    #: The revision to compare against; `MERGE_BASE` for that of HEAD with main.
     against: str
     #: The command that installs a project, in its folder; empty for pip's.
     install: str = ""
-    #: From which relative change of its time on a benchmark is slower.
+    #: The relative change of its time from which a benchmark counts as slower.
     threshold: float = 0.05
-    #: Seconds that all of it may take, building included.
+    #: Seconds that the gate may take, including the builds.
     budget: float = 240.0
-    #: Where the summary is written, as .md, as .json and as .html.
+    #: Path of the summary, without the suffixes .md, .json and .html.
     summary: Path | None = None
 
 
@@ -56,14 +56,14 @@ _OPTIONS = OptionGroup(
             "threshold",
             SHARE,
             "SHARE",
-            "From which relative change on a benchmark counts as slower [0.05].",
+            "Relative change from which a benchmark counts as slower [0.05].",
         ),
         Option(
             "budget",
             SECONDS,
             "SECONDS",
-            "Seconds that the gate may take, building included; past them no rounds "
-            "are added [240].",
+            "Seconds that the gate may take, including the builds; no rounds are added "
+            "after that [240].",
         ),
         Option(
             "summary",
@@ -74,7 +74,7 @@ _OPTIONS = OptionGroup(
     ),
 )
 
-#: The options of the gate itself, which the sessions that it starts do not get.
+#: The options that the gate keeps from the sessions of its sides.
 OWN_OPTIONS = (AGAINST, *(_OPTIONS.flag(each.name) for each in _OPTIONS.options))
 
 
@@ -86,23 +86,24 @@ def add_options(parser: pytest.Parser) -> None:
         nargs="?",
         const=MERGE_BASE,
         metavar="REF",
-        help="Run the benchmarks that are chosen at REF and in the working tree by "
-        "turns, and say of each whether it has become slower [the merge base of HEAD "
-        "with main].",
+        help="Run the selected benchmarks at REF and in the working tree, interleaved, "
+        "and report for each whether it became slower [the merge base of HEAD with "
+        "main].",
     )
 
 
 def gate_settings_of(config: pytest.Config) -> GateSettings | None:
-    """Return what command line and ini file say; None where no gate is asked for.
+    """Return the settings from command line and ini file; None for no gate.
 
-    Raises pytest.UsageError that names the option or ini key which makes no sense.
+    Raises:
+        pytest.UsageError: A value is invalid. The message names its option or ini key.
     """
     against = config.getoption("pipeline_gate_against")
     if against is None:
         return None
     given = _OPTIONS.given(config)
     return GateSettings(
-        # A job that has no revision to name gives an empty one.
+        # A CI job without a base revision passes an empty one.
         against=against or MERGE_BASE,
         **{name: each.value for name, each in given.items()},
     )

@@ -1,4 +1,4 @@
-"""What a gate has come to: one outcome of all verdicts, its exit code and its line."""
+"""The outcome of a gate: all verdicts as one word, one line and an exit code."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal
 
 import msgspec
 
-from pytest_pipeline.gate.percent import percent
 from pytest_pipeline.gate.verdict import BenchmarkResult, GateVerdict
 from pytest_pipeline.measure.results import Machine
+from pytest_pipeline.report.formatting import change
 
 GateOutcome = Literal["ok", "regressed", "inconclusive", "nothing measured"]
 
-#: Those of pytest where it has one that means the same.
+#: pytest's own codes where they mean the same.
 EXIT_CODES: dict[GateOutcome, int] = {
     "ok": 0,
     "regressed": 1,
@@ -24,18 +24,18 @@ _MOST_NAMED = 3
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gate has measured under."""
+    """The machine and the versions that a gate measured with."""
 
     machine: Machine
-    #: When it began, in ISO 8601.
+    #: The start, in ISO 8601.
     when: str
-    #: What is installed at each revision, by distribution.
+    #: The versions installed for each revision, by distribution.
     old_versions: dict[str, str]
     new_versions: dict[str, str]
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a gate has found."""
+    """The result of a gate. Saved as the summary's JSON."""
 
     old: str
     new: str
@@ -55,7 +55,7 @@ def gate_result(
     conditions: Conditions,
     benchmarks: Sequence[BenchmarkResult],
 ) -> GateResult:
-    """Sum the verdicts up."""
+    """Return the result of a gate from its benchmarks."""
     outcome, line = _outcome(benchmarks)
     return GateResult(
         old=old,
@@ -78,7 +78,7 @@ def _outcome(benchmarks: Sequence[BenchmarkResult]) -> tuple[GateOutcome, str]:
         return "nothing measured", _nothing(benchmarks)
     if regressed := of.get("regressed"):
         return "regressed", _named(regressed)
-    # What is lost in silence might have become slower.
+    # A benchmark that disappeared might have become slower.
     open_ = of.get("inconclusive", []) + of.get("gone", [])
     if open_:
         return "inconclusive", _named(open_)
@@ -105,10 +105,10 @@ def _named(benchmarks: Sequence[BenchmarkResult]) -> str:
 def _change(one: BenchmarkResult) -> str:
     if one.ratio is None or one.could_see is None:
         return f"({one.verdict})"
-    change = percent(one.ratio.value)
+    text = change(one.ratio.value)
     if one.verdict == "inconclusive":
-        return f"{change} (would have seen {percent(1 + one.could_see)})"
-    return change
+        return f"{text} (would have seen {change(1 + one.could_see)})"
+    return text
 
 
 def _count(benchmarks: Sequence[BenchmarkResult]) -> str:

@@ -1,4 +1,4 @@
-"""The page of a gate: verdicts, changes, and the seconds of old and new overlaid."""
+"""The page of a gate: verdicts, changes, and the times of old and new."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from os.path import commonprefix
 
 from msgspec.structs import replace
 
-from pytest_pipeline.gate.charts import changes, rows_of, seconds
+from pytest_pipeline.gate.charts import changes, measured_rows, seconds
 from pytest_pipeline.gate.outcome import Conditions, GateResult
 from pytest_pipeline.gate.verdict import BenchmarkResult, Quartiles
 from pytest_pipeline.gate.verdict_table import COLUMNS, NOTE, TEXT_COLUMNS, cells
-from pytest_pipeline.report.document import (
+from pytest_pipeline.report.formatting import duration, moment
+from pytest_pipeline.report.page import (
     Page,
     Section,
     machine_answer,
     machine_rows,
 )
 from pytest_pipeline.report.tables import Table
-from pytest_pipeline.report.wording import duration, moment
 
 
 def page_of(found: GateResult) -> Page:
-    """Return what the page of a gate says."""
+    """Return the contents of the page."""
     place = place_of([one.name for one in found.benchmarks])
-    rows = rows_of(found.benchmarks, place)
+    rows = measured_rows(found.benchmarks, place)
     conditions = found.conditions
     machine = Table(
         "Machine",
@@ -63,8 +63,8 @@ def page_of(found: GateResult) -> Page:
 
 
 def place_of(names: Sequence[str]) -> str:
-    """Return the folder, file or class that all are in; empty where it is none."""
-    # What is in brackets is no path.
+    """Return the folder, file or class that all names begin with, or nothing."""
+    # Parameters in brackets may look like paths.
     paths = [name.partition("[")[0] for name in names]
     head = commonprefix(paths)  # noqa: RUF071 - a name is more than a path
     ends = [head.rfind(sign) + len(sign) for sign in ("/", "::") if sign in head]
@@ -115,7 +115,7 @@ def _half(of: Quartiles) -> str:
 
 
 def _versions_table(conditions: Conditions) -> Table:
-    """Return what is installed at each revision; what differs comes first."""
+    """Return the versions at each revision, differing ones first."""
     old, new = conditions.old_versions, conditions.new_versions
     names = sorted({**old, **new}, key=lambda name: old.get(name) == new.get(name))
     differ = sum(old.get(name) != new.get(name) for name in names)

@@ -1,4 +1,4 @@
-"""The two revisions of a gate, each checked out in a folder of its own."""
+"""Find the two revisions of a gate, and check each out into its own folder."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from pathlib import Path
 from pytest_pipeline.gate.errors import GateUsageError
 from pytest_pipeline.gate.options import MERGE_BASE
 
-#: Where the branch that changes go to may be.
+#: Names of the main branch, in order of preference.
 _MAINS = ("main", "origin/main", "master", "origin/master")
 _US = "pytest-pipeline gate"
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit, and how it is named to a reader."""
+    """A commit, and its name in messages."""
 
     commit: str
     name: str
 
 
 class Repository:
-    """The repository that a folder is in; raises GateUsageError where it is in none."""
+    """The git repository of a folder.
+
+    Raises:
+        GateUsageError: git is not installed, or the folder is in no repository.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,9 +45,10 @@ class Repository:
         self.top = Path(top)
 
     def old(self, ref: str) -> Revision:
-        """Return the revision to go against.
+        """Return the revision to compare against.
 
-        Raises GateUsageError where there is none of that name.
+        Raises:
+            GateUsageError: The revision does not exist.
         """
         if ref == MERGE_BASE:
             return self._merge_base()
@@ -59,10 +64,10 @@ class Repository:
         return Revision(commit, f"{ref} ({commit[:8]})")
 
     def new(self, scratch: Path) -> Revision:
-        """Return HEAD, or a commit of what the working tree has on top of it.
+        """Return HEAD, or a commit of the working tree if it has changes.
 
-        Files that git ignores are no part of it. The commit is of no branch, and the
-        index stays as it is: ``scratch`` has one of its own.
+        The commit includes untracked files but none that git ignores. It is on no
+        branch, and the user's index is not touched: ``scratch`` holds a temporary one.
         """
         head = self._try("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         if head is None:
@@ -85,9 +90,9 @@ class Repository:
 
     @contextmanager
     def checked_out(self, revision: Revision, folder: Path) -> Iterator[None]:
-        """Have the files of a revision in ``folder``, and no longer than that."""
+        """Check a revision out into ``folder``, and remove it afterwards."""
         self._git(
-            # No hook of the user's, such as one that installs something.
+            # Without the user's hooks, which may install something.
             *("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet"),
             *("--detach", "--force", str(folder), revision.commit),
         )
@@ -120,7 +125,7 @@ class Repository:
     def _run(
         self, words: tuple[str, ...], environ: dict[str, str] | None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - no words but ours and a revision
+        return subprocess.run(  # noqa: S603 - fixed words and a revision
             ["git", *words],  # noqa: S607 - the user's git
             cwd=self._folder,
             env={**os.environ, **(environ or {})},

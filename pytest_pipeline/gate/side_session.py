@@ -1,6 +1,6 @@
-"""A session of pytest at one revision, whose benchmarks run when they are told to.
+"""A pytest session of one side, driven over a socket.
 
-The other end is ``worker.py``, which says what the messages are.
+The other end is ``worker.py``, which documents the messages.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pytest_pipeline.gate import worker
 from pytest_pipeline.gate.errors import GateFaultError
 
 _PLUGIN = "pipeline_gate_worker"
-#: How long a benchmark may be silent; a call of one may take minutes.
+#: Timeout for a message; one call of a benchmark may take minutes.
 _PATIENCE_S = 600.0
-#: How long a session may take to end, servers of its fixtures included.
+#: Timeout for the end of a session, including the servers of its fixtures.
 _LEAVE_S = 20.0
 _ASIDES = ("note:", "hint:", "[notice]")
 
@@ -33,20 +33,25 @@ _ASIDES = ("note:", "hint:", "[notice]")
 class Side:
     """One revision, checked out and built."""
 
-    #: How messages name it.
+    #: The name in messages.
     name: str
-    #: Where its tests are run.
+    #: The folder in which its tests run.
     folder: Path
     python: Path
     environ: Mapping[str, str]
 
 
 class SideSession:
-    """A session of one side; use it as a context, whose end ends it.
+    """A pytest session of one side, as a context manager that ends it.
 
-    ``arguments`` choose the benchmarks. What the session prints goes to ``log``.
-    ``padding`` shifts what it has in memory by so many bytes. Whatever fails raises
-    GateFaultError with side and benchmark.
+    Every method raises GateFaultError if the session or a benchmark fails; the message
+    names the side and the benchmark.
+
+    Args:
+        side: The side whose benchmarks run.
+        arguments: Arguments for pytest, which select the benchmarks.
+        log: The file for the output of the session.
+        padding: Bytes by which its memory is shifted.
     """
 
     def __init__(
@@ -58,13 +63,13 @@ class SideSession:
         ours.settimeout(_PATIENCE_S)
         self._channel = ours
         self._lines = ours.makefile("r", encoding="utf-8")
-        # A folder with that file alone: the rest of this version must not be found.
+        # Its own folder: the side must not import the rest of this package.
         plugins = log.with_suffix(".plugins")
         plugins.mkdir(exist_ok=True)
         shutil.copyfile(worker.__file__, plugins / f"{_PLUGIN}.py")
         with theirs, log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the user's own tests
-                # As `pytest` and not as `python -m pytest`: without this folder first.
+                # -P: like the pytest command, without the current folder on sys.path.
                 [
                     *(*_unshuffled(), str(side.python), "-P"),
                     *("-m", "pytest", "-p", _PLUGIN, *arguments),
@@ -73,9 +78,9 @@ class SideSession:
                 env={
                     **side.environ,
                     "PYTHONPATH": str(plugins),
-                    # One order of sets on both sides.
+                    # The same order of sets on both sides.
                     "PYTHONHASHSEED": "0",
-                    # The stack begins below the environment.
+                    # The stack begins below the environment, so this shifts it.
                     "PIPELINE_GATE_PADDING": "." * padding,
                     worker.SOCKET: str(theirs.fileno()),
                 },
@@ -83,7 +88,7 @@ class SideSession:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
-                # So that Ctrl-C reaches the gate alone, which then ends it in order.
+                # Ctrl-C must reach the gate only, which then ends this session.
                 start_new_session=True,
             )
 
@@ -99,7 +104,7 @@ class SideSession:
         self.close()
 
     def collected(self) -> dict[str, float | None]:
-        """Return the benchmarks and their own thresholds, in the order of the files."""
+        """Return the benchmarks with the thresholds of their markers, in file order."""
         message = self._next("collected")
         if message["problems"]:
             raise self._fault(f"can't collect {message['problems'][0]}")
@@ -113,20 +118,24 @@ class SideSession:
         return benchmarks
 
     def begin(self, name: str, following: str | None) -> None:
-        """Have a benchmark begin; ``following`` is the one that will be the next."""
+        """Start a benchmark; ``following`` is the one that will be started next."""
         self._say(do="run", name=name, next=following)
 
     def is_ready(self, name: str) -> str:
-        """Wait until samples of it can be had; return why it is skipped, if so."""
+        """Wait until it can be sampled; return why it is skipped, or nothing."""
         message = self._next("ready", "ended")
         if message["kind"] == "ready":
             return ""
         return self._ended(name, message)
 
     def seconds(self, name: str, calls: int, pieces: int, turn: int) -> float:
-        """Return how long so many calls take, in the quickest of the pieces.
+        """Return the seconds that ``calls`` took in the quickest of the pieces.
 
-        Samples of one ``turn`` begin on the same core.
+        Args:
+            name: The benchmark that is running.
+            calls: Calls per piece.
+            pieces: How many pieces to time.
+            turn: Number of the turn. Both sides begin a turn on the same core.
         """
         self._say(do="sample", calls=calls, pieces=pieces, turn=turn)
         message = self._next("seconds", "ended")
@@ -137,12 +146,12 @@ class SideSession:
         return seconds
 
     def end(self, name: str) -> None:
-        """Have the test of a benchmark go on to its end."""
+        """Let the test of a benchmark finish."""
         self._say(do="done")
         self._ended(name, self._next("ended"))
 
     def close(self) -> None:
-        """End the session, and what it has started, if need be by force."""
+        """End the session and all its processes, by force if necessary."""
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         self._lines.close()
@@ -150,7 +159,7 @@ class SideSession:
         end_group(self._process, _LEAVE_S)
 
     def _ended(self, name: str, message: Mapping[str, Any]) -> str:
-        """Return why a test was skipped; raise if it failed."""
+        """Return why the test was skipped, or nothing; raise if it failed."""
         if message["problem"]:
             raise self._fault(f"{name} failed: {message['problem']}")
         skipped: str = message["skipped"]
@@ -189,11 +198,11 @@ class SideSession:
 
 @functools.cache
 def _unshuffled() -> tuple[str, ...]:
-    """Return the command by which a program has no random addresses, if there is one.
+    """Return the command prefix that disables address randomization, if available.
 
-    Where its memory lies makes a tight loop up to a tenth slower or faster for as long
-    as a process lives. So both sides have it in the same places, which padding shifts
-    from one pair of processes to the next. A container may forbid it.
+    Memory layout alone can change a tight loop by 10 % for as long as a process lives.
+    So both sides get the same layout, and padding shifts it between process pairs. A
+    container may forbid this.
     """
     command = ("setarch", "-R")
     if shutil.which(command[0]) is None:
@@ -203,9 +212,9 @@ def _unshuffled() -> tuple[str, ...]:
 
 
 def last_line(log: Path) -> str:
-    """Return the last line that says something, or that there is none."""
+    """Return the last informative line of a log, or a remark that there is none."""
     lines = map(str.strip, log.read_text(errors="replace").split("\n"))
-    # pip's errors are followed by what else there is to know.
+    # pip prints notes and hints after its errors.
     said = [line for line in lines if line and not line.startswith(_ASIDES)]
     return said[-1] if said else "it said nothing"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -12,21 +11,19 @@ from pipeline.errors import SinkError
 from pipeline.publishing import Draft
 from pytest_pipeline.gate.errors import GateUsageError
 from pytest_pipeline.gate.outcome import GateResult
+from pytest_pipeline.gate.page import page_of
 from pytest_pipeline.gate.text import markdown
+from pytest_pipeline.report.page import page_html
 
 _SUFFIXES = (".md", ".json", ".html")
 
 
 def check_summary(path: Path) -> None:
-    """See that the summary can be written, before minutes are spent on it.
+    """Check that the summary can be written, before minutes are spent on it.
 
-    Raises GateUsageError where it can't.
+    Raises:
+        GateUsageError: One of its files can't be written.
     """
-    if find_spec("plotly") is None:
-        raise GateUsageError(
-            f"--pipeline-gate-summary {path}: needs plotly; "
-            f"pip install 'pytest-grpc-pipeline[test]'"
-        )
     with ExitStack() as stack:
         _drafts(path, stack)
 
@@ -34,16 +31,13 @@ def check_summary(path: Path) -> None:
 def write_summary(found: GateResult, path: Path) -> list[Path]:
     """Write ``path``.md, ``path``.json and ``path``.html, and return their paths.
 
-    Raises GateUsageError where one can't be written; all are then as they were.
+    Raises:
+        GateUsageError: A file can't be written. No file has changed then.
     """
-    # Only here, since plotly is slow to import.
-    from pytest_pipeline.gate.page import page_of
-    from pytest_pipeline.report.document import document
-
     written = (
         markdown(found).encode(),
         msgspec.json.format(msgspec.json.encode(found)) + b"\n",
-        document(page_of(found)).encode(),
+        page_html(page_of(found)).encode(),
     )
     with ExitStack() as stack:
         drafts = _drafts(path, stack)
@@ -59,7 +53,7 @@ def write_summary(found: GateResult, path: Path) -> list[Path]:
 
 
 def _drafts(path: Path, stack: ExitStack) -> list[Draft]:
-    """Return a draft of each file, to be discarded with the stack."""
+    """Return a draft of each file, which the stack discards."""
     try:
         return [
             stack.enter_context(Draft(path.with_name(path.name + suffix)))

@@ -23,7 +23,7 @@ from pytest_pipeline.measure.results import Interval
 GateVerdict = Literal[
     "ok", "regressed", "improved", "inconclusive", "new", "gone", "skipped"
 ]
-#: The rounds of one process pair, as `pytest_pipeline.measure.comparison.Rounds.logs`.
+#: The rounds of one process pair, as `pytest_pipeline.measure.rounds.Rounds.logs`.
 PairRounds = Sequence[tuple[float, ...]]
 
 _PAIRS_CONFIDENCE = 0.95

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_pipeline.gate.percent import percent
 from pytest_pipeline.gate.verdict import BenchmarkResult
+from pytest_pipeline.report.formatting import change
 
 #: The columns; the first two hold text, the others numbers.
 COLUMNS = ("benchmark", "verdict", "change", "interval", "A/A", "would see", "rounds")
@@ -29,9 +29,9 @@ def cells(one: BenchmarkResult) -> list[str]:
     return [
         one.name,
         one.verdict,
-        percent(ratio.value),
-        f"{percent(ratio.low)} to {percent(ratio.high)}",
-        percent(one.noise_floor),
-        percent(1 + one.could_see),
+        change(ratio.value),
+        f"{change(ratio.low)} to {change(ratio.high)}",
+        change(one.noise_floor),
+        change(1 + one.could_see),
         f"{one.rounds}/{one.process_pairs}",
     ]

@@ -1,13 +1,13 @@
-"""The side of a gate that is measured: benchmarks that wait to be told what to run.
+"""The pytest plugin that runs the benchmarks of one side on request.
 
-This file is given to pytest in the environment of either revision, which may have
-another version of this plugin, or none. So it needs pytest and pytest-benchmark only,
-and must stay one file. The other end is ``side_session.py``.
+This file is copied into the environment of each revision, which may have another
+version of this package, or none. So it is a single file that imports only pytest and
+pytest-benchmark. The other end is ``side_session.py``.
 
-Messages are lines of JSON over the socket whose number is in the environment. This side
-first says what it has collected; then it is told to ``run`` a test, says that it is
-``ready`` where the test calls its benchmark, is asked for samples until it is told that
-it is ``done``, and says how the test has ``ended``.
+Messages are lines of JSON over a socket, whose file descriptor is in the environment.
+The worker first sends what it ``collected``. On ``run`` it starts a test, and sends
+``ready`` when the test calls its benchmark. It answers each ``sample`` with ``seconds``
+until it receives ``done``; then it lets the test finish and sends how it ``ended``.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ Sample = Callable[[int], float]
 
 
 class _Worker:
-    """What a session has of its gate."""
+    """A pytest plugin, and this end of the connection to the gate."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._lines = channel.makefile("r", encoding="utf-8")
-        #: Whether the test that runs has been measured.
+        #: Whether the current test has been measured.
         self.served = False
-        #: What went wrong, or the reason to skip it.
+        #: Why the current test failed or was skipped.
         self.problem = ""
         self.skipped = ""
         self.not_collected: list[str] = []
-        #: Files and folders that were named, each with the test in it, if one was.
+        #: Files and folders of the command line, each with a test in it or "".
         self.chosen: list[tuple[Path, str]] = []
 
     def say(self, **message: Any) -> None:
         self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def told(self) -> dict[str, Any]:
-        """Return the next message; end the session if nobody is there any more."""
+        """Return the next message; exit if the gate has closed the connection."""
         line = self._lines.readline()
         if not line:
             _leave()
@@ -56,7 +56,7 @@ class _Worker:
         return message
 
     def serve(self, sample: Sample) -> None:
-        """Sample as often as is asked, unless this test has been measured."""
+        """Take samples on request, unless this test has been measured already."""
         if self.served:
             return
         self.served = True
@@ -70,13 +70,13 @@ class _Worker:
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what could not be collected."""
+        """Note what could not be collected."""
         if report.failed:
             self.not_collected.append(f"{report.nodeid}: {_last_line(report)}")
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep how a test ended: the first thing that went wrong says most."""
+        """Note how a test ended; of several problems, the first."""
         if report.failed:
             self.problem = self.problem or _last_line(report)
         elif report.skipped:
@@ -86,14 +86,14 @@ class _Worker:
         name = item.nodeid.partition("::")[2]
         return not self.chosen or any(
             item.path.is_relative_to(path)
-            # A class, a test, or one of its cases.
+            # A class, a test, or a case of a parametrized test.
             and (not of or name == of or name.startswith((f"{of}::", f"{of}[")))
             for path, of in self.chosen
         )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Run the tests that are asked for, in place of all in their order."""
+        """Run tests on request instead of all in order."""
         items = {
             item.nodeid: item
             for item in session.items
@@ -106,7 +106,7 @@ class _Worker:
         )
         while (message := self.told())["do"] == "run":
             self.served, self.problem, self.skipped = False, "", ""
-            # What comes next says which fixtures may stay.
+            # The next item decides which fixtures pytest tears down.
             session.config.hook.pytest_runtest_protocol(
                 item=items[message["name"]], nextitem=items.get(message["next"])
             )
@@ -118,19 +118,19 @@ class _Worker:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Have each benchmark run once by itself, and all of it in this process."""
+    """Disable pytest-benchmark's own rounds, and pytest-xdist."""
     try:
         from pytest_benchmark.fixture import BenchmarkFixture
     except ImportError:
         raise pytest.UsageError("the gate needs pytest-benchmark here") from None
     channel = socket.socket(fileno=int(os.environ.pop(SOCKET)))
-    # What a benchmark starts must not keep it open.
+    # Processes started by a benchmark must not keep it open.
     channel.set_inheritable(False)
     worker = _Worker(channel)
     config.pluginmanager.register(worker, "pipeline-gate-session")
     _take_over(BenchmarkFixture, worker)
     config.addinivalue_line(
-        "markers", f"{MARKER}(threshold): from which change a benchmark is slower."
+        "markers", f"{MARKER}(threshold): relative change from which it is slower."
     )
     for name, value in (
         ("benchmark_disable", True),
@@ -142,8 +142,8 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         if hasattr(config.option, name):
             setattr(config.option, name, value)
-    # A file or a test that this revision does not have is none of its benchmarks; to
-    # pytest a test that it does not find is an error, so only files are named to it.
+    # A file or a test may be missing in this revision. pytest would fail for a missing
+    # test, so it gets the existing files, and the tests are selected here.
     if not config.getoption("pyargs"):
         parts = [arg.partition("::") for arg in config.args]
         there = [(path, of) for path, _, of in parts if Path(path).exists()]
@@ -152,11 +152,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _take_over(fixture: Any, worker: _Worker) -> None:
-    """Have benchmarks measured by whoever has the other end of the socket."""
+    """Let the gate measure each call of the benchmark fixture."""
     call, pedantic = fixture.__call__, fixture.pedantic
 
-    # Classes, since a call looks for its method there; and those of pytest-benchmark
-    # themselves, since its hooks know its fixture by its type.
+    # Patch the class: Python looks __call__ up there, and the hooks of pytest-benchmark
+    # check for this very type.
     @functools.wraps(call)
     def sampled_call(
         self: Any, function: Callable[..., Any], *args: Any, **kwargs: Any
@@ -183,7 +183,7 @@ def _take_over(fixture: Any, worker: _Worker) -> None:
         def sample(calls: int) -> float:
             seconds = 0.0
             for _ in range(calls):
-                # As pytest-benchmark does it: a set-up may return the arguments.
+                # As in pytest-benchmark, the setup may return the arguments.
                 made = setup() if setup is not None else None
                 given, named = made or (args, kwargs or {})
                 began = time.perf_counter()
@@ -201,10 +201,9 @@ def _take_over(fixture: Any, worker: _Worker) -> None:
 
 
 def _move_to(turn: int) -> None:
-    """Go on with a core that both sides have in this turn, and then wherever.
+    """Move to the core of this turn, the same on both sides, and stay free to leave.
 
-    Else either side may stay for minutes on a core of its own, of which one is shared
-    with more that runs on this machine.
+    Otherwise each side may run on its own core for minutes, one of them busier.
     """
     if hasattr(os, "sched_setaffinity"):
         cores = os.sched_getaffinity(0)
@@ -222,7 +221,7 @@ def _threshold(item: pytest.Item) -> Any:
 
 
 def _last_line(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """Say in one line why a test failed or was skipped, or what can't be collected."""
+    """Return in one line why a test failed, was skipped or can't be collected."""
     longrepr = report.longrepr
     if isinstance(longrepr, tuple):
         return str(longrepr[2]).removeprefix("Skipped: ")

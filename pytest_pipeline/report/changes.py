@@ -1,4 +1,4 @@
-"""What has changed since an earlier session: for looking, not for judging."""
+"""What has changed since an earlier session. The comparison is not a verdict."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 
 from pytest_pipeline.measure.results import Interval, Measured, Session
-from pytest_pipeline.report.document import machine_rows
+from pytest_pipeline.report.formatting import count, times
+from pytest_pipeline.report.page import machine_rows
 from pytest_pipeline.report.tables import Table
-from pytest_pipeline.report.wording import count, times
 
 _NO_VERDICT = (
-    "for looking, not for judging: from one session to another a machine has other "
-    "things to do, so that their times are no verdict; the gate judges "
+    "for looking, not for judging: the load of a machine differs between sessions, so "
+    "times of two sessions prove nothing; the gate judges "
     "(pytest --pipeline-gate-against)"
 )
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """The throughput of one benchmark, now and before."""
+    """The throughput of a benchmark, now and before."""
 
     name: str
     now: Interval
@@ -31,14 +31,14 @@ class _Pair:
 
     @property
     def rounds(self) -> str:
-        """How the rounds of the one lie to those of the other."""
+        """Whether the rounds of now lie above, below or among those of before."""
         if self.now.low > self.before.high:
             return "▲ all above"
         return "▼ all below" if self.now.high < self.before.low else "overlap"
 
 
 def changed(now: Session, before: Session) -> list[tuple[str, str]]:
-    """Return in short what has changed, and what can't be said of it."""
+    """Return a summary of the changes, and why it is not a verdict."""
     pairs = _pairs(now, before)
     if not pairs:
         return [("nothing to compare", "no benchmark has a throughput in both")]
@@ -57,7 +57,7 @@ def changed(now: Session, before: Session) -> list[tuple[str, str]]:
 
 
 def changes_table(now: Session, before: Session) -> Table:
-    """Return the throughput of each benchmark that both have, and how it changed."""
+    """Return the throughput of each benchmark in both sessions, and its change."""
     return Table(
         "Throughput now and before",
         ("benchmark", "before/s", "now/s", "now/before", "rounds"),
@@ -80,7 +80,7 @@ def changes_table(now: Session, before: Session) -> Table:
 
 
 def unlike(now: Session, before: Session) -> tuple[str, ...]:
-    """Say where the two sessions differ in machine or versions."""
+    """Return the differences in machine and versions, one notice for each kind."""
     differing = {
         "The machines differ, and so do their times": (
             machine_rows(now.machine),
@@ -102,19 +102,19 @@ def unlike(now: Session, before: Session) -> tuple[str, ...]:
 
 def _pairs(now: Session, before: Session) -> list[_Pair]:
     then = {
-        _what(name, measured): measured.throughput
+        _identity(name, measured): measured.throughput
         for name, measured in before.benchmarks
     }
     return [
         _Pair(name, new, old)
         for name, measured in now.benchmarks
         if (new := measured.throughput) is not None
-        and (old := then.get(_what(name, measured))) is not None
+        and (old := then.get(_identity(name, measured))) is not None
     ]
 
 
-def _what(name: str, measured: Measured) -> tuple[object, ...]:
-    """Return what two benchmarks must share to be one: their test, and what it ran."""
+def _identity(name: str, measured: Measured) -> tuple[object, ...]:
+    """Return the identity of a benchmark: its test and what that measured."""
     return (
         name,
         measured.group,

@@ -1,4 +1,4 @@
-"""What the plugin adds to the command line of `pipeline`."""
+"""The command ``pipeline report``."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pipeline.cli.files import check_distinct
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
-    help="An earlier SAVED, to be drawn in the same charts.",
+    help="An earlier SAVED to overlay in the charts.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=Path("report.html"),
     show_default=True,
-    help="Where the page is written.",
+    help="Path of the page.",
 )
 def report(saved: Path, against: Path | None, output: Path) -> None:
-    """Draw what benchmarks have measured as one page.
+    """Draw saved benchmark results as a page.
 
-    SAVED is what pytest has written with --benchmark-json, or below .benchmarks with
-    --benchmark-save. The page needs no network and no other file.
+    SAVED is a file that pytest wrote with --benchmark-json, or below .benchmarks with
+    --benchmark-save. The page is one file that needs no network.
     """
     check_distinct({"SAVED": saved, "--against": against, "--output": output})
-    from pytest_pipeline.report.page import write
-    from pytest_pipeline.report.reading import read_saved
+    from pytest_pipeline.report.benchmark_json import read_saved
+    from pytest_pipeline.report.session_page import write
 
     before = None if against is None else read_saved(against)
     write(read_saved(saved), output, before)

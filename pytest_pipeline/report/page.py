@@ -1,108 +1,150 @@
-"""The report of a session as one page, with an earlier session overlaid if need be."""
+"""A page as one HTML file, which needs no network and no other file."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
 
-from pipeline.errors import UsageError
-from pipeline.publishing import write_whole
-from pytest_pipeline.measure.results import Session
-from pytest_pipeline.report.answers import batchings, cost, win
-from pytest_pipeline.report.changes import changed, changes_table, unlike
-from pytest_pipeline.report.document import (
-    Page,
-    document,
-    machine_answer,
-    machine_rows,
-)
-from pytest_pipeline.report.tables import Table, all_tables
-from pytest_pipeline.report.wording import moment
+from pytest_pipeline.measure.results import Machine
+from pytest_pipeline.report.charts.model import Chart
+from pytest_pipeline.report.charts.svg import chart_html
+from pytest_pipeline.report.tables import Table
+
+_WORDS = ' class="words"'
 
 
-def write(session: Session, path: str | Path, before: Session | None = None) -> None:
-    """Publish the page of a session whole, or leave what is at ``path``.
+@dataclass(frozen=True)
+class Section:
+    """A heading, charts, and their values as tables.
 
-    ``before`` is an earlier session to overlay. Raises SinkError where the file can't
-    be written, and what `render` raises.
+    The first table is open, the others are folded.
     """
-    write_whole(path, render(session, before).encode())
+
+    heading: str
+    charts: tuple[Chart, ...]
+    tables: tuple[Table, ...]
 
 
-def render(session: Session, before: Session | None = None) -> str:
-    """Return the page of a session as HTML.
+@dataclass(frozen=True)
+class Page:
+    """The contents of a page, from top to bottom, as plain text."""
 
-    Raises UsageError where the library that draws the charts is not installed.
-    """
-    if find_spec("plotly") is None:
-        raise UsageError(
-            "a report needs plotly; pip install 'pytest-grpc-pipeline[test]'"
-        )
-    # What draws needs plotly to be imported.
-    from pytest_pipeline.report.sections import sections
+    title: str
+    #: The line below the title.
+    lead: str
+    #: For each question, its answers: a subject and a statement.
+    answers: dict[str, list[tuple[str, str]]]
+    #: Warnings, shown above everything else.
+    notices: tuple[str, ...]
+    sections: tuple[Section, ...]
+    #: The machine and its versions. The first table is open, the others are folded.
+    machine: tuple[Table, ...]
+    #: The tables that can be copied as Markdown.
+    copied: tuple[Table, ...]
 
-    machine = _machine_table(session, before)
-    copied = [*all_tables(session), machine]
-    if before is not None:
-        copied.insert(-1, changes_table(session, before))
-    return document(
-        Page(
-            title="Pipeline benchmarks",
-            lead=_lead(session, before),
-            answers=_answers(session, before),
-            notices=() if before is None else unlike(session, before),
-            sections=tuple(sections(session, before)),
-            machine=(machine,),
-            copied=tuple(table for table in copied if table.rows),
-        )
+
+def page_html(page: Page) -> str:
+    """Return a page as HTML."""
+    return Template(_file("page.html")).substitute(
+        style=_file("page.css"),
+        title=escape(page.title),
+        lead=escape(page.lead),
+        answers=_answers(page.answers),
+        notices="".join(
+            f'<p class="notice">{escape(notice)}</p>\n' for notice in page.notices
+        ),
+        sections="\n".join(map(_section, page.sections)),
+        machine=_tables(page.machine),
+        markdown=escape("\n\n".join(map(_markdown, page.copied)) + "\n"),
+        script=_file("page.js"),
     )
 
 
-def _lead(session: Session, before: Session | None) -> str:
-    now, unknown = _when(session), "at a time that is not known"
-    if before is None:
-        return f"Measured {now}" if now else ""
-    return f"Measured {now or unknown}. Before: {_when(before) or unknown}."
+def machine_answer(machine: Machine) -> list[tuple[str, str]]:
+    """Return the answer to the question about the machine."""
+    said = f"{machine.cores} cores, {machine.system}, {machine.python}"
+    return [(machine.processor, said)]
 
 
-def _when(session: Session) -> str:
-    commit = f"at commit {session.commit}" if session.commit else ""
-    return ", ".join(filter(None, (moment(session.when), commit)))
-
-
-def _answers(
-    session: Session, before: Session | None
-) -> dict[str, list[tuple[str, str]]]:
-    """Return the first lines: what has changed, cost, batch size, machine."""
-    all_of = batchings(session, "batching")
-    since = [] if before is None else changed(session, before)
+def machine_rows(machine: Machine) -> dict[str, str]:
+    """Return the properties of a machine, without versions."""
     return {
-        "What has changed?": since,
-        "What did the split cost?": [
-            (one.workload, said) for one in all_of if (said := cost(one))
-        ],
-        "Which batch size wins it back?": [
-            (one.workload, said) for one in all_of if (said := win(one))
-        ],
-        "What was the machine?": _machines(session, before),
+        "processor": machine.processor,
+        "cores": str(machine.cores),
+        "system": machine.system,
+        "Python": machine.python,
     }
 
 
-def _machines(session: Session, before: Session | None) -> list[tuple[str, str]]:
-    now = machine_answer(session.machine)
-    if before is None:
-        return now
-    then = machine_answer(before.machine)
-    if now == then:
-        return [(of, f"{said}, both times") for of, said in now]
-    return [*now, *((f"before, {of}", said) for of, said in then)]
+def _file(name: str) -> str:
+    return files("pytest_pipeline.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _machine_table(session: Session, before: Session | None) -> Table:
-    title = "Machine and versions"
-    now = machine_rows(session.machine) | session.machine.versions
-    if before is None:
-        return Table(title, ("what", "which"), tuple(now.items()), texts=2)
-    then = machine_rows(before.machine) | before.machine.versions
-    rows = [(name, now.get(name, ""), then.get(name, "")) for name in {**now, **then}]
-    return Table(title, ("what", "now", "before"), tuple(rows), texts=3)
+def _answers(asked: dict[str, list[tuple[str, str]]]) -> str:
+    return "\n".join(
+        f"<div><dt>{escape(question)}</dt>"
+        + "".join(
+            f"<dd><b>{escape(of)}</b>: {escape(said)}.</dd>" for of, said in answers
+        )
+        + "</div>"
+        for question, answers in asked.items()
+        if answers
+    )
+
+
+def _section(section: Section) -> str:
+    charts = "".join(map(_figure, section.charts))
+    heading = f"<h2>{escape(section.heading)}</h2>"
+    first = f"<h3>{escape(section.tables[0].title)}</h3>\n"
+    return f"<section>\n{heading}\n{charts}{first}{_tables(section.tables)}</section>"
+
+
+def _tables(tables: Sequence[Table]) -> str:
+    """Return the first table, and the others folded."""
+    first, *others = tables
+    return _table(first) + "".join(
+        f"<details><summary>{escape(table.title)}</summary>{_table(table)}</details>"
+        for table in others
+    )
+
+
+def _figure(chart: Chart) -> str:
+    title, text = escape(chart.title), escape(chart.text)
+    return (
+        f"<figure>\n<figcaption><b>{title}</b><span>{text}</span></figcaption>\n"
+        f'<div class="chart" role="img" '
+        f'aria-label="{title}. The table below has its figures.">'
+        f"{chart_html(chart)}</div>\n</figure>\n"
+    )
+
+
+def _table(table: Table) -> str:
+    def cells(tag: str, row: Sequence[str]) -> str:
+        return "".join(
+            f"<{tag}{_WORDS if number < table.texts else ''}>{escape(cell)}</{tag}>"
+            for number, cell in enumerate(row)
+        )
+
+    rows = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
+    note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{escape(table.title)}"><table>\n'
+        f"<thead><tr>{cells('th', table.columns)}</tr></thead>\n"
+        f"<tbody>\n{rows}\n</tbody>\n</table></div>\n{note}"
+    )
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+    ruler = [
+        "---" if number < table.texts else "---:"
+        for number in range(len(table.columns))
+    ]
+    rows = [table.columns, ruler, *table.rows]
+    return "\n".join([f"**{table.title}**", "", *map(line, rows)])

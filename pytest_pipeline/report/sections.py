@@ -1,4 +1,4 @@
-"""What a report consists of: for each group of benchmarks its charts and tables."""
+"""The sections of a report: charts and tables for each group of benchmarks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from pytest_pipeline.measure.results import Measured, Session
-from pytest_pipeline.report import claims, figures, ratios, tables
-from pytest_pipeline.report.answers import (
+from pytest_pipeline.report import tables
+from pytest_pipeline.report.analysis import (
     Batching,
     batchings,
     comparisons,
@@ -16,15 +16,21 @@ from pytest_pipeline.report.answers import (
     works,
 )
 from pytest_pipeline.report.changes import changes_table
-from pytest_pipeline.report.document import Section
-from pytest_pipeline.report.drawing import Chart
+from pytest_pipeline.report.charts.batching import stage_time, throughput
+from pytest_pipeline.report.charts.comparisons import ratios
+from pytest_pipeline.report.charts.crossover import gain_by_work
+from pytest_pipeline.report.charts.latency import latency as latency_chart
+from pytest_pipeline.report.charts.model import Chart
+from pytest_pipeline.report.charts.speeds import replicas as replicas_chart
+from pytest_pipeline.report.charts.speeds import transports as transports_chart
+from pytest_pipeline.report.page import Section
 from pytest_pipeline.report.tables import Table
 
 
 def sections(session: Session, before: Session | None = None) -> list[Section]:
-    """Return the sections that a session has figures for, in reading order.
+    """Return the sections that a session has results for, in reading order.
 
-    What an earlier session has of the same is drawn in the same charts.
+    Results of ``before``, an earlier session, are overlaid in the charts.
     """
     then = before or replace(session, benchmarks=[])
     points = works(session)
@@ -37,29 +43,27 @@ def sections(session: Session, before: Session | None = None) -> list[Section]:
         *_batchings("Batching", *(batchings(of, "batching") for of in (session, then))),
         _section(
             "CPU-bound crossover",
-            [ratios.work(points, works(then))],
+            [gain_by_work(points, works(then))],
             tables.crossover_table(points),
         ),
         *_batchings("Mixed work", *(batchings(of, "mixed") for of in (session, then))),
         _section(
-            "Replicas", [ratios.replicas(replicas)], tables.replicas_table(replicas)
+            "Replicas", [replicas_chart(replicas)], tables.replicas_table(replicas)
         ),
         _section(
             "Transports",
-            [ratios.transports(transports)],
+            [transports_chart(transports)],
             tables.transports_table(transports),
         ),
         _section(
             "Latency",
             [
-                figures.latency(of, earlier.get(key, []))
+                latency_chart(of, earlier.get(key, []))
                 for key, of in _alike(latency).items()
             ],
             tables.latency_table(latency),
         ),
-        _section(
-            "Comparisons", [claims.claims(compared)], tables.comparisons_table(compared)
-        ),
+        _section("Comparisons", [ratios(compared)], tables.comparisons_table(compared)),
     ]
     if before is not None:
         change = changes_table(session, before)
@@ -75,8 +79,8 @@ def _batchings(
         _section(
             f"{heading}: {one.workload}",
             [
-                figures.throughput(one, earlier.get(one.workload)),
-                figures.stage_time(one),
+                throughput(one, earlier.get(one.workload)),
+                stage_time(one),
             ],
             tables.batching_table(one),
             tables.stages_table(one),
@@ -98,7 +102,7 @@ def _section(
 def _alike(
     measured: Iterable[Measured],
 ) -> dict[tuple[str, str], list[Measured]]:
-    """Return a list for each workload and transport."""
+    """Return the results by workload and transport."""
     found: dict[tuple[str, str], list[Measured]] = {}
     for one in measured:
         found.setdefault((one.workload, one.transport), []).append(one)

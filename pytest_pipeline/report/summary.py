@@ -1,13 +1,12 @@
-"""What a session has measured: the table at its end, and the page.
+"""The pytest plugin that reports the results of a session: a table, and the page.
 
-Needs pytest only, since pytest loads it wherever the plugin is installed.
+pytest loads this module in every session, so it imports nothing but pytest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class Summary:
-    """A plugin that sums up what tests have ``measured``; ``path`` is of the page.
+    """A plugin that reports results at the end of a session.
 
-    Raises pytest.UsageError where a page is asked for that can't be drawn or written.
+    Args:
+        path: Where the page is written; None for no page.
+        measured: Results by test, filled while the session runs.
+
+    Raises:
+        pytest.UsageError: The folder of the page does not exist.
     """
 
     def __init__(self, path: Path | None, measured: Mapping[str, Measured]) -> None:
-        if path is not None and find_spec("plotly") is None:
-            raise pytest.UsageError(
-                f"--pipeline-report {path}: needs plotly; "
-                f"pip install 'pytest-grpc-pipeline[test]'"
-            )
         if path is not None and not path.absolute().parent.is_dir():
             raise pytest.UsageError(
                 f"--pipeline-report {path}: there is no folder {path.parent}"
@@ -41,7 +40,7 @@ class Summary:
     def pytest_benchmark_update_machine_info(
         self, machine_info: dict[str, Any]
     ) -> None:
-        """Add what a reader of our figures needs to the saved JSON."""
+        """Add the machine to the JSON that pytest-benchmark saves."""
         import msgspec
 
         from pytest_pipeline.measure.machine import this_machine
@@ -51,7 +50,7 @@ class Summary:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the page; fail a session that was to write one of nothing."""
+        """Write the page; fail the session if it can't be written or has no results."""
         if self._path is None or hasattr(session.config, "workerinput"):
             return
         if self._measured:
@@ -67,7 +66,7 @@ class Summary:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> None:
-        """Print the table, and where the page is."""
+        """Print the table and the path of the page."""
         if self._measured:
             from pytest_pipeline.report.terminal import terminal_table
 
@@ -83,9 +82,9 @@ class Summary:
             terminalreporter.line(f"written: {self._path}")
 
     def _write(self, path: Path) -> str:
-        """Write the page; return why it could not be written, if so."""
+        """Write the page; return the error, or an empty string."""
         from pipeline.errors import PipelineError
-        from pytest_pipeline.report.page import write
+        from pytest_pipeline.report.session_page import write
 
         try:
             write(self._session(), path)

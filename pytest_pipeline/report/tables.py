@@ -1,4 +1,4 @@
-"""The figures of a session as rows of text: for the page, Markdown and the terminal."""
+"""The results of a session as tables of text, for page, Markdown and terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pytest_pipeline.measure.results import (
     Session,
     Variant,
 )
-from pytest_pipeline.report.answers import (
+from pytest_pipeline.report.analysis import (
+    PHASES,
     Batching,
     Work,
     batchings,
@@ -23,14 +24,14 @@ from pytest_pipeline.report.answers import (
     comparisons,
     kind,
     of_group,
+    phase_shares,
     server_count,
     servers,
     speed_of,
     with_speed,
     works,
 )
-from pytest_pipeline.report.phases import PHASES, shares
-from pytest_pipeline.report.wording import count, duration, share, spread, times
+from pytest_pipeline.report.formatting import count, duration, share, spread, times
 
 _V = TypeVar("_V")
 
@@ -40,7 +41,7 @@ _LATENCY_PARTS = ("total", "filling", "queueing", "service")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; the first ``texts`` columns are words and the others numbers."""
+    """Rows of text. The first ``texts`` columns are words, the others numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -50,7 +51,7 @@ class Table:
 
 
 def all_tables(session: Session) -> list[Table]:
-    """Return the tables of a session but those of single stages."""
+    """Return the tables of a session, without those of single stages."""
     made = [
         *(batching_table(one) for one in batchings(session, "batching")),
         crossover_table(works(session)),
@@ -64,7 +65,7 @@ def all_tables(session: Session) -> list[Table]:
 
 
 def batching_table(batching: Batching) -> Table:
-    """Return throughput by batch size, what the stages wrote, and the IPC share."""
+    """Return throughput, stream writes, bytes and IPC share by batch size."""
     runs = batching.split_runs
 
     def speed(variant: Variant) -> Callable[[int], str]:
@@ -97,12 +98,12 @@ def batching_table(batching: Batching) -> Table:
 
 
 def stages_table(batching: Batching) -> Table:
-    """Return what each stage spent its time on, by batch size."""
+    """Return how each stage spent its time, by batch size."""
     rows = [
         (
             count(size),
             name,
-            *(share(value) for value in shares(run, stage).values()),
+            *(share(value) for value in phase_shares(run, stage).values()),
             f"{stage.cpu_s:.2f}",
             f"{stage.peak_rss_bytes / _MIB:.0f}",
         )
@@ -135,14 +136,14 @@ def crossover_table(points: Sequence[Work]) -> Table:
         tuple(rows),
         note=(
             "work CPU: processing's share of all CPU at batch size 1. gain: times as "
-            "fast as at batch size 1. A/A: the ratio that two runs of one and the same "
-            "seemed to have. claim: ✓ holds, ✗ does not, ? inconclusive."
+            "fast as at batch size 1. A/A: the noise floor, the ratio of two runs of "
+            "the same. claim: ✓ holds, ✗ does not, ? inconclusive."
         ),
     )
 
 
 def replicas_table(measured: Sequence[Measured]) -> Table:
-    """Return throughput by number of servers, against the fewest."""
+    """Return throughput by number of servers, and the factor to the fewest."""
     ordered = sorted(
         with_speed(measured), key=lambda one: (*kind(one), server_count(one))
     )
@@ -220,7 +221,7 @@ def latency_table(measured: Sequence[Measured]) -> Table:
 
 
 def comparisons_table(compared: Sequence[tuple[str, Compared]]) -> Table:
-    """Return each comparison with its evidence and what came of it."""
+    """Return each comparison with its evidence and verdict."""
     rows = [
         (name, question(one), *_ratio(one), str(one.rounds), verdict(one))
         for name, one in compared
@@ -231,19 +232,19 @@ def comparisons_table(compared: Sequence[tuple[str, Compared]]) -> Table:
         tuple(rows),
         note=(
             "ratio: how many times as fast the first is, from interleaved rounds. A/A: "
-            "the ratio that two runs of one and the same seemed to have."
+            "the noise floor, the ratio of two runs of the same."
         ),
         texts=2,
     )
 
 
 def question(compared: Compared) -> str:
-    """Return what was claimed of what."""
+    """Return the claim of a comparison."""
     return f"{compared.first}: {_claim(compared)} than {compared.second}"
 
 
 def verdict(compared: Compared) -> str:
-    """Return whether the claim holds."""
+    """Return the verdict on the claim."""
     if compared.outcome == "inconclusive":
         return "? inconclusive"
     return "✓ holds" if compared.outcome == compared.claim else "✗ does not hold"
@@ -291,7 +292,7 @@ def _filled(
     note: str = "",
     texts: int = 0,
 ) -> Table:
-    """Return a table of what ``columns`` say, without those that say nothing."""
+    """Return a table of the columns that are not empty."""
     said = {name: [say(one) for one in of] for name, say in columns.items()}
     kept = {name: cells for name, cells in said.items() if any(cells)}
     rows = tuple(zip(*kept.values(), strict=True))

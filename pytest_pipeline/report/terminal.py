@@ -1,4 +1,4 @@
-"""The table at the end of a test session."""
+"""The tables at the end of a test session."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pytest_pipeline.measure.results import Session
-from pytest_pipeline.report.answers import batchings, cost, win
+from pytest_pipeline.report.analysis import batchings, cost, win
 from pytest_pipeline.report.tables import Table, all_tables
 
 _NARROW, _WIDE = 80, 100
-#: More columns than any table needs.
-_ANY = 1000
-#: Columns that words can be folded to.
+#: Wider than any table.
+_UNLIMITED = 1000
+#: The width to which words can be folded.
 _FOLDED = 12
 
-#: A line below the heads, and one blank between columns.
+#: A line below the header, and a blank between columns.
 _LINE = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 
 
 def terminal_table(session: Session, width: int | None = None) -> list[str]:
-    """Return what was measured as plain lines of ``width`` columns.
+    """Return the results as plain lines.
 
-    Without a width it is the terminal's, within reason. A line is longer only where
-    figures would be cut.
+    Args:
+        session: The session whose results are shown.
+        width: Columns of a line; None for the terminal's, from 80 to 100. A table
+            whose numbers need more is wider.
     """
     if width is None:
         columns = shutil.get_terminal_size((_WIDE, 24)).columns
         width = max(_NARROW, min(columns, _WIDE))
     out = io.StringIO()
     console = Console(
-        file=out, width=_ANY, color_system=None, highlight=False, legacy_windows=False
+        file=out,
+        width=_UNLIMITED,
+        color_system=None,
+        highlight=False,
+        legacy_windows=False,
     )
     gap = 2 if width >= _WIDE else 1
     for batching in batchings(session, "batching"):
@@ -60,7 +66,7 @@ def terminal_table(session: Session, width: int | None = None) -> list[str]:
 
 
 def _least_width(table: Table, gap: int) -> int:
-    """Return the columns without which figures would be cut."""
+    """Return the width below which numbers would be cut."""
     widths = []
     for number, cells in enumerate(zip(table.columns, *table.rows, strict=True)):
         longest = max(map(len, cells))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from pytest_pipeline.gate import summary
 from pytest_pipeline.gate.errors import GateUsageError
-from pytest_pipeline.gate.percent import percent
 from pytest_pipeline.gate.summary import check_summary, write_summary
 from pytest_pipeline.gate.text import markdown, terminal_lines
 from pytest_pipeline.gate.verdict import GateVerdict
+from pytest_pipeline.report.formatting import change
 from tests.gate.results import found, result
 
 FINE = "none slower by its threshold"
@@ -150,30 +147,9 @@ def test_a_summary_that_can_not_be_written_is_known_before(tmp_path: Path) -> No
     assert list(other.iterdir()) == []
 
 
-def test_without_plotly_a_summary_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Before anything is measured, for the page needs it."""
-    monkeypatch.setattr(summary, "find_spec", {"plotly": None}.__getitem__)
-
-    with pytest.raises(GateUsageError, match=r"needs plotly; pip install 'pytest-grpc"):
-        check_summary(tmp_path / "gate")
-
-
-def test_without_a_summary_nothing_is_drawn() -> None:
-    """What draws is slow to import."""
-    code = "import sys, pytest_pipeline.gate.gating; print('plotly' in sys.modules)"
-
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True
-    )
-
-    assert done.stdout == "False\n"
-
-
 @pytest.mark.parametrize(
     ("ratio", "text"), [(1.1, "+10.0 %"), (0.5, "-50.0 %"), (3.0, "+200 %")]
 )
 def test_a_ratio_is_written_as_a_change(ratio: float, text: str) -> None:
     """With its sign, and no more digits than it needs."""
-    assert percent(ratio) == text
+    assert change(ratio) == text

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -14,9 +11,11 @@ from pytest_pipeline.gate.charts import percent_ticks
 from pytest_pipeline.gate.outcome import GateResult
 from pytest_pipeline.gate.page import page_of, place_of
 from pytest_pipeline.gate.verdict import Quartiles
-from pytest_pipeline.report.document import document
+from pytest_pipeline.report.charts.model import Label
+from pytest_pipeline.report.page import page_html
 from tests.gate.results import CONDITIONS, found, result
-from tests.report.browser import Charts, browser, on_a_phone, opened_text
+from tests.report.browser import browser, on_a_phone, opened_text
+from tests.report.drawn import bars_of, charts_of, drawn, marks_of, series_of
 
 FILE = "benchmarks/test_gate.py::"
 LONG = f"{FILE}test_{'quite_long_' * 8}[some-parameter-100]"
@@ -31,18 +30,6 @@ def one_of_each() -> GateResult:
         result("inconclusive", LONG, 1.06),
         result("gone", f"{FILE}test_gone"),
     )
-
-
-def figures(gate: GateResult) -> list[dict[str, Any]]:
-    """Return the figures of a gate's page, drawn for a light one."""
-    text = re.search(r'id="figures">(.*?)</script>', document(page_of(gate)), re.DOTALL)
-    assert text is not None
-    return list(json.loads(text[1])["light"].values())
-
-
-def series(figure: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the series of a figure that its legend names."""
-    return {of["name"]: of for of in figure["data"] if of.get("showlegend")}
 
 
 def test_the_first_lines_say_what_came_of_it() -> None:
@@ -65,33 +52,30 @@ def test_the_first_lines_say_what_came_of_it() -> None:
 
 def test_changes_are_drawn_by_verdict() -> None:
     """Each with its interval, a colour and a marker, the most slowed down on top."""
-    changes, _ = figures(one_of_each())
-    drawn = series(changes)
+    changes, _ = charts_of(page_of(one_of_each()))
+    drawn = series_of(changes)
     verdicts = ["regressed", "inconclusive", "improved", "ok"]
-    slower = drawn["regressed"]
+    (slower,) = drawn["regressed"].points
 
     assert list(drawn) == ["A/A noise floor", *verdicts]
-    assert slower["x"] == [1.12]
-    assert slower["error_x"]["array"] == [pytest.approx(0.02)]
-    assert "+12.0 % (+10.0 % to +14.0 %), 12 rounds" in slower["hovertext"][0]
-    assert "threshold +5.0 %, A/A +0.4 %" in slower["hovertext"][0]
-    for what in ("symbol", "color"):
-        assert len({drawn[verdict]["marker"][what] for verdict in verdicts}) == 4
-    heights = [drawn[verdict]["y"][0] for verdict in verdicts]
+    assert slower.x == 1.12
+    assert (slower.low, slower.high) == pytest.approx((1.1, 1.14))
+    assert "+12.0 % (+10.0 % to +14.0 %), 12 rounds" in slower.text
+    assert "threshold +5.0 %, A/A +0.4 %" in slower.text
+    assert len({drawn[verdict].marker for verdict in verdicts}) == 4
+    assert len({drawn[verdict].colour for verdict in verdicts}) == 4
+    heights = [drawn[verdict].points[0].y for verdict in verdicts]
     assert heights == [min(heights), heights[1], max(heights), heights[3]]
 
 
-def test_threshold_and_floor_are_drawn_for_each() -> None:
-    """The threshold as a band and the floor as two strokes."""
+def test_threshold_and_noise_floor_are_drawn_for_each() -> None:
+    """The threshold as a band and the noise floor as two strokes."""
     wide = replace(result("ok", "test_wide"), threshold=0.25, noise_floor=1.1)
-    changes, _ = figures(found(result("ok", "test_it", 1.02), wide))
-    bands = [of for of in changes["layout"]["shapes"] if of["type"] == "rect"]
+    changes, _ = charts_of(page_of(found(result("ok", "test_it", 1.02), wide)))
+    bands = bars_of(changes)
 
-    assert [(of["x0"], of["x1"]) for of in bands] == [
-        (pytest.approx(1 / 1.05), 1.05),
-        (0.8, 1.25),
-    ]
-    assert series(changes)["A/A noise floor"]["x"] == [
+    assert [bar.x for bar in bands] == [(pytest.approx(1 / 1.05), 1.05), (0.8, 1.25)]
+    assert [point.x for point in series_of(changes)["A/A noise floor"].points] == [
         *(pytest.approx(1 / 1.004), 1.004),
         *(pytest.approx(1 / 1.1), 1.1),
     ]
@@ -99,39 +83,41 @@ def test_threshold_and_floor_are_drawn_for_each() -> None:
 
 def test_old_and_new_are_overlaid() -> None:
     """As two series in rows of one name, with seconds beside it."""
-    _, seconds = figures(one_of_each())
-    drawn = series(seconds)
-    old, new = drawn["old revision"], drawn["new revision"]
-    labels = [of["text"] for of in seconds["layout"]["annotations"]]
+    _, seconds = charts_of(page_of(one_of_each()))
+    drawn = series_of(seconds)
+    old, new = drawn["old revision"].points, drawn["new revision"].points
+    labels = [mark for mark in marks_of(seconds) if isinstance(mark, Label)]
 
     assert list(drawn) == ["old revision", "new revision"]
-    assert old["x"] == [1, 1, 1, 1]
-    assert new["x"] == pytest.approx([1.12, 1.06, 1.01, 0.8])
-    assert new["error_x"]["array"] == pytest.approx([0.336, 0.318, 0.303, 0.24])
-    assert all(above < below for above, below in zip(old["y"], new["y"], strict=True))
-    assert labels[0] == "test_slower[1-2]: 2\xa0ms\xa0→\xa02.24\xa0ms"
-    assert "<b>new</b>: 2.24 ms a call" in new["hovertext"][0]
-    assert "half of the samples 2.2 ms to 2.35 ms" in new["hovertext"][0]
+    assert [point.x for point in old] == [1, 1, 1, 1]
+    assert [point.x for point in new] == pytest.approx([1.12, 1.06, 1.01, 0.8])
+    assert [point.high - point.x for point in new] == pytest.approx(
+        [0.336, 0.318, 0.303, 0.24]
+    )
+    assert all(above.y < below.y for above, below in zip(old, new, strict=True))
+    assert labels[0].lines == ("test_slower[1-2]: 2\xa0ms\xa0→\xa02.24\xa0ms",)
+    assert "new: 2.24 ms a call" in new[0].text
+    assert "half of the samples 2.2 ms to 2.35 ms" in new[0].text
 
 
 def test_samples_that_are_all_the_same_have_room() -> None:
     """As a clock that is too coarse may have them."""
     same = Quartiles(1e-9, 1e-9, 1e-9, 1e-9, 1e-9)
-    _, seconds = figures(found(replace(result("ok"), old_s=same, new_s=same)))
-    low, high = seconds["layout"]["xaxis"]["range"]
+    _, seconds = charts_of(
+        page_of(found(replace(result("ok"), old_s=same, new_s=same)))
+    )
+    axis = seconds.panels[0].x
 
-    assert low < 0 < high
+    assert axis.low < 1 < axis.high
 
 
 def test_half_of_the_samples_have_a_bar() -> None:
     """From the first to the third quartile, against the old median."""
-    _, seconds = figures(found(result("regressed", change=1.5)))
-    bars = [of for of in seconds["data"] if of["mode"] == "lines"]
+    _, seconds = charts_of(page_of(found(result("regressed", change=1.5))))
 
-    assert [of["x"] for of in bars] == [
-        [pytest.approx(0.98), pytest.approx(1.05), None],
-        [pytest.approx(1.47), pytest.approx(1.575), None],
-    ]
+    old, new = bars_of(seconds)
+    assert old.x == pytest.approx((0.98, 1.05))
+    assert new.x == pytest.approx((1.47, 1.575))
 
 
 def test_the_tables_have_all_of_it() -> None:
@@ -190,7 +176,7 @@ def test_nothing_measured_has_no_charts() -> None:
     assert [section.charts for section in gone.sections] == [()]
     assert none.sections == ()
     assert none.title == "Gate: nothing measured"
-    assert "Gate: nothing measured" in document(none)
+    assert "Gate: nothing measured" in page_html(none)
 
 
 @pytest.mark.parametrize(
@@ -212,23 +198,28 @@ def test_names_are_no_markup() -> None:
     evil = "a.py::test_it[<script>alert(1)</script>]"
 
     gate = found(result("regressed", evil, 1.2))
-    text = document(page_of(gate))
+    text = page_html(page_of(gate))
 
-    assert "<script" not in json.dumps(figures(gate))
     assert "<script>alert" not in text
-    assert "<" not in text.partition('id="figures">')[2].partition("</script>")[0]
+    for chart in drawn(text):
+        assert not list(chart.root.iter("script"))
+        assert "test_it[<script>alert(1)</script>]" in chart.tooltips[0]
 
 
 @pytest.mark.skipif(browser() is None, reason="there is no chromium or chrome on PATH")
 def test_the_page_draws_asks_for_nothing_and_fits_a_phone(tmp_path: Path) -> None:
     """In a real browser, with a name that is longer than a phone is wide."""
-    page = document(page_of(one_of_each()))
+    page = page_html(page_of(one_of_each()))
 
     seen = opened_text(page, tmp_path)
     phone = on_a_phone(page, tmp_path)
 
-    assert Charts(seen.dom).traces == {"chart-1": 5, "chart-2": 4}
+    changes, seconds = drawn(page)
+    assert len(changes.of_class("series")) == 2 * 5
+    assert len(seconds.of_class("series")) == 2 * 2
+    assert len(page.encode()) < 100_000
     assert (seen.console, seen.asked) == ([], set())
     assert phone.width <= 390
-    assert phone.charts >= 2
+    assert phone.charts == 2
+    assert phone.left >= 0
     assert phone.right <= 390

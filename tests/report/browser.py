@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,7 +78,8 @@ class Phone:
     #: Of the page, by which it scrolls sideways if it is more than the phone has.
     width: float
     charts: int
-    #: Where the chart ends that ends furthest to the right.
+    #: Where anything in a chart begins and ends.
+    left: float
     right: float
 
 
@@ -88,10 +89,13 @@ _PHONE = """<body>
     const phone = document.getElementById("phone");
     phone.onload = () => setTimeout(() => {
       const inside = phone.contentDocument;
-      const widths = [...inside.querySelectorAll(".chart svg")].map(
-        svg => svg.getBoundingClientRect().right);
-      document.body.dataset.found = JSON.stringify(
-        [inside.documentElement.scrollWidth, widths.length, Math.max(...widths)]);
+      const drawn = [...inside.querySelectorAll(".chart *")].map(
+        element => element.getBoundingClientRect());
+      document.body.dataset.found = JSON.stringify([
+        inside.documentElement.scrollWidth,
+        inside.querySelectorAll(".chart").length,
+        Math.min(...drawn.map(box => box.left)),
+        Math.max(...drawn.map(box => box.right))]);
     }, 1000);
     phone.srcdoc = PAGE;
   </script>
@@ -105,13 +109,22 @@ def opened_text(page: str, folder: Path, *flags: str) -> Seen:
     return opened(path, folder / "profile", *flags)
 
 
+def asked_of_page(page: str, folder: Path, expression: str, *flags: str) -> str:
+    """Open a page, and return the value of a JavaScript expression there as JSON."""
+    script = f"document.body.dataset.found = JSON.stringify({expression})"
+    asking = page.replace("</body>", f"<script>{script}</script></body>")
+    found = re.search(r'data-found="(.*?)"', opened_text(asking, folder, *flags).dom)
+    assert found is not None
+    return unescape(found[1])
+
+
 def on_a_phone(page: str, folder: Path) -> Phone:
     """Open a page in as much room as a phone has."""
     quoted = json.dumps(page).replace("</", r"<\/")
     seen = opened_text(_PHONE.replace("PAGE", quoted), folder)
-    found = re.search(r'data-found="\[(\d+),(\d+),([\d.]+)\]"', seen.dom)
+    found = re.search(r'data-found="\[(\d+),(\d+),([\d.-]+),([\d.-]+)\]"', seen.dom)
     assert found is not None
-    return Phone(float(found[1]), int(found[2]), float(found[3]))
+    return Phone(float(found[1]), int(found[2]), float(found[3]), float(found[4]))
 
 
 def _hosts_asked(log: Path) -> set[str]:
@@ -126,23 +139,3 @@ def _hosts_asked(log: Path) -> set[str]:
         for request in started
         if request["initiator"] != _ITSELF
     }
-
-
-class Charts(HTMLParser):
-    """Counts the series that are drawn within each chart of a document."""
-
-    def __init__(self, dom: str) -> None:
-        super().__init__()
-        self.traces: dict[str, int] = {}
-        self._chart = ""
-        self.feed(dom)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep note of the chart, and count a series."""
-        of = dict(attrs)
-        classes = (of.get("class") or "").split()
-        if "chart" in classes:
-            self._chart = of["id"] or ""
-            self.traces[self._chart] = 0
-        elif tag == "g" and "trace" in classes:
-            self.traces[self._chart] += 1

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any
-
 from msgspec.structs import replace
 
 from pytest_pipeline.measure.results import Measured, Session
 from pytest_pipeline.report.changes import changed, changes_table, unlike
-from pytest_pipeline.report.page import render
+from pytest_pipeline.report.charts.model import Series
+from pytest_pipeline.report.session_page import page_of, render
+from tests.report.drawn import charts_of, series_of
 from tests.report.sessions import (
     MACHINE,
     batching,
@@ -29,30 +27,29 @@ OLD = replace(
 )
 
 
-def figures(now: Session, before: Session) -> list[dict[str, Any]]:
-    """Return the figures of a page."""
-    text = re.search(r'id="figures">(.*?)</script>', render(now, before), re.DOTALL)
-    assert text is not None
-    return list(json.loads(text[1])["light"].values())
+def overlaid(now: Session, before: Session) -> list[dict[str, Series]]:
+    """Return the series of each chart."""
+    return [series_of(chart) for chart in charts_of(page_of(now, before))]
 
 
-def series(figure: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the series of a figure by their names."""
-    return {of["name"]: of for of in figure["data"]}
+def batch_sizes(series: Series) -> list[str]:
+    """Return where the points of a series are, as their tooltips say."""
+    return [point.text.splitlines()[1] for point in series.points]
 
 
 def test_throughput_before_is_in_the_same_chart() -> None:
     """Thin, with open markers, and else like the series that it is of."""
-    drawn = series(figures(session(batching()), OLD)[0])
+    drawn = overlaid(session(batching()), OLD)[0]
     now, before = drawn["split"], drawn["split, before"]
 
     assert len(drawn) == 10
-    assert before["y"][3] == 173_097 / 1.25
-    assert before["line"]["width"] < now["line"]["width"]
-    assert before["marker"]["symbol"] == f"{now['marker']['symbol']}-open"
-    for same in ("color", "dash"):
-        assert before["line"][same] == now["line"][same]
-    assert drawn["monolith, record by record, before"]["y"][0] == 42_828 / 1.25
+    assert before.points[3].y == 173_097 / 1.25
+    assert before.before
+    assert not now.before
+    assert (before.colour, before.dash, before.marker) == (
+        *(now.colour, now.dash, now.marker),
+    )
+    assert drawn["monolith, record by record, before"].points[0].y == 42_828 / 1.25
 
 
 def test_what_is_not_measured_any_more_is_not_drawn() -> None:
@@ -60,10 +57,10 @@ def test_what_is_not_measured_any_more_is_not_drawn() -> None:
     of = {name: measured for name, measured in batching() if "split" in name}
     one_more = dict(list(of.items())[1:])
 
-    drawn = series(figures(session(list(one_more.items())), OLD)[0])
+    drawn = overlaid(session(list(one_more.items())), OLD)[0]
     assert list(drawn) == ["split", "split, before"]
-    assert drawn["split, before"]["x"][0] == 1
-    drawn = series(figures(session(batching()), session(list(of.items())))[0])
+    assert drawn["split, before"].points[0].x == 1
+    drawn = overlaid(session(batching()), session(list(of.items())))[0]
     assert [name for name in drawn if "before" in name] == ["split, before"]
 
 
@@ -74,17 +71,18 @@ def test_crossover_and_latency_before_are_drawn_too() -> None:
     slow = replace(first, latency=replace(first.latency, rate_per_s=500.0))
     earlier = session(crossover()[1:], [("slow", slow), *others])
 
-    work, delays = figures(session(crossover(), latency()), earlier)
+    work, delays = overlaid(session(crossover(), latency()), earlier)
 
-    assert list(series(work)) == [
+    assert list(work) == [
         "gain from batching",
         "gain from batching, before",
         "processing's share of CPU",
         "processing's share of CPU, before",
     ]
-    assert len(series(work)["gain from batching, before"]["x"]) == 5
-    assert series(delays)["service"]["x"] == ["1", "10", "100", "1,000"]
-    assert series(delays)["service, before"]["x"] == ["10", "100", "1,000"]
+    assert len(work["gain from batching, before"].points) == 5
+    sizes = [f"batch size {size}" for size in ("1", "10", "100", "1,000")]
+    assert batch_sizes(delays["service"]) == sizes
+    assert batch_sizes(delays["service, before"]) == sizes[1:]
 
 
 def test_the_table_has_the_change_of_each_benchmark_of_both() -> None:

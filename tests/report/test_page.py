@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from msgspec.structs import replace
 
-from pipeline.errors import SinkError, UsageError
+from pipeline.errors import SinkError
 from pytest_pipeline.measure.results import Measured, Session
-from pytest_pipeline.report import page as page_module
-from pytest_pipeline.report.page import render, write
+from pytest_pipeline.report.charts.model import Bar, Series
+from pytest_pipeline.report.session_page import page_of, render, write
+from tests.report.drawn import bars_of, charts_of, drawn, marks_of, series_of
 from tests.report.sessions import (
     MACHINE,
     batching,
@@ -75,14 +76,6 @@ def whole() -> str:
     return render(session())
 
 
-def figures(text: str) -> dict[str, dict[str, Any]]:
-    """Return the figures of a page, by theme and id."""
-    found = re.search(r'id="figures">(.*?)</script>', text, re.DOTALL)
-    assert found is not None
-    loaded: dict[str, dict[str, Any]] = json.loads(found[1])
-    return loaded
-
-
 def test_the_first_lines_answer_the_questions(whole: str) -> None:
     """Cost, batch size and machine come before any chart."""
     head = whole.split("<section", maxsplit=1)[0]
@@ -135,46 +128,60 @@ def test_replicas_that_gain_nothing_are_said_to() -> None:
         assert said not in render(session(alone))
 
 
-def test_there_is_a_figure_of_each_chart_for_light_and_for_dark(whole: str) -> None:
-    """The same series in other colours."""
-    found = figures(whole)
-    light, dark = found["light"], found["dark"]
+def test_charts_have_no_colours_of_their_own(whole: str) -> None:
+    """Their classes are coloured by the style sheet, for light and for dark pages."""
+    charts = "".join(ET.tostring(chart.root, "unicode") for chart in drawn(whole))
+    light, dark = re.findall(r":root \{(.*?)\}", whole, re.DOTALL)
 
-    assert list(light) == list(dark) == [f"chart-{number}" for number in range(1, 10)]
-    for name, figure in light.items():
-        assert figure != dark[name]
-        assert [of["type"] for of in figure["data"]] == [
-            of["type"] for of in dark[name]["data"]
-        ]
+    assert len(drawn(whole)) == 9
+    assert not re.search(r"#[0-9a-f]{3}|rgb|fill=|stroke=", charts)
+    for colour in ("--text", "--line", "--blue", "--orange", "--wait", "--idle"):
+        assert re.search(rf"{colour}: (.*?);", light) != re.search(
+            rf"{colour}: (.*?);", dark
+        )
 
 
 def test_series_are_told_apart_without_colour(whole: str) -> None:
     """By dashes and markers in lines, by hatches in bars."""
-    found = figures(whole)["light"]
-    lines = [of for of in found["chart-1"]["data"] if "markers" in of["mode"]]
-    bars = [of["marker"]["pattern"]["shape"] for of in found["chart-2"]["data"][:4]]
+    throughput, time = charts_of(page_of(session()))[:2]
+    lines = [of for of in series_of(throughput).values() if of.marker]
+    hatches = [
+        re.search(rf"\.{phase} \.hatch {{ fill: url\(#(\w+)\)", whole)
+        for phase in ("decode", "process", "encode", "send")
+    ]
 
-    assert len({of["line"]["dash"] for of in lines}) == len(lines) == 4
-    assert len({of["marker"]["symbol"] for of in lines}) == 4
-    assert len(set(bars)) == len(bars) == 4
+    assert len({of.dash for of in lines}) == len(lines) == 4
+    assert len({of.marker for of in lines}) == 4
+    assert [bar.look for bar in bars_of(time)[:4]] == [
+        *("decode", "process", "encode", "send"),
+    ]
+    assert len({found and found[1] for found in hatches}) == 4
+    for found in filter(None, hatches):
+        assert f'<pattern id="{found[1]}"' in whole
 
 
-def test_what_took_no_time_is_left_out_of_a_log_axis(whole: str) -> None:
+def test_what_took_no_time_is_left_out_of_a_log_axis() -> None:
     """A batch of one is never filling; the batch sizes keep their order."""
-    figure = figures(whole)["light"]["chart-8"]
-    (filling,) = [of for of in figure["data"] if of["name"] == "filling"]
+    chart = charts_of(page_of(session()))[7]
+    filling = series_of(chart)["filling"]
 
-    assert filling["x"] == ["10", "100", "1,000"]
-    assert figure["layout"]["xaxis2"]["categoryarray"] == ["1", "10", "100", "1,000"]
+    assert [point.text.splitlines()[1] for point in filling.points] == [
+        *("batch size 10", "batch size 100", "batch size 1,000"),
+    ]
+    for panel in chart.panels:
+        assert [label for _, label in panel.x.ticks] == ["1", "10", "100", "1,000"]
 
 
-def test_shares_of_a_stage_add_up(whole: str) -> None:
+def test_shares_of_a_stage_add_up() -> None:
     """Decode, process, encode, send, wait and idle are all of its time."""
-    bars = figures(whole)["light"]["chart-2"]["data"]
-    names = [of["name"] for of in bars[:6]]
+    bars = bars_of(charts_of(page_of(session()))[1])[:6]
 
-    assert names == ["decode", "process", "encode", "send", "wait", "idle"]
-    assert [sum(of["x"][0] for of in bars[:6])] == [pytest.approx(1)]
+    assert [of.name for of in bars] == [
+        *("decode", "process", "encode", "send", "wait", "idle"),
+    ]
+    assert bars[0].x[0] == 0
+    assert bars[-1].x[1] == pytest.approx(1)
+    assert all(of.x[1] == after.x[0] for of, after in pairwise(bars))
 
 
 @pytest.mark.parametrize(
@@ -210,8 +217,11 @@ def test_names_of_tests_and_workloads_are_no_markup() -> None:
 
     assert "<script>alert" not in text
     assert "</textarea><" not in text.replace("</textarea>\n</section>", "")
-    assert "<script" not in json.dumps(figures(text))
-    assert "<" not in text.partition('id="figures">')[2].partition("</script>")[0]
+    charts = drawn(text)
+    assert len(charts) == 4
+    assert [chart.of_class("script") for chart in charts] == [[]] * 4
+    assert not any(True for chart in charts for _ in chart.root.iter("script"))
+    assert EVIL in charts[-1].tooltips[0].replace("\n", " ")
 
 
 def test_all_tables_are_there_to_be_copied(whole: str) -> None:
@@ -230,24 +240,35 @@ def test_a_bar_in_a_name_does_not_end_a_cell_of_markdown() -> None:
     assert "| test_a\\|b |" in render(session(claims))
 
 
-def test_without_scripts_the_reader_is_sent_to_the_tables(whole: str) -> None:
-    """Every figure is in one of them."""
+def test_charts_and_tables_need_no_script(whole: str) -> None:
+    """The only script of the page copies the tables."""
     page = Page(whole)
 
-    assert "noscript" in dict(page.tags)
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "createElement" not in whole.partition("<script>")[2]
+    assert all(chart.of_class("panel") for chart in drawn(whole))
     assert "677,786" in page.of("td")
 
 
-def test_without_plotly_a_report_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """In one line, and nothing is written."""
-    monkeypatch.setattr(page_module, "find_spec", {"plotly": None}.__getitem__)
-
-    with pytest.raises(UsageError, match=r"pip install 'pytest-grpc-pipeline\[test\]'"):
-        write(session(), tmp_path / "report.html")
-
-    assert list(tmp_path.iterdir()) == []
+def test_every_point_and_bar_has_its_values_as_a_tooltip(whole: str) -> None:
+    """One for each point, whose marker is easy to hit, and one for each bar."""
+    for chart, of in zip(charts_of(page_of(session())), drawn(whole), strict=True):
+        texts = [
+            text
+            for mark in marks_of(chart)
+            for text in (
+                [point.text for point in mark.points]
+                if isinstance(mark, Series)
+                else [mark.text]
+                if isinstance(mark, Bar)
+                else []
+            )
+        ]
+        assert of.tooltips == texts
+        assert all(texts)
+        assert len(of.of_class("touch")) == len(of.of_class("point"))
+    first = drawn(whole)[0]
+    assert "split\nbatch size 100\n173,097/s (167,904 to 178,463)" in first.tooltips
 
 
 def test_a_page_that_can_not_be_written_leaves_the_earlier(tmp_path: Path) -> None:
@@ -260,6 +281,7 @@ def test_a_page_that_can_not_be_written_leaves_the_earlier(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_the_library_that_draws_is_in_the_page_once(whole: str) -> None:
-    """It is most of the page, however many charts there are."""
-    assert whole.count("* plotly.js v") == 1
+def test_a_page_with_everything_is_small(whole: str) -> None:
+    """Far below a megabyte, with an earlier session overlaid too."""
+    assert len(whole.encode()) < 200_000
+    assert len(render(session(), session()).encode()) < 250_000

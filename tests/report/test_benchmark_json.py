@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ReportError
-from pytest_pipeline.report.reading import read_saved
+from pytest_pipeline.report.benchmark_json import read_saved
 from tests.report.sessions import save, saved, session
 
 

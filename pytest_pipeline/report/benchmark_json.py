@@ -1,4 +1,4 @@
-"""Reading the saved JSON of pytest-benchmark."""
+"""Read the JSON that pytest-benchmark saves."""
 
 from __future__ import annotations
 
@@ -34,14 +34,20 @@ class _Saved(msgspec.Struct):
 
 
 def read_saved(path: str | Path) -> Session:
-    """Return what the benchmarks of ours in a saved JSON have measured.
+    """Return the pipeline's results in a file of pytest-benchmark.
 
-    Other benchmarks are left out. Raises ReportError, naming the path, where there is
-    no such file, it is not of pytest-benchmark, or it holds none of ours.
+    Other benchmarks are ignored.
+
+    Args:
+        path: A file written with ``--benchmark-json`` or ``--benchmark-save``.
+
+    Raises:
+        ReportError: The file can't be read, was not saved by pytest-benchmark, or has
+            no results of the pipeline. The message begins with the path.
     """
     saved = _convert(path, _loaded(path), _Saved, "is not a file of pytest-benchmark")
-    ours = [one for one in saved.benchmarks if KEY in one.extra_info]
-    if not ours:
+    pipelines = [one for one in saved.benchmarks if KEY in one.extra_info]
+    if not pipelines:
         raise ReportError(
             f"{path}: none of its {len(saved.benchmarks)} benchmarks is of the "
             f"pipeline; save those of pytest_pipeline.suite.benchmarks with "
@@ -53,13 +59,13 @@ def read_saved(path: str | Path) -> Session:
     return Session(
         machine=_convert(path, machine, Machine, "machine_info is of another version"),
         when=saved.datetime,
-        benchmarks=[(one.name, _measured(path, one)) for one in ours],
-        commit=_named(saved.commit_info),
+        benchmarks=[(one.name, _measured(path, one)) for one in pipelines],
+        commit=_commit_name(saved.commit_info),
     )
 
 
-def _named(commit: _Commit) -> str:
-    # Where there is no commit, pytest-benchmark says so in a word.
+def _commit_name(commit: _Commit) -> str:
+    # Without a commit, pytest-benchmark writes a word such as "unversioned".
     if not set(commit.id) <= set(hexdigits):
         return ""
     return commit.id[:8] + (" with changes" if commit.id and commit.dirty else "")
@@ -67,7 +73,7 @@ def _named(commit: _Commit) -> str:
 
 def _loaded(path: str | Path) -> Any:
     try:
-        # Unlike msgspec's, this parser takes the NaN that pytest-benchmark may write.
+        # pytest-benchmark may write NaN, which json accepts and msgspec does not.
         return json.loads(Path(path).read_bytes())
     except OSError as error:
         raise ReportError(f"can't read {path}: {one_line(error)}") from error

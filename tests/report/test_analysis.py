@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from pytest_pipeline.measure.results import Measured, Session, Variant
-from pytest_pipeline.report.answers import (
+from pytest_pipeline.report.analysis import (
     Batching,
     batchings,
     cost,

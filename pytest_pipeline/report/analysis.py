@@ -1,4 +1,4 @@
-"""What a session says: the cost of the split, the batch size that wins it back."""
+"""What results mean: the cost of the split, the knee of batching, the crossover."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from pipeline.accounting import RunReport
+from pipeline.accounting import RunReport, StageReport
 from pytest_pipeline.measure.results import (
     Compared,
     Group,
@@ -17,22 +17,26 @@ from pytest_pipeline.measure.results import (
     Session,
     Variant,
 )
-from pytest_pipeline.report.wording import count, share, times
+from pytest_pipeline.report.formatting import count, share, times
 
-#: What of the highest throughput the knee must reach.
+#: The share of the highest throughput that the knee must reach.
 _NEARLY_ALL = 0.9
+
+
+#: How a stage spends its time, in the order of charts and tables.
+PHASES = ("decode", "process", "encode", "send", "wait", "idle")
 
 
 @dataclass
 class Batching:
-    """One workload at several batch sizes, by variant."""
+    """The results of one workload, by variant and batch size."""
 
     workload: str
     by_variant: dict[Variant, dict[int, Measured]] = field(default_factory=dict)
 
     @property
     def sizes(self) -> list[int]:
-        """The batch sizes of any variant, ascending."""
+        """The batch sizes of all variants, ascending."""
         return sorted({size for of in self.by_variant.values() for size in of})
 
     def of(self, variant: Variant) -> dict[int, Interval]:
@@ -46,7 +50,7 @@ class Batching:
 
     @property
     def split_runs(self) -> dict[int, RunReport]:
-        """The accounts of the split by batch size, ascending."""
+        """The run reports of the split by batch size, ascending."""
         return {
             size: measured.run
             for size, measured in sorted(self.by_variant.get("split", {}).items())
@@ -55,9 +59,9 @@ class Batching:
 
     @property
     def knee(self) -> int | None:
-        """The least batch size at which the split is nearly as fast as it ever is.
+        """The least batch size at which the split has 90 % of its best throughput.
 
-        None where only one was measured.
+        None if fewer than two batch sizes were measured.
         """
         split = self.of("split")
         if len(split) < 2:
@@ -71,12 +75,12 @@ class Batching:
 
     @property
     def by_event(self) -> Interval | None:
-        """The monolith, record by record."""
+        """The throughput of the monolith, record by record."""
         return self.of("monolith").get(1)
 
     @property
     def won_back(self) -> int | None:
-        """The least batch size whose every round beat the monolith record by record."""
+        """The least batch size at which all rounds beat the monolith by record."""
         target = self.by_event
         if target is None:
             return None
@@ -84,7 +88,7 @@ class Batching:
         return next((size for size, got in split if got.low > target.high), None)
 
     def gain(self, size: int) -> float | None:
-        """Return how many times as fast as at batch size 1 the split is."""
+        """Return the split's throughput over that at batch size 1."""
         split = self.of("split")
         if 1 not in split or size not in split:
             return None
@@ -92,7 +96,7 @@ class Batching:
 
 
 def batchings(session: Session, group: Literal["batching", "mixed"]) -> list[Batching]:
-    """Return each workload of a group."""
+    """Return the workloads of a group, in the order in which they were measured."""
     found: dict[str, Batching] = {}
     for measured in of_group(session, group):
         if measured.variant is not None:
@@ -103,28 +107,28 @@ def batchings(session: Session, group: Literal["batching", "mixed"]) -> list[Bat
 
 
 def of_group(session: Session, group: Group) -> list[Measured]:
-    """Return what was measured in a group."""
+    """Return the results of a group."""
     return [measured for _, measured in session.benchmarks if measured.group == group]
 
 
 def with_speed(measured: Iterable[Measured]) -> list[Measured]:
-    """Return those whose throughput was measured."""
+    """Return the results that have a throughput."""
     return [one for one in measured if one.throughput is not None]
 
 
 def speed_of(measured: Measured) -> float:
-    """Return the records per second of the median round; 0 without rounds."""
+    """Return the median throughput in records per second; 0 without rounds."""
     throughput = measured.throughput
     return throughput.value if throughput else 0.0
 
 
 def kind(measured: Measured) -> tuple[str, int, int]:
-    """Return what two benchmarks must share to be compared, as a key that sorts."""
+    """Return the key that comparable benchmarks share; it sorts them."""
     return measured.workload, measured.iterations or 0, measured.batch_size
 
 
 def by_kind(measured: Iterable[Measured]) -> list[list[Measured]]:
-    """Return those with a throughput, one list for each kind, in their order."""
+    """Return the results that have a throughput, one list per kind, sorted by kind."""
     found: dict[tuple[str, int, int], list[Measured]] = {}
     for one in with_speed(measured):
         found.setdefault(kind(one), []).append(one)
@@ -132,19 +136,19 @@ def by_kind(measured: Iterable[Measured]) -> list[list[Measured]]:
 
 
 def server_count(measured: Measured) -> int:
-    """Return the servers of the stages that have more than one."""
+    """Return how many servers the replicated stages have."""
     return sum(measured.replicas.values())
 
 
 def servers(measured: Measured) -> str:
-    """Return the stages that have more than one server."""
+    """Return the replicated stages with their servers, such as ``parse=2``."""
     said = [f"{name}={number}" for name, number in measured.replicas.items()]
     return ", ".join(said) or "one each"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What batching gains where a record is so much work."""
+    """What batching gains at one amount of work per record."""
 
     iterations: int
     compared: Compared
@@ -153,7 +157,7 @@ class Work:
 
 
 def works(session: Session) -> list[Work]:
-    """Return the points of the crossover, by ascending work."""
+    """Return the points of the crossover, by ascending work per record."""
     found = [
         Work(
             measured.iterations,
@@ -167,10 +171,10 @@ def works(session: Session) -> list[Work]:
 
 
 def crossover(points: Iterable[Work]) -> float | None:
-    """Return the iterations at which processing takes half of the CPU.
+    """Return the iterations per record at which processing takes half of all CPU.
 
-    Between two points it is where a line over the logarithm of the work passes; None
-    where it never does, or does from the first.
+    The value is interpolated between two points, on a log axis. It is None if
+    processing never takes half, or does from the first point on.
     """
     known = [
         (work.iterations, work.processing)
@@ -185,7 +189,7 @@ def crossover(points: Iterable[Work]) -> float | None:
 
 
 def comparisons(session: Session) -> list[tuple[str, Compared]]:
-    """Return the comparisons of all groups but the crossover, with their tests."""
+    """Return all comparisons but those of the crossover, each with its test."""
     return [
         (name, compared)
         for name, measured in session.benchmarks
@@ -195,7 +199,7 @@ def comparisons(session: Session) -> list[tuple[str, Compared]]:
 
 
 def cost(batching: Batching) -> str | None:
-    """Say what the split cost at batch size 1."""
+    """Return in words what the split costs at batch size 1."""
     split, target = batching.of("split").get(1), batching.by_event
     if split is None or target is None:
         return None
@@ -208,7 +212,7 @@ def cost(batching: Batching) -> str | None:
 
 
 def win(batching: Batching) -> str | None:
-    """Say which batch size wins it back, and where more gains no more."""
+    """Return in words which batch size wins the cost back, and where the knee is."""
     said = [one for one in (_won_back(batching), _knee(batching)) if one]
     return "; ".join(said) or None
 
@@ -247,3 +251,30 @@ def _knee(batching: Batching) -> str | None:
         f"{said}, and there the split runs at {share(speed / same.value)} of the "
         f"monolith with the same batches"
     )
+
+
+def phase_shares(run: RunReport, stage: StageReport) -> dict[str, float]:
+    """Return the share of each phase in the wall-clock time of a stage.
+
+    ``wait`` is for input while the stream is open; ``idle`` is the rest of the run,
+    before the stream opens and after it ends. The shares add up to 1.
+    """
+    seconds = stage.seconds
+    spent = {
+        "decode": seconds.decode,
+        "process": seconds.process,
+        "encode": seconds.encode,
+        "send": seconds.send,
+        "wait": seconds.wait,
+    }
+    served = sum(spent.values())
+    # The two are of different clocks, so the phases may exceed the run.
+    whole = max(run.elapsed_s * stage.replicas, served) or 1.0
+    found = {phase: value / whole for phase, value in spent.items()}
+    return {**found, "idle": 1 - served / whole}
+
+
+def busy(run: RunReport, stage: StageReport) -> float:
+    """Return the share of its time in which a stage neither waited nor idled."""
+    found = phase_shares(run, stage)
+    return 1 - found["wait"] - found["idle"]
