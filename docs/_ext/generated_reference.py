@@ -20,6 +20,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from google.protobuf.message import Message
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -213,21 +214,39 @@ class PublicNames(_Generated):
         module = import_module(module_name)
         yield "```{eval-rst}"
         for name in sorted(module.__all__, key=str.casefold):
-            if home_of(name) != module_name:
-                # Documented where it is better looked for.
-                continue
-            yield f".. {directive_of(getattr(module, name))}:: {module_name}.{name}"
-            yield from ["   :no-index-entry:"] if name == "__version__" else []
-            yield ""
+            # Each name is documented once, where it is best looked for.
+            if home_of(name) == module_name:
+                yield from documented(module_name, name, getattr(module, name))
         yield "```"
 
 
-def directive_of(value: Any) -> str:
-    """Return the autodoc directive that documents a value."""
-    if inspect.isclass(value):
+def documented(module_name: str, name: str, value: Any) -> Iterator[str]:
+    """Yield the reStructuredText that documents a public name."""
+    full_name = f"{module_name}.{name}"
+    if name == "__version__":
+        yield from [f".. py:data:: {full_name}", "   :type: str", ""]
+        yield "   The version of the distribution, such as ``0.1.0``."
+    elif inspect.isclass(value) and issubclass(value, Message):
+        proto = value.DESCRIPTOR.file.name.rpartition("/")[2]
+        yield from [f".. py:class:: {full_name}", ""]
+        yield f"   A message of ``{proto}``; see :doc:`/reference/wire-contract`."
+    elif inspect.isclass(value):
         is_error = issubclass(value, BaseException)
-        return "autoexception" if is_error else "autoclass"
-    return "autofunction" if callable(value) else "autodata"
+        yield f".. {'autoexception' if is_error else 'autoclass'}:: {full_name}"
+        yield "   :members:"
+    elif callable(value):
+        yield f".. autofunction:: {full_name}"
+    else:
+        yield from [f".. autodata:: {full_name}", "   :no-value:"]
+    yield ""
+
+
+def hide_signature_of_protocols(
+    _app: Sphinx, what: str, _name: str, value: Any, *_: Any
+) -> tuple[str, None] | None:
+    """Leave out ``(*args, **kwargs)``, which autodoc finds for each protocol."""
+    is_protocol = what == "class" and getattr(value, "_is_protocol", False)
+    return ("", None) if is_protocol else None
 
 
 @cache
@@ -338,6 +357,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_object_type("pytest-marker", "marker", objname="pytest marker")
     # After napoleon, which has priority 500, has made its sections of the docstring.
     app.connect("autodoc-process-docstring", link_names, priority=600)
+    app.connect("autodoc-process-signature", hide_signature_of_protocols)
     app.connect("source-read", read_root_pages)
     app.connect("missing-reference", resolve_names)
     app.connect("env-check-consistency", check_complete)
