@@ -1,7 +1,7 @@
-"""A service that has nothing to do with pipelines, with all four kinds of call.
+"""A service that is no stage, with all four kinds of call.
 
-The stub and the function that adds the servicer are as the generator of gRPC would
-write them.
+The stub and the function that adds the servicer are what the gRPC plugin of protoc
+generates.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class GreeterStub:
             setattr(self, name, call)
 
 
-def add_GreeterServicer_to_server(servicer: Any, server: Any) -> None:  # noqa: N802 - as it is generated
+def add_GreeterServicer_to_server(servicer: Any, server: Any) -> None:  # noqa: N802 - as generated
     """Add a greeter to a server."""
     handlers = {
         name: getattr(grpc, f"{kind}_rpc_method_handler")(
@@ -51,7 +51,7 @@ def add_GreeterServicer_to_server(servicer: Any, server: Any) -> None:  # noqa: 
 
 
 def hello(name: str) -> StringValue:
-    """Greet somebody."""
+    """Return a greeting, and log it."""
     logging.getLogger("greeter").warning("greeting %s", name)
     return StringValue(value=f"hello {name}")
 

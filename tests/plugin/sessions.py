@@ -1,4 +1,4 @@
-"""Sessions of pytest within pytest, and what is seen of them."""
+"""Sessions of pytest within pytest."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import pytest
 from pipeline.workloads import workload_named
 from pytest_pipeline.options import PipelineSettings
 
-# Imported here, since a run of pytest within pytest unloads what it is the first to
-# import, and numpy can't be imported twice.
+# Imported here, since a session within a session unloads the modules that it was the
+# first to import, and numpy can't be imported twice.
 EVENTS = workload_named("events")
 MIXED = workload_named("mixed")
 
 ASKS = "def test_x(pipeline_settings): pass"
 
 
-# Compared by identity, for pytest keeps plugins in a set.
+# Compared by identity, since pytest keeps plugins in a set.
 @dataclass(eq=False)
 class Spy:
-    """Notes which tests ran, and what their fixtures gave them."""
+    """Records which tests ran, and the values of their fixtures."""
 
     seen: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def pytest_runtest_call(self, item: pytest.Function) -> None:
-        """Note one."""
+        """Record a test."""
         self.seen[item.name] = item.funcargs
 
 
 def seen_by(
     pytester: pytest.Pytester, source: str, *options: str
 ) -> dict[str, dict[str, Any]]:
-    """Run tests, all of which pass; return what the fixtures gave each."""
+    """Run tests that must pass; return the values of fixtures for each."""
     pytester.makepyfile(source)
     spy = Spy()
     result = pytester.runpytest_inprocess(
@@ -46,7 +46,7 @@ def seen_by(
 def settings_of(
     pytester: pytest.Pytester, *options: str, mark: str = ""
 ) -> PipelineSettings:
-    """Run one test, with this marker if there is one; return its settings."""
+    """Run one test, with the marker ``mark`` if given; return its settings."""
     marked = f"import pytest\n@pytest.mark.pipeline({mark})\n{ASKS}" if mark else ASKS
     settings = seen_by(pytester, marked, *options)["test_x"]["pipeline_settings"]
     assert isinstance(settings, PipelineSettings)
@@ -54,7 +54,7 @@ def settings_of(
 
 
 def usage_error(pytester: pytest.Pytester, *options: str) -> str:
-    """Run pytest, which is not to start; return its message."""
+    """Run pytest, which must refuse to start; return its message."""
     pytester.makepyfile(ASKS)
     result = pytester.runpytest_inprocess(*options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -62,7 +62,7 @@ def usage_error(pytester: pytest.Pytester, *options: str) -> str:
 
 
 def collection_error(pytester: pytest.Pytester, mark: str, *options: str) -> str:
-    """Run one test with a marker that makes no sense; return what pytest shows."""
+    """Run one test with an invalid marker; return what pytest shows."""
     pytester.makepyfile(f"import pytest\n@pytest.mark.pipeline({mark})\n{ASKS}")
     result = pytester.runpytest_inprocess(*options)
     result.assert_outcomes(errors=1)

@@ -12,10 +12,10 @@ HEAVY = ("grpc", "google.protobuf", "numpy", "hypothesis", "psutil", "msgspec")
 
 
 @pytest.mark.parametrize("option", ["--version", "--help"])
-def test_a_session_that_does_not_use_it_imports_nothing_heavy(
+def test_an_informational_option_imports_nothing_heavy(
     tmp_path: Path, option: str
 ) -> None:
-    """Though --help has to load the plugin for its options."""
+    """Though --help loads the plugin for its options."""
     done = subprocess.run(
         [
             *(sys.executable, "-X", "importtime", "-m", "pytest", option),
@@ -34,10 +34,10 @@ def test_a_session_that_does_not_use_it_imports_nothing_heavy(
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_tests_that_do_not_use_it_import_nothing_heavy_either(
+def test_a_session_that_does_not_use_the_plugin_imports_nothing_heavy(
     pytester: pytest.Pytester, options: tuple[str, ...]
 ) -> None:
-    """Collecting and running them included."""
+    """From collection to the end of its tests."""
     pytester.makepyfile(
         f"""
         import sys
@@ -53,7 +53,7 @@ def test_tests_that_do_not_use_it_import_nothing_heavy_either(
     ).assert_outcomes(passed=1)
 
 
-def test_without_autoload_it_is_loaded_by_name(
+def test_without_autoload_the_plugin_is_loaded_by_name(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With -p pytest_pipeline.plugin."""
@@ -72,10 +72,10 @@ def test_without_autoload_it_is_loaded_by_name(
     ("fixture", "module"),
     [("stage_server", "psutil"), ("stage_driver", "grpc_testing")],
 )
-def test_what_is_not_installed_is_named(
+def test_a_missing_package_is_named(
     pytester: pytest.Pytester, fixture: str, module: str
 ) -> None:
-    """With what to install, as soon as a test needs it."""
+    """With the command that installs it, when a test needs it."""
     pytester.makeconftest(
         f"""
         import importlib.util

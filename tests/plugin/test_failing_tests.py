@@ -1,4 +1,4 @@
-"""What the report of a test that fails says of the servers it has used."""
+"""The report of a failed test shows the servers that it used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH = """
 
 
 def failed_report(pytester: pytest.Pytester, source: str, *options: str) -> str:
-    """Run one test that fails, and return what pytest shows."""
+    """Run one test that fails; return what pytest shows."""
     pytester.makepyfile(helper=BATCH)
     pytester.makepyfile(source)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
@@ -46,7 +46,7 @@ KILLED = """
 def test_a_stage_that_was_killed_is_named_as_the_cause(
     pytester: pytest.Pytester, options: tuple[str, ...]
 ) -> None:
-    """With its exit status and the last batches that it had; under xdist too."""
+    """With its exit status and its last batches; under xdist too."""
     shown = failed_report(pytester, KILLED, *options)
 
     assert "pipeline: the likely cause" in shown
@@ -56,10 +56,10 @@ def test_a_stage_that_was_killed_is_named_as_the_cause(
     assert "← batch 4: 0 records, 1 rejected" in shown
 
 
-def test_the_last_words_of_a_process_that_was_killed_are_shown(
+def test_the_log_of_a_killed_process_is_shown(
     pytester: pytest.Pytester,
 ) -> None:
-    """They were written before it died, and are there after."""
+    """Up to the last line before its end."""
     pytester.makepyfile(greeter=GREETER.read_text())
     shown = failed_report(
         pytester,
@@ -84,8 +84,8 @@ def test_the_last_words_of_a_process_that_was_killed_are_shown(
     assert "Greeter WARNING greeting you" in log
 
 
-def test_the_end_of_the_log_of_each_stage_is_shown(pytester: pytest.Pytester) -> None:
-    """With the traceback of a stage function that raised."""
+def test_the_end_of_the_log_of_a_stage_is_shown(pytester: pytest.Pytester) -> None:
+    """It has the traceback of a stage function that raised."""
     shown = failed_report(
         pytester,
         """
@@ -111,7 +111,7 @@ def test_the_end_of_the_log_of_each_stage_is_shown(pytester: pytest.Pytester) ->
 def test_the_last_batches_of_a_run_are_shown_for_each_leg(
     pytester: pytest.Pytester, servers: str
 ) -> None:
-    """Whatever drives the stages."""
+    """The orchestrator traces them, not the channel of the test."""
     shown = failed_report(
         pytester,
         f"""
@@ -128,8 +128,10 @@ def test_the_last_batches_of_a_run_are_shown_for_each_leg(
     assert "→ batch 2: 10 records" in shown
 
 
-def test_a_server_that_was_not_used_is_not_shown(pytester: pytest.Pytester) -> None:
-    """Nor is one that only the test before has used."""
+def test_a_server_that_the_test_did_not_use_is_not_shown(
+    pytester: pytest.Pytester,
+) -> None:
+    """Though the test before used it."""
     pytester.makepyfile(
         """
         def test_first(parse_stage):
@@ -144,8 +146,10 @@ def test_a_server_that_was_not_used_is_not_shown(pytester: pytest.Pytester) -> N
     assert "stage parse (" not in shown
 
 
-def test_a_server_that_does_not_start_says_why(pytester: pytest.Pytester) -> None:
-    """The error at setup has how it ended and what it last said."""
+def test_an_error_at_setup_says_why_a_server_did_not_start(
+    pytester: pytest.Pytester,
+) -> None:
+    """With its exit code and its last line of log."""
     pytester.makepyfile("def test_it(parse_stage): pass")
     result = pytester.runpytest_subprocess(
         "--pipeline-stage", "parse=sh -c 'echo no licence >&2; exit 3'"

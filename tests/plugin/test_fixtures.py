@@ -1,4 +1,4 @@
-"""The fixtures of the pipeline's own stages, as a test of a user has them."""
+"""The fixtures of stages and runs, as tests of users have them."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":11}\n'
 )
 @pytest.mark.usefixtures("pipeline_servers")
 def test_each_stage_has_a_fixture(request: pytest.FixtureRequest, stage: str) -> None:
-    """A live server that serves."""
+    """A live server of that name."""
     server: Server = request.getfixturevalue(stage)
 
     assert server.health == "SERVING"
     assert server.name == stage.removesuffix("_stage")
 
 
-def test_all_stages_have_one_in_the_order_of_a_run(
+def test_pipeline_stages_has_all_servers_in_the_order_of_a_run(
     pipeline_stages: Mapping[str, Server], parse_stage: Server
 ) -> None:
-    """The server of a stage is the same one."""
+    """They are the servers of the single fixtures."""
     assert list(pipeline_stages) == ["ingest", "parse", "rules", "aggregate", "sink"]
     assert pipeline_stages["parse"] is parse_stage
 
 
-def test_a_stub_is_that_of_the_service(
+def test_a_stub_calls_the_service_of_its_stage(
     ingest_stage: Server,
     parse_stage: Server,
     sink_stage: Server,
     tmp_path: Path,
 ) -> None:
-    """Ingest reads, a transform answers, and the sink takes a stream."""
+    """Ingest reads, a transform replies, and the sink writes."""
     path = tmp_path / "in"
     path.write_bytes(GOOD)
     request = ReadRequest(batch_records=1, batch_bytes=1000)
@@ -72,7 +72,7 @@ def test_a_run_gives_report_results_and_rejections(
     pipeline_workload: Workload,
     pipeline_batch_size: int,
 ) -> None:
-    """Those of the monolith, at the batch size and of the workload of the test."""
+    """For the batch size and the workload of the test; as the monolith does."""
     run = run_pipeline()
 
     assert run.report.workload == pipeline_workload.name
@@ -84,7 +84,7 @@ def test_a_run_gives_report_results_and_rejections(
 
 @pytest.mark.pipeline(servers="subprocess", transport="tcp", batch_sizes=10)
 def test_a_run_may_have_replicas(run_pipeline: PipelineRunner) -> None:
-    """Processes of the session, of which the next test has the use."""
+    """The servers stay up for the next test."""
     run = run_pipeline(replicas={"parse": 2})
 
     assert run.report.stages["parse"].replicas == 2
@@ -95,7 +95,7 @@ def test_a_run_may_have_replicas(run_pipeline: PipelineRunner) -> None:
 def test_a_run_takes_bytes_text_or_a_file(
     run_pipeline: PipelineRunner, tmp_path: Path
 ) -> None:
-    """Wherever the file is."""
+    """The file may be anywhere."""
     path = tmp_path / "in"
     path.write_bytes(GOOD + b"x\n")
 
@@ -113,7 +113,7 @@ def test_a_run_takes_bytes_text_or_a_file(
 def test_options_of_the_records_are_arguments_of_a_run(
     run_pipeline: PipelineRunner,
 ) -> None:
-    """Those that the workload does not have are told."""
+    """Options that the workload does not have are refused."""
     assert run_pipeline(records=3, iterations=1).report.records.ingested == 3
     with pytest.raises(UsageError, match="unexpected keyword argument 'users'"):
         run_pipeline(users=3)
@@ -124,10 +124,10 @@ def test_options_of_the_records_are_arguments_of_a_run(
 @given(strategies.event_files())
 @settings(max_examples=20)
 @pytest.mark.pipeline(batch_sizes=3)
-def test_property_tests_use_the_same_servers(
+def test_property_tests_may_use_the_fixtures(
     run_pipeline: PipelineRunner, data: bytes
 ) -> None:
-    """Fixtures of the session suit hypothesis."""
+    """They have session scope, so hypothesis accepts them."""
     lines = GOOD + data
 
     assert run_pipeline(lines).output == run_pipeline(lines, engine="monolith").output
@@ -138,7 +138,7 @@ def test_property_tests_use_the_same_servers(
 def test_a_stage_killed_in_one_example_is_back_in_the_next(
     parse_stage: Server, data: bytes
 ) -> None:
-    """As if it were the first."""
+    """It works as in the first example."""
     batch = Batch(number=0, records=1)
     pack(Lines(first_record=1, text=data or b"\n"), into=batch.payload)
 

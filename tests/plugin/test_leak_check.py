@@ -1,4 +1,4 @@
-"""A test that passes and leaves something behind errors in its teardown."""
+"""A test that passes and leaves something behind gets an error at teardown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEAVES = """
         ).start()
 
     def process():
-        # It ends with this process, whose end of the pipe it reads.
+        # It reads a pipe of this process, and so ends with it.
         command = [sys.executable, "-c", "input()"]
         kept.append(
             subprocess.Popen(
@@ -37,7 +37,7 @@ LEAVES = """
 
 
 def run(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
-    """Run tests that may leave something behind."""
+    """Run tests that can import the functions of ``LEAVES``."""
     pytester.makepyfile(leave=LEAVES)
     pytester.makepyfile(source)
     return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
@@ -52,10 +52,10 @@ def run(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResu
         ("listener", "socket 127.0.0.1:* is still listening"),
     ],
 )
-def test_what_a_test_leaves_behind_is_named(
+def test_a_leak_is_an_error_that_names_it(
     pytester: pytest.Pytester, what: str, line: str
 ) -> None:
-    """The test errors once its fixtures are gone, and the next one does not."""
+    """After the fixtures were torn down; the next test gets no error."""
     result = run(
         pytester,
         f"""
@@ -79,8 +79,8 @@ def test_what_a_test_leaves_behind_is_named(
     )
 
 
-def test_the_last_test_is_checked_too(pytester: pytest.Pytester) -> None:
-    """Its teardown is that of the session as well."""
+def test_the_last_test_of_a_session_is_checked_too(pytester: pytest.Pytester) -> None:
+    """Its teardown includes that of the session."""
     result = run(
         pytester,
         """
@@ -95,8 +95,8 @@ def test_the_last_test_is_checked_too(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["thread 'forgotten' still runs"])
 
 
-def test_a_test_that_failed_is_not_told_so(pytester: pytest.Pytester) -> None:
-    """A failure may leave anything, and one report of it is enough."""
+def test_leaks_of_a_failed_test_are_not_reported(pytester: pytest.Pytester) -> None:
+    """A failure may leave anything behind, and one report is enough."""
     result = run(
         pytester,
         """
@@ -115,8 +115,8 @@ def test_a_test_that_failed_is_not_told_so(pytester: pytest.Pytester) -> None:
     assert "left behind" not in result.stdout.str()
 
 
-def test_what_is_gone_with_the_fixtures_is_not_left(pytester: pytest.Pytester) -> None:
-    """Nor is what the test itself has ended."""
+def test_what_a_fixture_closes_is_no_leak(pytester: pytest.Pytester) -> None:
+    """Nor is what the test itself ends."""
     result = run(
         pytester,
         """
@@ -146,7 +146,7 @@ def test_what_is_gone_with_the_fixtures_is_not_left(pytester: pytest.Pytester) -
 
 
 def test_a_test_without_servers_is_not_checked(pytester: pytest.Pytester) -> None:
-    """Not even among tests that are."""
+    """Even between tests that are checked."""
     result = run(
         pytester,
         """
@@ -173,7 +173,7 @@ def test_a_test_without_servers_is_not_checked(pytester: pytest.Pytester) -> Non
 def test_a_stage_that_died_unnoticed_fails_the_test(
     pytester: pytest.Pytester, next_test: str
 ) -> None:
-    """Whether or not another test has it brought back."""
+    """Whether or not a later test brings it back."""
     result = run(
         pytester,
         f"""
@@ -197,10 +197,10 @@ def test_a_stage_that_died_unnoticed_fails_the_test(
     )
 
 
-def test_a_server_of_its_own_that_died_unnoticed_fails_the_test(
+def test_a_stage_server_that_died_unnoticed_fails_the_test(
     pytester: pytest.Pytester,
 ) -> None:
-    """Though its fixture has ended it since."""
+    """Though its fixture ends it afterwards."""
     result = run(
         pytester,
         """
@@ -220,8 +220,10 @@ def test_a_server_of_its_own_that_died_unnoticed_fails_the_test(
     result.stdout.fnmatch_lines(["stage parse died: ended by SIGKILL"])
 
 
-def test_a_stage_that_the_test_has_killed_is_no_loss(pytester: pytest.Pytester) -> None:
-    """Nor is one that it has stopped, paused or restarted."""
+def test_a_stage_that_the_test_ended_does_not_fail_it(
+    pytester: pytest.Pytester,
+) -> None:
+    """Nor does one that it stopped, paused or restarted."""
     result = run(
         pytester,
         """
@@ -243,10 +245,10 @@ def test_a_stage_that_the_test_has_killed_is_no_loss(pytester: pytest.Pytester) 
 
 @pytest.mark.parametrize("transport", ["unix", "tcp"])
 @pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
-def test_the_servers_of_the_session_are_not_left(
+def test_the_servers_of_the_session_are_no_leaks(
     pytester: pytest.Pytester, servers: str, transport: str
 ) -> None:
-    """Even if the body of a test has them started, and whatever it calls."""
+    """Even if the body of a test starts them, calls them or restarts them."""
     result = run(
         pytester,
         """
@@ -278,8 +280,8 @@ def test_the_servers_of_the_session_are_not_left(
     result.assert_outcomes(passed=5)
 
 
-def test_under_xdist_what_is_left_is_named_too(pytester: pytest.Pytester) -> None:
-    """Each worker has servers of its own."""
+def test_leaks_are_reported_under_xdist_too(pytester: pytest.Pytester) -> None:
+    """Each worker has its own servers."""
     result = run(
         pytester,
         """

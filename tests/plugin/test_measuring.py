@@ -1,4 +1,4 @@
-"""Measuring in tests of one's own: comparisons, the summary, and the page."""
+"""Comparisons in tests of users, the summary of a session, and the page."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COMPARES = """
 
 @pytest.fixture(autouse=True)
 def not_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of which pytest-benchmark knows by the environment, and disables itself."""
+    """Hide xdist from pytest-benchmark, which disables itself in a worker."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
 
 
-def test_a_comparison_is_a_benchmark_and_is_kept(pytester: pytest.Pytester) -> None:
-    """Chosen by --benchmark-only, saved by pytest-benchmark, and summed up."""
+def test_a_comparison_is_a_benchmark_and_is_saved(pytester: pytest.Pytester) -> None:
+    """--benchmark-only selects it, and the summary shows it."""
     pytester.makepyfile(COMPARES)
 
     result = pytester.runpytest_subprocess(
@@ -46,10 +46,10 @@ def test_a_comparison_is_a_benchmark_and_is_kept(pytester: pytest.Pytester) -> N
     assert saved["machine_info"]["pipeline"]["versions"]["grpcio"]
 
 
-def test_a_claim_that_does_not_hold_fails_with_the_numbers(
+def test_a_comparison_that_does_not_hold_fails_with_the_numbers(
     pytester: pytest.Pytester,
 ) -> None:
-    """As pytest shows what was asserted."""
+    """In pytest's report of the assertion."""
     pytester.makepyfile(
         COMPARES.replace("faster_than(slow, by=3)", "faster_than(quick)")
     )
@@ -62,8 +62,8 @@ def test_a_claim_that_does_not_hold_fails_with_the_numbers(
     )
 
 
-def test_a_test_may_ask_more_than_once(pytester: pytest.Pytester) -> None:
-    """And pytest-benchmark has one entry for it all the same."""
+def test_a_test_may_compare_more_than_once(pytester: pytest.Pytester) -> None:
+    """pytest-benchmark still has one entry for the test."""
     pytester.makepyfile(
         COMPARES
         + "        assert pipeline_compare(slow, quick).not_faster_than(quick)\n"
@@ -79,10 +79,10 @@ def test_a_test_may_ask_more_than_once(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("options", [("--benchmark-disable",), ("-n", "1")])
-def test_where_benchmarks_are_disabled_nothing_is_compared(
+def test_a_comparison_is_skipped_if_benchmarks_are_disabled(
     pytester: pytest.Pytester, options: tuple[str, ...]
 ) -> None:
-    """The test is skipped and says why, for nothing was asked."""
+    """The reason says why, and there is no summary."""
     pytester.makepyfile(COMPARES)
 
     result = pytester.runpytest_subprocess("-rs", "-Wignore", *options)
@@ -92,8 +92,8 @@ def test_where_benchmarks_are_disabled_nothing_is_compared(
     result.stdout.no_fnmatch_line("*what was measured*")
 
 
-def test_the_page_is_written_at_the_end(pytester: pytest.Pytester) -> None:
-    """And the session says where it is."""
+def test_the_page_is_written_at_the_end_of_a_session(pytester: pytest.Pytester) -> None:
+    """The session prints its path."""
     pytester.makepyfile(COMPARES)
 
     result = pytester.runpytest_subprocess(
@@ -105,10 +105,10 @@ def test_the_page_is_written_at_the_end(pytester: pytest.Pytester) -> None:
     assert "test_it" in (pytester.path / "page.html").read_text()
 
 
-def test_a_page_of_nothing_fails_the_session_and_leaves_the_earlier_one(
+def test_a_session_without_measurements_fails_and_keeps_the_earlier_page(
     pytester: pytest.Pytester,
 ) -> None:
-    """Since a run that has measured nothing must not look like one that has."""
+    """If a page was asked for, since it would look like a result."""
     (pytester.path / "page.html").write_text("earlier")
     pytester.makepyfile("def test_it(): pass")
 
@@ -124,7 +124,7 @@ def test_a_page_of_nothing_fails_the_session_and_leaves_the_earlier_one(
 def test_a_page_that_can_not_be_written_fails_the_session(
     pytester: pytest.Pytester,
 ) -> None:
-    """With one line that says why, and the table all the same."""
+    """One line says why, and the summary is still printed."""
     (pytester.path / "page.html").mkdir()
     pytester.makepyfile(COMPARES)
 
@@ -138,7 +138,7 @@ def test_a_page_that_can_not_be_written_fails_the_session(
     )
 
 
-def test_a_page_that_has_no_folder_is_wrong_usage(pytester: pytest.Pytester) -> None:
+def test_a_page_in_a_missing_folder_is_a_usage_error(pytester: pytest.Pytester) -> None:
     """Before anything is measured."""
     pytester.makepyfile(COMPARES)
 
@@ -150,8 +150,8 @@ def test_a_page_that_has_no_folder_is_wrong_usage(pytester: pytest.Pytester) -> 
     )
 
 
-def test_a_benchmark_of_ones_own_may_be_kept_too(pytester: pytest.Pytester) -> None:
-    """With whatever it has measured."""
+def test_a_benchmark_may_record_its_own_measurements(pytester: pytest.Pytester) -> None:
+    """The summary shows them."""
     pytester.makepyfile(
         """
         from pytest_pipeline.measure.results import Measured
@@ -173,10 +173,10 @@ def test_a_benchmark_of_ones_own_may_be_kept_too(pytester: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(["*mine*", "*7*1,234*"])
 
 
-def test_a_session_that_measures_nothing_says_nothing(
+def test_a_session_without_measurements_has_no_summary(
     pytester: pytest.Pytester,
 ) -> None:
-    """Of what it could have measured."""
+    """Its output does not mention measuring."""
     pytester.makepyfile("def test_it(): pass")
 
     result = pytester.runpytest_subprocess()
@@ -184,10 +184,10 @@ def test_a_session_that_measures_nothing_says_nothing(
     result.stdout.no_fnmatch_line("*measured*")
 
 
-def test_what_is_not_installed_is_named(
+def test_a_missing_package_is_named(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the command that installs it."""
+    """With the command that installs it, before anything is measured."""
     hidden = Path(pytester.path) / "hidden"
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text(

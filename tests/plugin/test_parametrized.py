@@ -1,4 +1,4 @@
-"""How often a test runs: once for each batch size and workload."""
+"""A test runs once for each batch size and workload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.plugin.sessions import (
 
 
 def test_a_test_runs_once_for_each_batch_size(pytester: pytest.Pytester) -> None:
-    """And sees them in the order in which they are given."""
+    """In the order of the option."""
     seen = seen_by(
         pytester,
         "def test_x(pipeline_batch_size): pass",
@@ -28,7 +28,7 @@ def test_a_test_runs_once_for_each_batch_size(pytester: pytest.Pytester) -> None
 
 
 def test_a_test_runs_once_for_each_workload(pytester: pytest.Pytester) -> None:
-    """One's own, given by where it is, is among them."""
+    """A workload of a user, given by its module, is one of them."""
     pytester.makepyfile(mine="from pipeline.workloads.events import EVENTS as MINE")
     seen = seen_by(
         pytester,
@@ -41,8 +41,10 @@ def test_a_test_runs_once_for_each_workload(pytester: pytest.Pytester) -> None:
     assert workloads == {"test_x[events]": EVENTS, "test_x[mixed]": MIXED}
 
 
-def test_a_test_runs_once_for_each_pair(pytester: pytest.Pytester) -> None:
-    """Of workload and batch size, where it asks for both."""
+def test_a_test_runs_once_for_each_workload_and_batch_size(
+    pytester: pytest.Pytester,
+) -> None:
+    """If it asks for both."""
     names = ids(
         pytester,
         "def test_x(pipeline_batch_size, pipeline_workload): pass",
@@ -88,15 +90,15 @@ def test_one_value_is_not_in_the_name_of_a_test(
 
 
 def test_a_batch_size_selects_a_test_by_its_name(pytester: pytest.Pytester) -> None:
-    """As ids of parameters do."""
+    """As other ids of parameters do."""
     path = pytester.makepyfile("def test_x(pipeline_batch_size): pass")
     result = pytester.runpytest_inprocess(f"{path}::test_x[10]")
 
     result.assert_outcomes(passed=1)
 
 
-def test_a_marker_says_how_often_its_test_runs(pytester: pytest.Pytester) -> None:
-    """The other tests run as often as the options say."""
+def test_a_marker_sets_the_batch_sizes_of_its_test(pytester: pytest.Pytester) -> None:
+    """Other tests run with those of the options."""
     names = ids(
         pytester,
         """
@@ -122,10 +124,10 @@ def test_a_marker_says_how_often_its_test_runs(pytester: pytest.Pytester) -> Non
     ]
 
 
-def test_a_fixture_that_asks_for_the_batch_size_is_made_for_each(
+def test_a_fixture_may_ask_for_the_batch_size(
     pytester: pytest.Pytester,
 ) -> None:
-    """The test need not ask for it by name."""
+    """A test of that fixture runs once for each."""
     seen = seen_by(
         pytester,
         """
@@ -142,10 +144,10 @@ def test_a_fixture_that_asks_for_the_batch_size_is_made_for_each(
     assert [given["doubled"] for given in seen.values()] == [2, 20, 200]
 
 
-def test_a_batch_size_that_is_asked_for_late_is_the_first(
+def test_a_batch_size_that_is_requested_at_run_time_is_the_first(
     pytester: pytest.Pytester,
 ) -> None:
-    """It is too late then to run the test once for each."""
+    """It is then too late to run the test once for each."""
     pytester.makepyfile(
         """
         def test_x(request):
@@ -164,10 +166,10 @@ def test_a_batch_size_that_is_asked_for_late_is_the_first(
 @pytest.mark.parametrize(
     "argnames", ["'pipeline_batch_size, x'", "['pipeline_batch_size', 'x']"]
 )
-def test_a_test_may_say_itself_which_batch_sizes_it_sees(
+def test_a_test_may_be_parametrized_with_batch_sizes(
     pytester: pytest.Pytester, argnames: str, indirect: bool
 ) -> None:
-    """By parametrize, directly or through the fixture."""
+    """Directly, or indirectly through the fixture."""
     through = ["pipeline_batch_size"] if indirect else False
     seen = seen_by(
         pytester,
@@ -185,8 +187,8 @@ def test_a_test_may_say_itself_which_batch_sizes_it_sees(
     }
 
 
-def test_a_test_may_have_parameters_of_its_own(pytester: pytest.Pytester) -> None:
-    """Their ids stand beside the batch size, and alone where there is just one."""
+def test_a_test_may_have_other_parameters(pytester: pytest.Pytester) -> None:
+    """Their ids are joined with the batch size, if there is more than one."""
     source = """
         import pytest
 
@@ -206,10 +208,10 @@ def test_a_test_may_have_parameters_of_its_own(pytester: pytest.Pytester) -> Non
     ]
 
 
-def test_a_workload_that_is_not_known_is_an_error_of_the_test(
+def test_an_unknown_workload_is_an_error_of_the_test(
     pytester: pytest.Pytester,
 ) -> None:
-    """It is looked for when a test asks for it; the error says which there are."""
+    """The error lists the known workloads."""
     pytester.makepyfile("def test_x(pipeline_workload): pass")
     result = pytester.runpytest_inprocess("--pipeline-workload=nonsense")
 
@@ -220,7 +222,7 @@ def test_a_workload_that_is_not_known_is_an_error_of_the_test(
 
 
 def test_settings_reach_the_workers_of_xdist(pytester: pytest.Pytester) -> None:
-    """From the command line, the ini file and the marker."""
+    """Those of the command line, the ini file and the marker."""
     pytester.makeini("[pytest]\npipeline_stage =\n  parse=./serve\n  sink=./sink\n")
     pytester.makepyfile(
         """

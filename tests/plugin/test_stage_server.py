@@ -1,4 +1,4 @@
-"""Servers of anything that speaks gRPC, with one handle for all of them."""
+"""`stage_server` and the handle of a server, for anything that speaks gRPC."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def lines_batch() -> Batch:
 
 
 def serve_greeter(factory: StageServerFactory, **settings: Any) -> Server:
-    """Start a greeter in threads."""
+    """Start a thread-based greeter."""
     return factory(Greeter(), add_to_server=add_GreeterServicer_to_server, **settings)
 
 
 @pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])
 @pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
 @pytest.mark.parametrize("servicer", [Greeter(), AioGreeter()], ids=["threads", "aio"])
-def test_all_four_kinds_of_call_are_served(
+def test_all_four_kinds_of_call_work(
     stage_server: StageServerFactory,
     servicer: object,
     servers: Hosting,
     transport: Transport,
 ) -> None:
-    """By a servicer in threads or asyncio, wherever it lives and however reached."""
+    """With each kind of servicer, hosting and transport."""
     server = stage_server(
         servicer,
         add_to_server=add_GreeterServicer_to_server,
@@ -90,10 +90,10 @@ def test_all_four_kinds_of_call_are_served(
 
 
 @pytest.mark.parametrize("servicer", [Greeter(), AioGreeter()], ids=["threads", "aio"])
-def test_asyncio_gets_channels_of_its_own(
+def test_a_server_can_be_called_from_asyncio(
     stage_server: StageServerFactory, servicer: object
 ) -> None:
-    """Made in the loop that uses them."""
+    """On a channel that is made in the event loop."""
     server = stage_server(servicer, add_to_server=add_GreeterServicer_to_server)
 
     async def greet() -> str:
@@ -110,7 +110,7 @@ def test_asyncio_gets_channels_of_its_own(
 def test_a_paused_server_answers_when_it_is_resumed(
     stage_server: StageServerFactory, servicer: object, servers: Hosting
 ) -> None:
-    """It answers nothing before, and then what it was asked in the meantime."""
+    """It answers nothing before; then it answers what was sent meanwhile."""
     server = stage_server(
         servicer, add_to_server=add_GreeterServicer_to_server, servers=servers
     )
@@ -131,7 +131,7 @@ def test_a_paused_server_answers_when_it_is_resumed(
 def test_a_server_that_was_ended_can_be_restarted(
     stage_server: StageServerFactory, servers: Hosting, how: str
 ) -> None:
-    """It is gone until then, and has its address again."""
+    """It does not answer until then, and keeps its address."""
     server = serve_greeter(stage_server, servers=servers)
     address = server.address
 
@@ -146,10 +146,10 @@ def test_a_server_that_was_ended_can_be_restarted(
 
 
 @pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
-def test_a_pause_does_not_outlast_the_end_of_a_server(
+def test_a_server_that_was_paused_after_its_end_can_be_restarted(
     stage_server: StageServerFactory, servers: Hosting
 ) -> None:
-    """Paused where there was nothing to pause, it serves when it is restarted."""
+    """The pause had nothing to suspend and does not hold the new server."""
     server = serve_greeter(stage_server, servers=servers, start_timeout=5)
     server.kill()
     server.pause()
@@ -160,10 +160,10 @@ def test_a_pause_does_not_outlast_the_end_of_a_server(
 
 
 @pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
-def test_a_call_that_is_open_may_finish_while_the_server_stops(
+def test_an_open_call_may_finish_while_the_server_stops(
     stage_server: StageServerFactory, servers: Hosting
 ) -> None:
-    """And then the server is gone, long before it would be ended by force."""
+    """The server ends with it, before it would be ended by force."""
     server = serve_greeter(stage_server, servers=servers)
     requests: queue.SimpleQueue[StringValue] = queue.SimpleQueue()
     requests.put(StringValue(value="a"))
@@ -182,16 +182,16 @@ def test_a_call_that_is_open_may_finish_while_the_server_stops(
 
 
 def test_a_stage_is_started_by_its_name(stage_server: StageServerFactory) -> None:
-    """Of the workload in force, and with the stub of its service."""
+    """It is a stage of the test's workload, and has the stub of its service."""
     (reply,) = stage_server("parse").stub.Process(iter([lines_batch()]))
 
     assert list(unpack(reply.payload, Events).value) == [11]
 
 
-def test_a_stage_function_of_ones_own_is_served(
+def test_a_stage_function_is_served(
     stage_server: StageServerFactory,
 ) -> None:
-    """Made a stage, it needs no servicer."""
+    """The decorator `stage` is enough; it needs no servicer."""
 
     @stage
     def shout(lines: Lines) -> Output[Lines]:
@@ -202,20 +202,20 @@ def test_a_stage_function_of_ones_own_is_served(
     assert unpack(reply.payload, Lines).text == GOOD.upper()
 
 
-def test_a_command_is_started_and_asked_where_it_listens(
+def test_a_command_is_started_and_prints_its_address(
     stage_server: StageServerFactory,
 ) -> None:
-    """As text or as words; it prints one line of JSON with its address."""
+    """It is text or words, and prints one line of JSON with the address."""
     words = [sys.executable, "-m", "pipeline", "serve", "rules"]
 
     assert stage_server(words, name="mine").health == "SERVING"
     assert stage_server(" ".join(words)).health == "SERVING"
 
 
-def test_a_server_that_runs_already_is_used_and_left_running(
+def test_an_external_server_is_used_and_left_running(
     stage_server: StageServerFactory,
 ) -> None:
-    """It can be talked to, but neither killed nor paused."""
+    """It can be called, but neither killed nor paused."""
     running = serve_greeter(stage_server, transport="tcp")
     server = stage_server(running.address, stub=GreeterStub)
 
@@ -239,18 +239,18 @@ def test_a_server_that_runs_already_is_used_and_left_running(
         (Greeter, UsageError, "is a class; give an instance of it"),
     ],
 )
-def test_what_can_not_be_served_is_told(
+def test_what_can_not_be_served_is_refused(
     stage_server: StageServerFactory, what: object, error: type[Exception], message: str
 ) -> None:
-    """In one line that names it and says what to do."""
+    """The error names it and says what to do."""
     with pytest.raises(error, match=message):
         stage_server(what)
 
 
-def test_a_local_class_can_not_go_to_a_process(
+def test_a_servicer_of_a_local_class_can_not_be_a_subprocess(
     stage_server: StageServerFactory,
 ) -> None:
-    """The error says where it must be defined."""
+    """The error says where the class must be defined."""
 
     class Local(Greeter):
         pass
@@ -261,15 +261,15 @@ def test_a_local_class_can_not_go_to_a_process(
         )
 
 
-def test_nobody_at_the_address_is_told_in_time(
+def test_an_address_without_a_server_fails_in_time(
     stage_server: StageServerFactory, tmp_path: Path
 ) -> None:
-    """After the time that a server has to become ready."""
+    """After the start timeout."""
     with pytest.raises(StageError, match=r"not ready within 0\.2 s.*start-timeout"):
         stage_server(f"unix:{tmp_path}/nobody", start_timeout=0.2)
 
 
-def test_two_servers_do_not_get_one_address(stage_server: StageServerFactory) -> None:
+def test_servers_get_different_addresses(stage_server: StageServerFactory) -> None:
     """Over unix sockets and over TCP."""
     servers = [
         serve_greeter(stage_server, transport=transport)
@@ -280,14 +280,14 @@ def test_two_servers_do_not_get_one_address(stage_server: StageServerFactory) ->
     assert len({server.address for server in servers}) == 6
 
 
-def test_a_fixture_of_ones_own_is_one_line(greeter: Server) -> None:
-    """It can be used like those of the stages; here it is killed, and see below."""
+def test_a_stage_fixture_is_a_live_server(greeter: Server) -> None:
+    """It is killed here; the next test must find it up."""
     assert greeter.stub.Greet(StringValue(value="you")).value == "hello you"
     greeter.kill()
 
 
-def test_the_next_test_finds_its_server_up_again(greeter: Server) -> None:
-    """Though the test before has killed it; and its log starts anew."""
+def test_the_next_test_finds_its_server_up(greeter: Server) -> None:
+    """Though the test before killed it; its log starts empty."""
     assert greeter.health == "SERVING"
     assert "greeting" not in greeter.logs
 
@@ -297,7 +297,7 @@ def test_the_next_test_finds_its_server_up_again(greeter: Server) -> None:
 def test_each_example_of_a_property_finds_its_server_up(
     greeter: Server, kill: bool
 ) -> None:
-    """Whatever the example before has done to it."""
+    """Though the example before killed or paused it."""
     assert greeter.stub.Greet(StringValue(value="you")).value == "hello you"
     if kill:
         greeter.kill()
@@ -307,8 +307,10 @@ def test_each_example_of_a_property_finds_its_server_up(
 
 @given(st.sampled_from(["stop", "kill"]))
 @settings(max_examples=4)
-def test_an_end_that_comes_first_in_an_example_lasts(greeter: Server, how: str) -> None:
-    """The server is not brought back by what follows in that example."""
+def test_a_server_ended_first_in_an_example_stays_down(
+    greeter: Server, how: str
+) -> None:
+    """Later uses in the same example do not bring it back."""
     getattr(greeter, how)()
 
     assert greeter.health == "UNREACHABLE"
@@ -318,7 +320,7 @@ def test_an_end_that_comes_first_in_an_example_lasts(greeter: Server, how: str) 
 @given(st.booleans())
 @settings(max_examples=4)
 def test_resuming_a_server_finds_it_up(greeter: Server, resume: bool) -> None:
-    """Though the example before has ended it."""
+    """Though the example before killed it."""
     if resume:
         greeter.resume()
         assert not greeter.ending
@@ -327,8 +329,8 @@ def test_resuming_a_server_finds_it_up(greeter: Server, resume: bool) -> None:
 
 @given(st.sampled_from(["stop", "kill"]))
 @settings(max_examples=4)
-def test_an_end_from_another_thread_lasts(greeter: Server, how: str) -> None:
-    """Once the example has used the server; the thread itself is in no example."""
+def test_a_server_ended_by_another_thread_stays_down(greeter: Server, how: str) -> None:
+    """If the example has used it before; a thread belongs to no example."""
     assert greeter.health == "SERVING"
     with ThreadPoolExecutor() as threads:
         threads.submit(greeter.restart).result()
@@ -338,8 +340,10 @@ def test_an_end_from_another_thread_lasts(greeter: Server, how: str) -> None:
     assert greeter.ending
 
 
-def test_the_end_of_a_process_is_known(stage_server: StageServerFactory) -> None:
-    """Also where it was not asked to end."""
+def test_the_exit_status_of_a_dead_process_is_known(
+    stage_server: StageServerFactory,
+) -> None:
+    """It also counts as died, since nothing asked it to end."""
     server = stage_server("parse", servers="subprocess")
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ NOTHING = Lines()
 
 
 def stage_that(does: Callable[[], object]) -> Stage[Lines, Lines]:
-    """Make a stage that does something and returns the one record that it was sent."""
+    """Make a stage that calls ``does`` and returns the one record it was sent."""
 
     def function(lines: Lines) -> Output[Lines]:
         does()
@@ -29,7 +29,7 @@ def stage_that(does: Callable[[], object]) -> Stage[Lines, Lines]:
 
 
 class Serves:
-    """A servicer of one's own, made of a function."""
+    """A servicer made of a function."""
 
     def __init__(self, process: Callable[[Iterator[Batch], Any], Any]) -> None:
         self._process = process
@@ -37,13 +37,13 @@ class Serves:
     def Process(  # noqa: N802 - named by the contract
         self, requests: Iterator[Batch], context: Any
     ) -> Iterable[Batch]:
-        """Do as the function does."""
+        """Call the function."""
         replies: Iterable[Batch] = self._process(requests, context)
         return replies
 
 
 def with_a_reader_thread(requests: Iterator[Batch], context: Any) -> Iterator[Batch]:
-    """Serve batches that another thread reads; refuse who does not say hello."""
+    """Reply to batches that another thread reads; refuse clients without a greeting."""
     if ("greeting", "hello") not in context.invocation_metadata():
         context.set_trailing_metadata((("wanted", "hello"),))
         context.abort(grpc.StatusCode.PERMISSION_DENIED, "say hello")

@@ -1,4 +1,4 @@
-"""The driver: a stage message by message, without a socket, by a clock that stands."""
+"""The driver of a stage: message by message, without a socket, by a fake clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":11}\n'
 
 
 def test_each_message_is_answered(clock: FakeClock) -> None:
-    """Payload, counts and rejections come back as the stage made them."""
+    """With the payload, counts and rejections that the stage made."""
     with StageDriver(PARSE, clock) as driver:
         reply = driver.exchange(Lines(first_record=9, text=GOOD + b"x\n"), records=2)
 
@@ -38,8 +38,8 @@ def test_each_message_is_answered(clock: FakeClock) -> None:
         assert list(driver.payload(reply, Events).value) == [11]
 
 
-def test_payloads_are_numbered_after_what_was_sent_before(clock: FakeClock) -> None:
-    """From 0, or on from the batch that was sent as it is."""
+def test_payloads_are_numbered_on_from_the_last_batch(clock: FakeClock) -> None:
+    """From 0, or from the number of a batch that was sent whole."""
     batch = Batch(number=7, records=1)
     pack(NOTHING, into=batch.payload)
     with StageDriver(PARSE, clock) as driver:
@@ -51,7 +51,7 @@ def test_payloads_are_numbered_after_what_was_sent_before(clock: FakeClock) -> N
 
 
 def test_batches_can_be_sent_ahead(clock: FakeClock) -> None:
-    """Replies come in order, also after no more is sent."""
+    """Replies come in order, and can still be received after `close`."""
     with StageDriver(PARSE, clock) as driver:
         for _ in range(3):
             driver.send(NOTHING, records=1)
@@ -68,7 +68,7 @@ def test_batches_can_be_sent_ahead(clock: FakeClock) -> None:
 def test_a_reply_is_received_while_the_stage_works_on_the_next(
     clock: FakeClock,
 ) -> None:
-    """What was sent ahead does not hold up what is ready."""
+    """Batches that were sent ahead do not delay a reply that is ready."""
     ready = threading.Semaphore(1)
     with StageDriver(stage_that(ready.acquire), clock) as driver:
         driver.send(NOTHING, records=1)
@@ -79,8 +79,8 @@ def test_a_reply_is_received_while_the_stage_works_on_the_next(
         assert [first.number, driver.receive().number] == [0, 1]
 
 
-def test_a_batch_that_was_sent_is_out_of_the_senders_hands(clock: FakeClock) -> None:
-    """What the test does with its batch afterwards does not reach the stage."""
+def test_changing_a_batch_after_sending_it_has_no_effect(clock: FakeClock) -> None:
+    """The stage gets a copy."""
     go_on = threading.Event()
     seen: list[int] = []
 
@@ -101,7 +101,7 @@ def test_a_batch_that_was_sent_is_out_of_the_senders_hands(clock: FakeClock) -> 
 
 
 def test_closing_returns_the_call_status(clock: FakeClock) -> None:
-    """OK, with the trailing metadata of the stage and none of the runtime's."""
+    """OK, with the trailing metadata of the stage and none of the runtime."""
     with StageDriver(PARSE, clock) as driver:
         driver.exchange(NOTHING, records=1)
         clock.advance(2)
@@ -116,7 +116,7 @@ def test_closing_returns_the_call_status(clock: FakeClock) -> None:
 
 
 def test_a_payload_of_another_type_ends_the_call(clock: FakeClock) -> None:
-    """INVALID_ARGUMENT, which the status tells, and the error of who waits."""
+    """With INVALID_ARGUMENT, in the call status and in the error of `receive`."""
     details = "batch 0: takes pipeline.v1.Lines, was sent pipeline.v1.Events"
     with StageDriver(PARSE, clock) as driver:
         driver.send(Events(), records=0)
@@ -131,7 +131,7 @@ def test_a_payload_of_another_type_ends_the_call(clock: FakeClock) -> None:
 def test_a_stage_function_that_raises_fails_the_call(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The error names status and details, and has the traceback of the function."""
+    """The error has the status, the details and the traceback of the function."""
 
     def fail() -> None:
         raise ZeroDivisionError("oh no")
@@ -151,8 +151,8 @@ def test_a_stage_function_that_raises_fails_the_call(
     ]
 
 
-def test_times_are_told_as_the_clock_was_moved(clock: FakeClock) -> None:
-    """Inside the function it is processing, between batches waiting, else nothing."""
+def test_times_are_reported_as_the_clock_was_moved(clock: FakeClock) -> None:
+    """Inside the stage function as processing, between batches as waiting."""
     with StageDriver(stage_that(lambda: clock.advance(3)), clock) as driver:
         clock.advance(0.25)
         first = driver.exchange(NOTHING, records=1).timing
@@ -167,8 +167,8 @@ def test_times_are_told_as_the_clock_was_moved(clock: FakeClock) -> None:
     assert clock.now_ns == 6_550_000_000
 
 
-def test_a_stopwatch_goes_by_the_clock(clock: FakeClock) -> None:
-    """Its laps leave no gap and begin where it was started."""
+def test_a_stopwatch_measures_the_fake_clock(clock: FakeClock) -> None:
+    """Laps follow each other without a gap, from the start on."""
     clock.advance(1)
     stopwatch = clock.stopwatch()
     clock.advance(0.5)
@@ -177,8 +177,10 @@ def test_a_stopwatch_goes_by_the_clock(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
-def test_a_clock_moves_only_forward(clock: FakeClock, seconds: float) -> None:
-    """By a number of seconds that there is."""
+def test_a_clock_moves_only_forward_by_finite_seconds(
+    clock: FakeClock, seconds: float
+) -> None:
+    """Anything else is a usage error, and the clock stays."""
     with pytest.raises(UsageError, match="seconds"):
         clock.advance(seconds)
 
@@ -186,7 +188,7 @@ def test_a_clock_moves_only_forward(clock: FakeClock, seconds: float) -> None:
 
 
 def test_a_deadline_passes_when_the_clock_is_moved_to_it(clock: FakeClock) -> None:
-    """Not a nanosecond earlier, and without rounding."""
+    """Not a nanosecond earlier."""
     clock.advance(0.1)
     with StageDriver(PARSE, clock, timeout_s=0.2) as driver:
         driver.exchange(NOTHING, records=1)
@@ -199,8 +201,8 @@ def test_a_deadline_passes_when_the_clock_is_moved_to_it(clock: FakeClock) -> No
         assert driver.close().code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_a_deadline_can_pass_in_the_middle_of_the_work(clock: FakeClock) -> None:
-    """What the stage then makes of the batch comes too late to be a reply."""
+def test_a_deadline_can_pass_while_the_stage_works(clock: FakeClock) -> None:
+    """The reply then comes too late and is dropped."""
     slow = stage_that(lambda: clock.advance(5))
     with StageDriver(slow, clock, timeout_s=2) as driver:
         driver.send(NOTHING, records=1)
@@ -209,10 +211,10 @@ def test_a_deadline_can_pass_in_the_middle_of_the_work(clock: FakeClock) -> None
         driver.receive()
 
 
-def test_a_failure_after_the_deadline_is_not_told(
+def test_a_failure_after_the_deadline_is_not_reported(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The call has ended by then; only the stage logs what it was."""
+    """The call has ended by then; only the stage logs the failure."""
 
     def fail_late() -> None:
         clock.advance(5)
@@ -231,8 +233,8 @@ def test_a_failure_after_the_deadline_is_not_told(
 
 
 @pytest.mark.parametrize("timeout_s", [0, 1e-10, -1])
-def test_a_timeout_must_leave_time(clock: FakeClock, timeout_s: float) -> None:
-    """A call without any could not even be opened."""
+def test_a_timeout_must_be_positive(clock: FakeClock, timeout_s: float) -> None:
+    """A call without any time could not be opened."""
     with pytest.raises(UsageError, match="timeout_s"):
         StageDriver(PARSE, clock, timeout_s=timeout_s)
 
@@ -240,7 +242,7 @@ def test_a_timeout_must_leave_time(clock: FakeClock, timeout_s: float) -> None:
 def test_a_call_can_be_cancelled_at_a_set_time(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """To end a call, and its deadline with it, while the clock moves is safe."""
+    """Ending a call and its deadline while the clock moves causes no deadlock."""
     with StageDriver(PARSE, clock, timeout_s=9) as driver:
         clock.call_at(driver.cancel, 1)
         clock.advance(10)
@@ -251,8 +253,8 @@ def test_a_call_can_be_cancelled_at_a_set_time(
     assert caplog.records == []
 
 
-def test_a_servicer_of_ones_own_is_driven_alike(clock: FakeClock) -> None:
-    """Also one that reads in another thread than it answers in."""
+def test_a_servicer_of_a_user_can_be_driven(clock: FakeClock) -> None:
+    """Even one that reads in another thread than it replies in."""
     servicer = Serves(with_a_reader_thread)
     with StageDriver(servicer, clock, metadata=[("greeting", "hello")]) as driver:
         replies = [driver.exchange(NOTHING, records=count) for count in (3, 4)]
@@ -262,8 +264,8 @@ def test_a_servicer_of_ones_own_is_driven_alike(clock: FakeClock) -> None:
     assert status.code is grpc.StatusCode.OK
 
 
-def test_an_abort_is_told_with_its_trailing_metadata(clock: FakeClock) -> None:
-    """As gRPC sends it, though the call was over before anything was sent."""
+def test_the_status_of_an_abort_has_its_trailing_metadata(clock: FakeClock) -> None:
+    """As with gRPC, though the call ended before anything was sent."""
     with StageDriver(Serves(with_a_reader_thread), clock) as driver:
         status = driver.close()
 
@@ -272,8 +274,8 @@ def test_an_abort_is_told_with_its_trailing_metadata(clock: FakeClock) -> None:
     )
 
 
-def test_a_servicer_must_have_the_method(clock: FakeClock) -> None:
-    """What serves something else is refused by its name."""
+def test_a_servicer_without_the_method_is_refused(clock: FakeClock) -> None:
+    """The error names its class."""
     servicer: Any = object()
     with pytest.raises(UsageError, match="stage object: has no method Process"):
         StageDriver(servicer, clock)

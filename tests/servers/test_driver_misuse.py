@@ -1,4 +1,4 @@
-"""The driver tells who breaks the contract, hangs, or asks too much; it never hangs."""
+"""The driver raises if a servicer or a test misbehaves; it never hangs."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from tests.servers.driven import (
 
 
 def skips(requests: Iterator[Batch], _: Any) -> Iterator[Batch]:
-    """Answer no batch."""
+    """Reply to no batch."""
     for _request in requests:
         yield from ()
 
 
 def leaves(requests: Iterator[Batch], _: Any) -> Iterator[Batch]:
-    """End the call instead of answering the first batch."""
+    """End the call instead of replying to the first batch."""
     next(requests)
     yield from ()
 
 
 def babbles(requests: Iterator[Batch], _: Any) -> Iterator[Any]:
-    """Answer with something else than a batch."""
+    """Reply with something other than a batch."""
     for request in requests:
         yield request.payload
 
@@ -51,10 +51,10 @@ def babbles(requests: Iterator[Batch], _: Any) -> Iterator[Any]:
         (babbles, "replied with Any, not with Batch"),
     ],
 )
-def test_a_servicer_that_breaks_the_contract_is_told_so(
+def test_a_servicer_that_breaks_the_contract_fails_the_exchange(
     clock: FakeClock, process: Callable[..., Any], text: str
 ) -> None:
-    """At once, instead of waiting for a reply that can't come."""
+    """At once, without waiting for a reply that can't come."""
     with (
         StageDriver(Serves(process), clock) as driver,
         pytest.raises(ContractError, match=f"stage Serves: {text}"),
@@ -63,7 +63,7 @@ def test_a_servicer_that_breaks_the_contract_is_told_so(
 
 
 def test_a_reply_with_another_payload_breaks_the_contract(clock: FakeClock) -> None:
-    """The error names the batch and the type that was wanted."""
+    """The error names the batch and the type that was expected."""
     with StageDriver(PARSE, clock) as driver:
         reply = driver.exchange(NOTHING, records=1)
 
@@ -73,8 +73,10 @@ def test_a_reply_with_another_payload_breaks_the_contract(clock: FakeClock) -> N
 
 
 @pytest.mark.parametrize("stage", [PARSE, Serves(with_a_reader_thread)])
-def test_nothing_sent_is_nothing_to_receive(clock: FakeClock, stage: Any) -> None:
-    """A test that waits for it is wrong, and does not hang."""
+def test_receiving_before_sending_is_a_usage_error(
+    clock: FakeClock, stage: Any
+) -> None:
+    """It does not hang."""
     with (
         StageDriver(stage, clock, metadata=[("greeting", "hello")]) as driver,
         pytest.raises(UsageError, match="no batch is unanswered"),
@@ -89,13 +91,13 @@ def test_nothing_sent_is_nothing_to_receive(clock: FakeClock, stage: Any) -> Non
         (StageDriver.cancel, StageError, "CANCELLED: cancelled by the client"),
     ],
 )
-def test_after_the_end_nothing_hangs(
+def test_receiving_or_sending_after_the_end_raises(
     clock: FakeClock,
     end: Callable[[StageDriver], object],
     error: type[Exception],
     text: str,
 ) -> None:
-    """There is no reply to receive, and nothing can be sent."""
+    """It does not hang, however the call ended."""
     with StageDriver(PARSE, clock) as driver:
         driver.exchange(NOTHING, records=1)
         end(driver)
@@ -113,7 +115,7 @@ def test_after_the_end_nothing_hangs(
 def test_a_payload_is_sent_with_its_records_and_a_batch_without(
     clock: FakeClock, message: Any, records: int | None, text: str
 ) -> None:
-    """How many there are is neither guessed nor said twice."""
+    """The number of records is neither guessed nor given twice."""
     with (
         StageDriver(PARSE, clock) as driver,
         pytest.raises(UsageError, match=text),
@@ -121,8 +123,8 @@ def test_a_payload_is_sent_with_its_records_and_a_batch_without(
         driver.send(message, records)
 
 
-def test_a_stage_that_hangs_is_not_waited_for_without_end(clock: FakeClock) -> None:
-    """The patience is in real time, and to lose it leaves the call as it is."""
+def test_waiting_for_a_stage_that_hangs_ends_in_time(clock: FakeClock) -> None:
+    """In real time; the call stays open, and its reply can still be received."""
     go_on = threading.Event()
     stuck = stage_that(go_on.wait)
     with StageDriver(stuck, clock, patience_s=0.05) as driver:
@@ -135,7 +137,7 @@ def test_a_stage_that_hangs_is_not_waited_for_without_end(clock: FakeClock) -> N
 
 
 def test_a_servicer_may_ask_for_more_while_it_works(clock: FakeClock) -> None:
-    """If it reads in another thread than it answers in, a reply can still come."""
+    """If it reads in another thread than it replies in, a reply can still come."""
     go_on = threading.Event()
 
     def process(requests: Iterator[Batch], context: Any) -> Iterator[Batch]:
@@ -155,8 +157,8 @@ def test_a_servicer_may_ask_for_more_while_it_works(clock: FakeClock) -> None:
         assert driver.receive().number == 0
 
 
-def test_a_stage_that_does_not_end_is_told_so(clock: FakeClock) -> None:
-    """To close cancels the call then, and to leave tells that it still works."""
+def test_a_stage_that_does_not_end_fails_the_close(clock: FakeClock) -> None:
+    """`close` then cancels the call, and leaving the driver raises too."""
     go_on = threading.Event()
     driver = StageDriver(stage_that(go_on.wait), clock, patience_s=0.05)
     driver.send(NOTHING, records=1)
@@ -171,8 +173,8 @@ def test_a_stage_that_does_not_end_is_told_so(clock: FakeClock) -> None:
         pass
 
 
-def test_a_servicer_that_asks_for_nothing_is_not_opened(clock: FakeClock) -> None:
-    """The error tells so, and the servicer is told that the call is over."""
+def test_a_servicer_that_asks_for_no_batch_fails_the_start(clock: FakeClock) -> None:
+    """The call is cancelled, which the servicer can observe."""
     told = threading.Event()
 
     def process(_: Iterator[Batch], context: Any) -> Iterator[Batch]:
@@ -185,8 +187,8 @@ def test_a_servicer_that_asks_for_nothing_is_not_opened(clock: FakeClock) -> Non
     assert told.wait(10)
 
 
-def test_a_servicer_that_asks_for_no_more_is_told_so(clock: FakeClock) -> None:
-    """After its reply it has to ask for the next batch, or to end the call."""
+def test_a_servicer_that_asks_for_no_more_fails_the_exchange(clock: FakeClock) -> None:
+    """After a reply it must ask for the next batch or end the call."""
     go_on = threading.Event()
 
     def process(requests: Iterator[Batch], _: Any) -> Iterator[Batch]:
@@ -204,14 +206,14 @@ def no_more(_: StageDriver) -> None:
 
 
 def fail_the_call(driver: StageDriver) -> None:
-    """Have the call aborted."""
+    """Make the stage abort the call."""
     driver.send(Events(), records=0)
     with pytest.raises(StageError, match="INVALID_ARGUMENT"):
         driver.receive()
 
 
 def fail_the_test(_: StageDriver) -> None:
-    """Leave by an exception."""
+    """Raise an exception."""
     raise KeyError
 
 
@@ -221,7 +223,7 @@ def fail_the_test(_: StageDriver) -> None:
 def test_leaving_ends_the_thread_of_the_servicer(
     clock: FakeClock, last: Callable[[StageDriver], None]
 ) -> None:
-    """However the test and the call came to their end."""
+    """However the test and the call ended."""
     threads: list[threading.Thread] = []
     spy = stage_that(lambda: threads.append(threading.current_thread()))
     try:

@@ -1,4 +1,4 @@
-"""Which calls of a channel are open, and what waits for their end."""
+"""Waiting for the open calls of a channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LONG_S = 60.0
 
 
 def test_waiting_ends_with_the_last_call() -> None:
-    """And not with the first; what is to be done then is done too."""
+    """And not with the first; the callback then runs too."""
     calls = OpenCalls()
     calls.begin()
     calls.begin()
@@ -34,8 +34,8 @@ def test_waiting_ends_with_the_last_call() -> None:
     assert closed.wait(LONG_S)
 
 
-def test_waiting_for_a_call_that_never_ends_is_given_up() -> None:
-    """Such as one whose answers nobody reads."""
+def test_waiting_for_a_call_that_never_ends_times_out() -> None:
+    """Such as one whose replies are never read."""
     calls = OpenCalls()
     calls.begin()
 
@@ -44,8 +44,8 @@ def test_waiting_for_a_call_that_never_ends_is_given_up() -> None:
     calls.end()
 
 
-def test_where_no_call_is_open_nothing_is_waited_for() -> None:
-    """And what is to be done is done at once, in this thread."""
+def test_an_idle_channel_is_not_waited_for() -> None:
+    """And the callback runs at once, in this thread."""
     calls = OpenCalls()
     done = []
 
