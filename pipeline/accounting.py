@@ -253,10 +253,11 @@ class RunAccount:
             batch_size=batch_size,
             batches=self.batches,
             records=Records(
-                ingested=self.ingested,
+                # A stage may have counted in NumPy's integers.
+                ingested=int(self.ingested),
                 rejected=self.rejections.total(),
-                filtered=self.filtered,
-                passed=self.passed,
+                filtered=int(self.filtered),
+                passed=int(self.passed),
             ),
             rejections=dict(sorted(self.rejections.items())),
             elapsed_s=elapsed_s,

@@ -6,9 +6,11 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import (
     Any,
     Generic,
+    SupportsIndex,
     TypeVar,
     cast,
     get_args,
@@ -94,21 +96,63 @@ class Stage(Generic[In, Out]):
     function: Callable[[In], Output[Out]]
 
     def __call__(self, message: In) -> Output[Out]:
-        """Call the function.
-
-        Raises:
-            TypeError: It did not return an `Output` of ``returns``.
-        """
+        """Apply the function and check what it returns; see `check_output`."""
         __tracebackhide__ = True
         output = self.function(message)
-        if not isinstance(output, Output):
-            raise TypeError(f"returned {type(output).__name__}, not Output")
-        if not isinstance(output.message, self.returns):
-            raise TypeError(
-                f"returned Output of {type(output.message).__name__}, not of "
-                f"{self.returns.__name__}"
-            )
+        check_output(output, self.returns)
         return output
+
+
+def check_output(output: object, declared: type[Message]) -> None:
+    """Check what a stage function has returned for a batch, or a source yielded.
+
+    Raises:
+        TypeError: It is no `Output` of the message type that is declared, or a field
+            of it has another type than it must have.
+        ValueError: It counts fewer than 0 records.
+    """
+    __tracebackhide__ = True
+    if not isinstance(output, Output):
+        raise TypeError(
+            f"returned {type(output).__name__}, not Output(message, records=...)"
+        )
+    if not isinstance(output.message, declared):
+        raise TypeError(
+            f"returned Output of {type(output.message).__name__}, not of "
+            f"{declared.__name__}"
+        )
+    # Once a batch, so the usual values are passed without another call.
+    records, filtered, rejections = output.records, output.filtered, output.rejections
+    if type(records) is not int or records < 0:
+        _check_count("records", records)
+    if type(filtered) is not int or filtered < 0:
+        _check_count("filtered", filtered)
+    if rejections or (type(rejections) is not tuple and type(rejections) is not list):
+        _check_rejections(rejections)
+
+
+def _check_count(name: str, value: object) -> None:
+    __tracebackhide__ = True
+    must = f"returned Output with {name}={value!r}; must be an int, 0 or more"
+    # NumPy's integers are no int, but can stand for one.
+    if not isinstance(value, SupportsIndex):
+        raise TypeError(must)
+    if index(value) < 0:
+        raise ValueError(must)
+
+
+def _check_rejections(rejections: object) -> None:
+    __tracebackhide__ = True
+    must = "must be a sequence of Rejection(record=..., reason=...)"
+    if not isinstance(rejections, Sequence):
+        raise TypeError(
+            f"returned Output with rejections of {type(rejections).__name__}; {must}"
+        )
+    for rejection in rejections:
+        if not isinstance(rejection, Rejection):
+            raise TypeError(
+                f"returned Output with {rejection!r} among its rejections; {must}"
+            )
 
 
 def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Out]:

@@ -1,4 +1,4 @@
-"""Signal and end a child process together with everything that it has started.
+"""Signal and end a child process together with every process that it has started.
 
 The child must lead a process group of its own: start it with ``process_group=0`` or
 ``start_new_session=True``.
@@ -13,22 +13,31 @@ import subprocess
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:
-    """Send a signal to the process group of ``leader``; do nothing if it is gone.
+    """Send a signal to a process group; do nothing if the group is gone.
 
-    Raises ValueError for a process id below 2: the system would take 0 for the group of
-    the caller.
+    Args:
+        leader: Process id of the child that leads the group.
+        number: The signal.
+
+    Raises:
+        ValueError: ``leader`` is below 2, or leads the caller's own group. The system
+            takes 0 for the caller's group, and so would signal the caller.
     """
-    if leader < 2:
+    if leader < 2 or leader == os.getpgrp():
         raise ValueError(f"process group {leader}: is not a child's")
-    # PermissionError is how macOS answers for a group of zombies.
+    # macOS raises PermissionError for a group of zombies.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
 
 
 def end_group(process: subprocess.Popen[bytes], wait_s: float = 0.0) -> None:
-    """Wait ``wait_s`` seconds for a process to end, then kill what its group has left.
+    """Wait for a process to end, then kill what is left of its group.
 
-    Returns when the process is gone, also where the wait is interrupted.
+    Returns when the process is gone, and reaps it also if the wait is interrupted.
+
+    Args:
+        process: The leader of the group.
+        wait_s: Seconds that the process has to end by itself.
     """
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):

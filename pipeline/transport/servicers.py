@@ -27,7 +27,7 @@ from pipeline.errors import (
     user_traceback,
 )
 from pipeline.result import ResultWriter
-from pipeline.stages import Output, Stage
+from pipeline.stages import Output, Stage, check_output
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.wire import (
     TIMING_KEY,
@@ -78,11 +78,11 @@ class StageServicer:
                 message = unpack(request.payload, stage.takes)
                 decode = watch.lap()
                 output = stage(message)
+                process = watch.lap()
+                reply = _batch(request.number, output)
+                encode = watch.lap()
             except Exception as error:
                 _fail(context, error, _place(request))
-            process = watch.lap()
-            reply = _batch(request.number, output)
-            encode = watch.lap()
             _time(reply.timing, wait, decode, process, encode, send)
             reply.timing.process_total_cpu_ns = cpu.lap()
             yield reply
@@ -104,26 +104,29 @@ class IngestServicer:
         __tracebackhide__ = True
         cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
         inputs = self._folders.inputs(context.is_active)
+        source, place, next_record = self._workload.source, Place(), 1
         try:
-            spec = unpack(request.source, self._workload.source.spec)
+            spec = unpack(request.source, source.spec)
             limits = BatchLimits(
                 request.batch_records,
                 request.batch_bytes,
                 request.linger_ns / 1e9 or None,
             )
-            outputs = self._workload.source.read(
-                spec, limits, request.max_records, inputs
-            )
+            outputs = source.read(spec, limits, request.max_records, inputs)
             for number, output in enumerate(outputs):
                 wait, process = _split(watch.lap(), inputs.take_waited_ns())
+                place.batch, place.first_record = number, next_record
+                check_output(output, source.returns)
                 batch = _batch(number, output)
+                next_record += output.records + output.filtered + len(output.rejections)
                 encode = watch.lap()
                 _time(batch.timing, wait, _NO_TIME, process, encode, send)
                 batch.timing.process_total_cpu_ns = cpu.lap()
                 yield batch
                 send = watch.lap()
+                place.batch = None
         except Exception as error:
-            _fail(context, error, Place())
+            _fail(context, error, place)
         _send_last_timing(context, cpu, wait=watch.lap(), send=send)
 
 

@@ -1,4 +1,4 @@
-"""How a call ended is told in the words of its peer, whatever gRPC put in between."""
+"""What a failed call to a stage is reported as."""
 
 from __future__ import annotations
 
@@ -11,45 +11,50 @@ import pytest
 
 from pipeline.accounting import StageAccount
 from pipeline.engines.calls import StageCall, StageConnection
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, SinkError, SourceError, StageError
 
-FAILED_WRITE = (grpc.StatusCode.INTERNAL, "Internal error from Core")
-OF_THE_PEER = (grpc.StatusCode.INTERNAL, "batch 2: ZeroDivisionError: no luck")
+Ending = tuple[grpc.StatusCode, str]
+
+FAILED_WRITE: Ending = (grpc.StatusCode.INTERNAL, "Internal error from Core")
+OF_THE_STAGE: Ending = (
+    grpc.StatusCode.INTERNAL,
+    "batch 2: ZeroDivisionError: no luck",
+)
 
 
 class FakeCall:
-    """A call that ends as the test says, and tells of its first end only."""
+    """A call that ends as the test says, and calls back at its first end only."""
 
     def __init__(self) -> None:
-        self._status: tuple[grpc.StatusCode, str] | None = None
-        self._told: Callable[[object], None] = lambda _: None
+        self._status: Ending | None = None
+        self._callback: Callable[[object], None] = lambda _: None
 
-    def end(self, status: tuple[grpc.StatusCode, str]) -> None:
-        """Take on a status, perhaps in the place of another one."""
+    def end(self, status: Ending) -> None:
+        """Set a status, perhaps in the place of an earlier one."""
         was_done, self._status = self.done(), status
         if not was_done:
-            self._told(self)
+            self._callback(self)
 
     def add_done_callback(self, callback: Callable[[object], None]) -> None:
-        """Keep whom to tell."""
-        self._told = callback
+        """Keep the callback."""
+        self._callback = callback
 
     def done(self) -> bool:
-        """Say whether there is a status."""
+        """Return whether there is a status."""
         return self._status is not None
 
     async def code(self) -> grpc.StatusCode:
-        """Return the status."""
+        """Return the code of the status."""
         assert self._status
         return self._status[0]
 
     async def details(self) -> str:
-        """Return what the status says."""
+        """Return the details of the status."""
         assert self._status
         return self._status[1]
 
     async def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
-        """Return nothing."""
+        """Return no metadata."""
         return ()
 
 
@@ -58,36 +63,66 @@ async def failed() -> Never:
     raise asyncio.InvalidStateError
 
 
-@pytest.mark.parametrize(
-    "statuses",
-    [[OF_THE_PEER], [OF_THE_PEER, FAILED_WRITE], [FAILED_WRITE, OF_THE_PEER]],
-    ids=["no write fails", "a write fails after", "a write fails before"],
-)
-def test_the_status_of_the_peer_is_quoted(
-    statuses: list[tuple[grpc.StatusCode, str]],
-) -> None:
-    """Also where a write has failed, just before that status came or just after."""
+def error_of(
+    *statuses: Ending,
+    stage: str = "rules",
+    precondition_error: type[PipelineError] | None = None,
+) -> PipelineError:
+    """Return the error of a call that gets these statuses one after the other."""
 
-    async def message() -> str:
+    async def read() -> PipelineError:
         fake: Any = FakeCall()
         connection = StageConnection(
-            "rules",
+            stage,
             "unix:/s",
             cast("grpc.aio.Channel", None),
             StageAccount(),
             lambda: "",
             lambda *_: None,
         )
-        call = StageCall(connection, fake)
+        call = StageCall(connection, fake, precondition_error)
         first, *later = statuses
         fake.end(first)
         reading = asyncio.ensure_future(call.result_of(failed()))
         for status in later:
-            # Until the reading waits for what the call has not told it.
+            # Until the read waits for a status that no callback brings.
             await asyncio.sleep(0)
             fake.end(status)
         with pytest.raises(PipelineError) as raised:
             await reading
-        return str(raised.value)
+        return raised.value
 
-    assert asyncio.run(message()) == f"stage rules: {OF_THE_PEER[1]}"
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [[OF_THE_STAGE], [OF_THE_STAGE, FAILED_WRITE], [FAILED_WRITE, OF_THE_STAGE]],
+    ids=["no write fails", "a write fails after", "a write fails before"],
+)
+def test_the_status_of_the_stage_is_quoted(statuses: list[Ending]) -> None:
+    """A write that fails just before that status arrives, or after, changes nothing."""
+    assert str(error_of(*statuses)) == f"stage rules: {OF_THE_STAGE[1]}"
+
+
+@pytest.mark.parametrize(
+    ("precondition_error", "expected"),
+    [(SourceError, SourceError), (SinkError, SinkError), (None, StageError)],
+)
+@pytest.mark.parametrize("stage", ["ingest", "rules", "sink", "archive"])
+def test_a_failed_precondition_means_what_the_service_says_whatever_its_name(
+    precondition_error: type[PipelineError] | None,
+    expected: type[PipelineError],
+    stage: str,
+) -> None:
+    """Only a source and a sink have an error for it; of others it is a failure."""
+    error = error_of(
+        (grpc.StatusCode.FAILED_PRECONDITION, "not there"),
+        stage=stage,
+        precondition_error=precondition_error,
+    )
+
+    assert type(error) is expected
+    assert str(error) == (
+        "not there" if precondition_error else f"stage {stage}: not there"
+    )

@@ -34,7 +34,7 @@ from pipeline.workloads.events.aggregate import TotalsByType
 from pipeline.workloads.events.rules import rules
 from pipeline.workloads.lines import LINES, line_source, read_lines
 from tests.engines.conftest import SettingsFor
-from tests.engines.failing import DATA, failed, failure
+from tests.engines.failing import DATA, engine_for, failed, failure, with_rules
 
 
 @pytest.fixture(params=["monolith", "split"])
@@ -90,19 +90,6 @@ def test_an_output_that_cannot_be_written_is_named(
     assert message == f"can't write {path}: {reason}"
 
 
-def broken(function: Callable[[Events], Output[Amounts]]) -> Workload:
-    """Return the events workload with other rules."""
-    return replace(
-        EVENTS,
-        transforms=tuple(
-            Stage("rules", Events, Amounts, function)
-            if stage.name == "rules"
-            else stage
-            for stage in EVENTS.transforms
-        ),
-    )
-
-
 def raising(_: Events) -> Output[Amounts]:
     """Fail."""
     raise ZeroDivisionError("no rules today")
@@ -153,7 +140,7 @@ def test_a_broken_stage_fails_the_run_by_name(
     message: str,
 ) -> None:
     """Both engines give the same message for the same fault."""
-    workload = broken(function)
+    workload = with_rules(function)
     run = settings_for(DATA, 1000, workload=workload)
     server = StageServer(
         workload, "rules", f"unix:{tmp_path}/broken", ServedFolders([])
@@ -166,25 +153,6 @@ def test_a_broken_stage_fails_the_run_by_name(
 
     assert failure(engine, run, expected).startswith(message)
     server.stop_now()
-
-
-def in_parts(engine_name: str, workload: Workload, folder: Path) -> Iterator[Engine]:
-    """Yield an engine that runs ``workload``, with servers of its own for the split."""
-    if engine_name == "monolith":
-        yield MonolithEngine()
-        return
-    servers = [
-        StageServer(
-            workload, name, f"unix:{folder}/{name}.own", ServedFolders([folder])
-        )
-        for name in workload.stage_names
-    ]
-    names = workload.stage_names
-    yield SplitEngine(
-        {name: server.address for name, server in zip(names, servers, strict=True)}
-    )
-    for server in servers:
-        server.stop_now()
 
 
 def explode() -> Never:
@@ -228,7 +196,7 @@ PURCHASE_AT_8 = b"".join(
     ("workload", "message", "user_frames"),
     [
         (
-            broken(exploding_rules),
+            with_rules(exploding_rules),
             "stage rules: batch 1, from record 6: ZeroDivisionError: no luck",
             ["exploding_rules", "explode"],
         ),
@@ -259,7 +227,7 @@ def test_a_function_that_raises_is_found(
     """
     run = settings_for(PURCHASE_AT_8, 5, workload=workload)
 
-    for engine in in_parts(engine_name, workload, tmp_path):
+    with engine_for(engine_name, workload, tmp_path) as engine:
         error = failed(engine, run)
 
     assert isinstance(error, FunctionError)

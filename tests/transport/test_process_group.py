@@ -1,7 +1,8 @@
-"""Ending a child process and everything that it has started."""
+"""A child process is ended together with every process that it has started."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ STARTS_A_CHILD = (
 
 
 def started(code: str) -> tuple[subprocess.Popen[bytes], int]:
-    """Start Python in a group of its own; return it and the child that it names."""
+    """Start Python in a group of its own; return it and the child's id it prints."""
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, process_group=0
     )
@@ -30,7 +31,7 @@ def started(code: str) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def soon_ends(pid: int) -> bool:
-    """Return whether a process ends within ten seconds, waited for or not."""
+    """Return whether a process ends within ten seconds, reaped or not."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
@@ -42,7 +43,7 @@ def soon_ends(pid: int) -> bool:
 
 
 def test_a_process_that_stays_is_killed_with_its_children() -> None:
-    """A child that outlives the wait is killed, and so is what it has started."""
+    """A process that outlives the wait is killed, and so is its child."""
     process, grandchild = started(STARTS_A_CHILD + "time.sleep(60)")
 
     end_group(process)
@@ -52,7 +53,7 @@ def test_a_process_that_stays_is_killed_with_its_children() -> None:
 
 
 def test_children_of_a_process_that_ends_by_itself_are_killed() -> None:
-    """What a process leaves behind is killed, though it has ended in good order."""
+    """The child of a process that has ended with exit code 0 is killed."""
     process, grandchild = started(STARTS_A_CHILD)
 
     end_group(process, wait_s=30.0)
@@ -71,9 +72,11 @@ def test_a_group_that_is_gone_is_no_error() -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("leader", [-1, 0, 1])
+@pytest.mark.parametrize(
+    "leader", [-1, 0, 1, os.getpgrp()], ids=["-1", "0", "1", "own"]
+)
 def test_the_group_of_the_caller_is_never_signalled(leader: int) -> None:
-    """Process id 0 means the caller's own group to the system, so it is refused."""
+    """Its own id is refused, and so is 0, which the system takes for it."""
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
     try:
