@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     # The same names as in _MODULES, for type checkers, which don't read that table.
     from pipeline.accounting import RunReport
+    from pipeline.accumulator import Accumulator
     from pipeline.batching import BatchLimits
     from pipeline.engines.base import Engine, RunSettings
     from pipeline.engines.monolith import MonolithEngine
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         StageError,
         UsageError,
     )
-    from pipeline.result import Accumulator
     from pipeline.source import (
         ByteReader,
         Opener,
@@ -58,6 +58,7 @@ _DISTRIBUTION = "pytest-grpc-pipeline"
 
 _MODULES = {
     "pipeline.accounting": ("RunReport",),
+    "pipeline.accumulator": ("Accumulator",),
     "pipeline.batching": ("BatchLimits",),
     "pipeline.engines.base": ("Engine", "RunSettings"),
     "pipeline.engines.monolith": ("MonolithEngine",),
@@ -74,7 +75,6 @@ _MODULES = {
         "StageError",
         "UsageError",
     ),
-    "pipeline.result": ("Accumulator",),
     "pipeline.source": (
         "ByteReader",
         "Opener",

@@ -10,8 +10,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from pipeline.accumulator import Accumulator, missing_members
 from pipeline.errors import UsageError, one_line, raised
-from pipeline.result import Accumulator, missing_members
 from pipeline.source import Source
 from pipeline.stages import INGEST, SINK, Stage
 

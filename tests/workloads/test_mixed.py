@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.accumulator import Accumulator
 from pipeline.batching import BatchLimits, LineBatcher
 from pipeline.errors import UsageError
-from pipeline.result import Accumulator
 from pipeline.stages import Output
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords, MixedSource
