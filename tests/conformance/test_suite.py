@@ -220,7 +220,7 @@ def test_a_fault_of_the_checking_is_an_error(
     """And no failure of the stage, neither here nor in JUnit's XML."""
     pytester.makeconftest(
         "from pytest_pipeline.conformance.check import Check\n"
-        "def run(self, peer): raise MemoryError('no room')\n"
+        "def run(self, stage): raise MemoryError('no room')\n"
         "Check.run = run\n"
     )
 

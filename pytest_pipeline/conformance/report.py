@@ -56,7 +56,7 @@ def entry_of(report: pytest.TestReport) -> Entry | None:
     return Entry(**values)
 
 
-class Verdicts:
+class ConformanceReport:
     """A plugin that gathers the entries of a session; ``path`` is for its summaries.
 
     Under xdist the reports of all workers come to the one that has started them.
