@@ -236,6 +236,38 @@ def test_a_fault_of_the_checking_is_an_error(
 
 
 @pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        ("missing/verdicts", "can't write missing/verdicts.json: no such file *"),
+        ("taken", "can't write taken.md: it is a folder"),
+    ],
+)
+def test_a_report_that_can_not_be_written_fails_the_run_in_one_line(
+    check: Check, pytester: pytest.Pytester, report: str, reason: str
+) -> None:
+    """The counts are printed, and pytest does not crash."""
+    (pytester.path / "taken.md").mkdir()
+
+    result = check(
+        program("honest"),
+        "-k",
+        "start.health",
+        "--pipeline-conformance-report",
+        report,
+    )
+
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "stage parse: 1 passed",
+            f"--pipeline-conformance-report {report}: not written: {reason}",
+        ]
+    )
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+    result.stdout.no_fnmatch_line("written:*")
+
+
+@pytest.mark.parametrize(
     ("declared", "message"),
     [
         ("[stage.parse", "*declared.toml: Expected*"),
