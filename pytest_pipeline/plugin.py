@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pipeline.conformance.verdicts import Verdicts
+from pytest_pipeline.conformance.report import ConformanceReport
 from pytest_pipeline.fixtures import (
     MEASURED,
     POOL,
@@ -114,7 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[SETTINGS] = read_settings(config)
     measured = config.stash[MEASURED] = {}
     config.pluginmanager.register(
-        Verdicts(settings.conformance_report, dict(settings.stages)),
+        ConformanceReport(settings.conformance_report, dict(settings.stages)),
         "pipeline-verdicts",
     )
     config.pluginmanager.register(

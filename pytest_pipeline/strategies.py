@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what pipelines are fed with.
+"""Hypothesis strategies for lines, work items, streams, partitions and batches.
 
 Importing this module needs hypothesis, which the ``test`` extra installs.
 """
@@ -19,14 +19,13 @@ from pytest_pipeline.records.strategies.events import (
     timestamps,
     valid_lines,
 )
-from pytest_pipeline.records.strategies.streams import batches, cuttings, streams
+from pytest_pipeline.records.strategies.streams import batches, partitions, streams
 from pytest_pipeline.records.strategies.work_items import work_items
 
 __all__ = [
     "bad_timestamps",
     "batches",
     "big_numbers",
-    "cuttings",
     "evenly",
     "event_files",
     "event_lines",
@@ -35,6 +34,7 @@ __all__ = [
     "numbers",
     "ordinary_lines",
     "overlong_lines",
+    "partitions",
     "streams",
     "timestamps",
     "valid_lines",

@@ -1,4 +1,4 @@
-"""All checks, and which of them the contract requires."""
+"""All checks, and those that the contract requires."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pytest_pipeline.conformance.checks import (
     streams,
 )
 
-#: The version of the contract that `REQUIRED` is of.
+#: The version of the contract that `REQUIRED` belongs to.
 CONTRACT = "v1"
 
-#: Every check by its id, in the order in which they are made.
+#: Every check by its id, in the order in which they run.
 CHECKS: Mapping[str, Check] = {
     one.id: one
     for module in (serving, replies, streams, flow, payloads, results)
     for one in module.CHECKS
 }
 
-#: The ids that a stage must pass: frozen, since stages rely on it.
+#: The ids of the checks that a stage must pass. Frozen, since stages rely on it.
 REQUIRED = frozenset(
     line
     for line in files(__package__)

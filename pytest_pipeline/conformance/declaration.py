@@ -1,13 +1,13 @@
-"""What a stage is declared to do, read from a TOML file.
+"""What a stage declares about itself, read from a TOML file.
 
 ::
 
     [stage.parse]
-    workloads = ["events"]          # which it serves
-    keeps_state = false             # whether a batch can change the next ones
-    max_message_bytes = 4194304     # the largest message it takes; 0 for no limit
+    workloads = ["events"]          # the workloads that it serves
+    keeps_state = false             # whether a batch can affect later ones
+    max_message_bytes = 4194304     # the largest message it accepts; 0: no limit
     reflection = true               # whether it serves grpc.reflection
-    timing = true                   # whether its replies tell their times
+    timing = true                   # whether its replies have times
     opt_in = ["timing.plausible"]   # later checks that it promises to pass
 
     [stage.parse.known_failures]
@@ -27,26 +27,33 @@ from pipeline.errors import UsageError, one_line
 
 @dataclass(frozen=True)
 class Declaration:
-    """What one stage is declared to do. None stands for what is not declared."""
+    """What one stage declares. None means: not declared."""
 
-    #: The workloads it serves; all that it is asked about where none is declared.
+    #: The workloads it serves; None for every workload that it is checked with.
     workloads: tuple[str, ...] | None = None
     keeps_state: bool = False
-    #: Bytes of the largest message it takes; 0 for no limit.
+    #: Bytes of the largest message that it accepts; 0 for no limit.
     max_message_bytes: int | None = None
     reflection: bool | None = None
     timing: bool | None = None
-    #: Ids of checks later than the contract that it promises to pass.
+    #: Ids of checks, added after the contract, that it promises to pass.
     opt_in: tuple[str, ...] = ()
-    #: Why a check fails that is known to, by id.
+    #: Why each check fails that is known to fail, by id.
     known_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_declarations(path: Path, check_ids: set[str]) -> dict[str, Declaration]:
-    """Read the declarations of stages, by name.
+    """Read the declarations of a file.
 
-    ``check_ids`` are those that ``opt_in`` and ``known_failures`` may name. Raises
-    UsageError where the file can't be read or says something else.
+    Args:
+        path: the TOML file.
+        check_ids: the ids that ``opt_in`` and ``known_failures`` may name.
+
+    Returns:
+        The declaration of each stage, by stage name.
+
+    Raises:
+        UsageError: the file can't be read, or has an unknown key or a wrong value.
     """
     try:
         content = tomllib.loads(path.read_text())

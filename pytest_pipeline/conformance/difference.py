@@ -1,4 +1,4 @@
-"""What is different about two answers to one batch."""
+"""Describe how the output of a stage differs from the expected one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from google.protobuf.message import Message
 
 from pipeline.stages import Output
 from pipeline.v1.pipeline_pb2 import Rejection
-from pytest_pipeline.invariance.case import exact
-from pytest_pipeline.records.streams import shown
+from pytest_pipeline.records.payloads import exact_bytes, shown
 
 
 def difference_of(expected: Output[Any], found: Output[Any]) -> str:
-    """Say in words how two answers differ, counts first; nothing where they do not."""
+    """Describe the first difference, counts first; return "" if there is none."""
     return (
         counts_difference(expected, found)
         or rejections_difference(expected, found)
@@ -23,7 +22,7 @@ def difference_of(expected: Output[Any], found: Output[Any]) -> str:
 
 
 def counts_difference(expected: Output[Any], found: Output[Any]) -> str:
-    """Say how the counts differ."""
+    """Describe how the counts differ; return "" if they are equal."""
     one, other = (
         (output.records, output.filtered, len(output.rejections))
         for output in (expected, found)
@@ -40,7 +39,7 @@ def counts_difference(expected: Output[Any], found: Output[Any]) -> str:
 
 
 def rejections_difference(expected: Output[Any], found: Output[Any]) -> str:
-    """Say which rejection is the first that differs."""
+    """Describe the first rejection that differs; return "" if none does."""
     for one, other in zip_longest(expected.rejections, found.rejections):
         if one != other:
             return f"must reject {_rejection(one)}, rejects {_rejection(other)}"
@@ -48,9 +47,12 @@ def rejections_difference(expected: Output[Any], found: Output[Any]) -> str:
 
 
 def payload_difference(expected: Output[Any], found: Output[Any]) -> str:
-    """Say which field of the payload, and which value of it, is the first."""
+    """Describe the first value that differs; return "" if the payloads are equal.
+
+    Payloads are equal if their bytes are: 0.0 and −0.0 differ.
+    """
     one, other = expected.message, found.message
-    if exact(one) == exact(other):
+    if exact_bytes(one) == exact_bytes(other):
         return ""
     return _field_difference(one, other, one.DESCRIPTOR.name)
 
@@ -75,7 +77,7 @@ def _field_difference(one: Message, other: Message, name: str) -> str:
 
 
 def _text(value: object) -> str:
-    """Show a value so that different ones differ, −0.0 and 0.0 too."""
+    """Show a value; different values have different texts, 0.0 and −0.0 too."""
     if value is None:
         return "nothing"
     return f"{{{shown(value)}}}" if isinstance(value, Message) else repr(value)

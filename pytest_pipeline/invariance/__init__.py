@@ -1,18 +1,24 @@
-"""What must not depend on how work is divided, for any workload and without pytest.
+"""Check that results do not depend on how work is divided, with or without pytest.
 
 ::
 
     check_workload(workload_named("access_logs:ACCESS_LOGS"), data=log)
 
-A stage function gives the same for any cutting of its stream; the states of a result
-merge in any order and grouping, are gone on from, and count no batch twice; the split
-gives what the monolith gives. Importing this package needs hypothesis.
+Stage functions are pure, and give the same for any partition of a stream. The states of
+a result merge in any order and grouping, and a result restored from its state goes on
+correctly. The split gives what the monolith gives.
+
+`functions` and `engines` check these properties for one `PartitionedStream`. `search`
+looks for the smallest stream that breaks one. Importing this package needs hypothesis.
 """
 
 from __future__ import annotations
 
-from pytest_pipeline.invariance.case import Case, InvarianceError
 from pytest_pipeline.invariance.engines import Outcome, SplitStages
+from pytest_pipeline.invariance.partitioned_stream import (
+    InvarianceError,
+    PartitionedStream,
+)
 from pytest_pipeline.invariance.search import (
     PROPERTIES,
     Property,
@@ -22,9 +28,9 @@ from pytest_pipeline.invariance.search import (
 
 __all__ = [
     "PROPERTIES",
-    "Case",
     "InvarianceError",
     "Outcome",
+    "PartitionedStream",
     "Property",
     "SplitStages",
     "check_workload",

@@ -1,4 +1,4 @@
-"""``python -m pytest_pipeline.invariance WORKLOAD``: the properties, without pytest."""
+"""The command ``python -m pytest_pipeline.invariance WORKLOAD``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import Property, properties_of
-from pytest_pipeline.records.streams import Stream, parse_cutting
+from pytest_pipeline.records.streams import Stream, parse_partition
 
 
 @click.command()
 @click.argument("workload")
-@click.option("--property", "name", help="One of them only, such as cutting.")
+@click.option("--property", "name", help="Check one property only, such as partition.")
 @click.option("--stage", default="", help="The stage that the property is of.")
-@click.option("--stream", help="One stream only, as an earlier failure has printed it.")
-@click.option("--cutting", default="", help="How that is cut: sizes of batches, N,N,…")
+@click.option(
+    "--stream", help="Check one stream only, as an earlier failure printed it."
+)
+@click.option("--partition", default="", help="The batch sizes of that stream: N,N,…")
 @click.option(
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -37,18 +39,18 @@ def invariance(
     name: str | None,
     stage: str,
     stream: str | None,
-    cutting: str,
+    partition: str,
     data: Path | None,
     examples: int,
 ) -> None:
-    """Look for a stream for which WORKLOAD depends on how its work is divided.
+    """Search for a stream whose result depends on how WORKLOAD divides its work.
 
     Exit codes: 0 if none was found, 1 if one was, 2 for wrong usage.
     """
     try:
         found = workload_named(workload)
         if stream is not None:
-            _repeat(found, name, stage, stream, cutting)
+            _repeat(found, name, stage, stream, partition)
             return
         _search(found, name, stage, data, examples)
     except PipelineError as error:
@@ -57,12 +59,14 @@ def invariance(
 
 
 def _repeat(
-    workload: Workload, name: str | None, stage: str, stream: str, cutting: str
+    workload: Workload, name: str | None, stage: str, stream: str, partition: str
 ) -> None:
     if name is None:
         raise UsageError("--stream goes with --property")
     Property(name, stage).check(
-        workload, Stream.decode(stream, workload.source.returns), parse_cutting(cutting)
+        workload,
+        Stream.decode(stream, workload.source.returns),
+        parse_partition(partition),
     )
     click.echo(f"{name}: holds for this stream")
 

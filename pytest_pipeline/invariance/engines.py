@@ -1,4 +1,4 @@
-"""The split against the monolith, over any stream and any cutting of it."""
+"""Compare the split with the monolith on any stream and partition."""
 
 from __future__ import annotations
 
@@ -31,15 +31,18 @@ from pipeline.transport.server import StageServer
 from pipeline.transport.wire import unpack
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workload import Workload
-from pytest_pipeline.invariance.case import Case, InvarianceError
+from pytest_pipeline.invariance.partitioned_stream import (
+    InvarianceError,
+    PartitionedStream,
+)
 from pytest_pipeline.records.strategies.streams import as_batches
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run, as far as it must not depend on the engine."""
+    """How a run ended: its failure, or its files and its report."""
 
-    #: Why it failed; empty for one that did not.
+    #: The error class and message; "" for a run that succeeded.
     failure: str = ""
     result: bytes = b""
     rejects: bytes = b""
@@ -47,18 +50,32 @@ class Outcome:
 
     @property
     def comparable(self) -> tuple[object, ...]:
-        """All of it that the engine, the servers and the clock have no part in."""
+        """The parts that must be equal for every engine: no times, no bytes."""
         report = self.report
         counts = report and (report.batches, report.records, report.rejections)
         return self.failure, self.result, self.rejects, counts
 
 
 class SplitStages:
-    """Servers of all stages of a workload, for runs over streams that are given.
+    """Servers of all stages of a workload, which run partitioned streams.
 
-    ``addresses`` has those of stages that are served elsewhere; servers of the others
-    live in threads of this process, ``replicas`` of each transform stage. To be used in
-    ``with``, which ends them. Raises StageError where one can't be started.
+    A context manager that stops the servers at its end. They run in threads of this
+    process.
+
+    Args:
+        workload: the workload.
+        addresses: the addresses of stages that are served elsewhere, by stage name.
+        credentials: the credentials for channels to the servers.
+        transport: what the servers listen on.
+        replicas: the number of servers of each transform stage that is started here.
+
+    Raises:
+        StageError: a server can't be started.
+
+    Example::
+
+        with SplitStages(EVENTS, replicas=2) as stages:
+            stages.check(PartitionedStream(EVENTS, sample(EVENTS), (1, 9)))
     """
 
     def __init__(
@@ -104,23 +121,35 @@ class SplitStages:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def split(self, case: Case, window: WindowLimits | None = None) -> Outcome:
-        """Run a case on the servers."""
+    def split(
+        self, partitioned: PartitionedStream, window: WindowLimits | None = None
+    ) -> Outcome:
+        """Run a stream on the servers."""
         return self._outcome(
             SplitEngine(self._addresses, window=window, credentials=self._credentials),
-            case,
+            partitioned,
         )
 
-    def monolith(self, case: Case) -> Outcome:
-        """Run a case in this thread."""
-        return self._outcome(MonolithEngine(), case)
+    def monolith(self, partitioned: PartitionedStream) -> Outcome:
+        """Run a stream with the monolith, in this thread."""
+        return self._outcome(MonolithEngine(), partitioned)
 
-    def check(self, case: Case, window: WindowLimits | None = None) -> Outcome:
-        """Run both ways and return what came of it; raise InvarianceError if not one.
+    def check(
+        self, partitioned: PartitionedStream, window: WindowLimits | None = None
+    ) -> Outcome:
+        """Run a stream with both engines and compare the outcomes.
 
-        Records are conserved too: each is in the result, filtered, or rejected.
+        Args:
+            partitioned: the stream.
+            window: the limits of batches in flight in the split.
+
+        Returns:
+            The outcome of the split.
+
+        Raises:
+            InvarianceError: the outcomes differ, or records were lost.
         """
-        split, monolith = self.split(case, window), self.monolith(case)
+        split, monolith = self.split(partitioned, window), self.monolith(partitioned)
         for what, one, other in zip(
             ("failure", "result", "rejects", "counts"),
             monolith.comparable,
@@ -132,19 +161,19 @@ class SplitStages:
                     f"the split must give what the monolith gives: {what}\n"
                     f"  monolith: {one or 'none'!r}\n  split:    {other or 'none'!r}"
                 )
-        _check_conservation(case, split)
+        _check_conservation(partitioned, split)
         return split
 
-    def _outcome(self, engine: Engine, case: Case) -> Outcome:
+    def _outcome(self, engine: Engine, partitioned: PartitionedStream) -> Outcome:
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)
             settings = RunSettings(
                 workload=self.workload,
-                source=_spec(case),
+                source=_spec(partitioned),
                 input="",
                 output=folder / "result",
                 rejects=folder / "rejects",
-                limits=BatchLimits(max(1, len(case.stream))),
+                limits=BatchLimits(max(1, len(partitioned.stream))),
             )
             try:
                 report = engine.run(settings)
@@ -163,34 +192,28 @@ class SplitStages:
             )
 
 
-def check_split(case: Case) -> None:
-    """The split gives what the monolith gives, byte for byte."""
-    with SplitStages(case.workload) as stages:
-        stages.check(case)
-
-
-def _check_conservation(case: Case, outcome: Outcome) -> None:
+def _check_conservation(partitioned: PartitionedStream, outcome: Outcome) -> None:
     if outcome.report is None:
         return
     counts = outcome.report.records
     gone = counts.rejected + counts.filtered + counts.passed
     rejected = outcome.rejects.count(b"\n")
-    if (counts.ingested, gone, counts.rejected) != (len(case.stream),) * 2 + (
+    if (counts.ingested, gone, counts.rejected) != (len(partitioned.stream),) * 2 + (
         rejected,
     ):
         raise InvarianceError(
-            f"{len(case.stream)} records went in, {rejected} are in the rejects, and "
-            f"the report says {counts}"
+            f"{len(partitioned.stream)} records went in, {rejected} are in the "
+            f"rejects, and the report says {counts}"
         )
 
 
 def _given(source: Source[Any, Any]) -> Source[Any, Any]:
-    """Return a source of the same payloads that sends the batches it is given."""
+    """Return a source of the same payload type that sends the batches in its spec."""
 
     def read(
         spec: BytesValue,
-        limits: BatchLimits,  # noqa: ARG001 - the batches are cut already
-        max_records: int,  # noqa: ARG001 - and all of them are wanted
+        limits: BatchLimits,  # noqa: ARG001 - the spec has batches
+        max_records: int,  # noqa: ARG001 - all of them are sent
         inputs: Opener,  # noqa: ARG001 - there is nothing to read
     ) -> Iterator[Output[Message]]:
         buffer = io.BytesIO(spec.value)
@@ -200,8 +223,8 @@ def _given(source: Source[Any, Any]) -> Source[Any, Any]:
     return Source(BytesValue, source.returns, describe=BytesValue, read=read)
 
 
-def _spec(case: Case) -> BytesValue:
+def _spec(partitioned: PartitionedStream) -> BytesValue:
     buffer = io.BytesIO()
-    for batch in as_batches(case.stream, case.cutting):
+    for batch in as_batches(partitioned.stream, partitioned.partition):
         proto.serialize_length_prefixed(batch, buffer)
     return BytesValue(value=buffer.getvalue())

@@ -1,6 +1,7 @@
-"""What holds for the stage functions of a workload, and for its result, alone.
+"""Properties of the stage functions of a workload, and of its result.
 
-Each property takes a case and raises InvarianceError where it does not hold.
+Each function checks one property for one partitioned stream, and raises InvarianceError
+if the property does not hold.
 """
 
 from __future__ import annotations
@@ -11,31 +12,31 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from pipeline.errors import UsageError
 from pipeline.stages import Output
 from pipeline.workload import Workload
-from pytest_pipeline.invariance.case import (
-    Case,
+from pytest_pipeline.invariance.partitioned_stream import (
     InvarianceError,
+    PartitionedStream,
     applied,
-    exact,
-    is_columns,
-    whole_of,
 )
-from pytest_pipeline.records.streams import shown
+from pytest_pipeline.records.payloads import exact_bytes, joined, shown
 
 
-def check_cutting(case: Case, stage_name: str) -> None:
-    """A stage function gives the same for any cutting of the stream.
+def check_partition(partitioned: PartitionedStream, stage_name: str) -> None:
+    """Check that a stage function gives the same for any partition of the stream.
 
-    Counts and rejections are those of one batch; columns put end to end are its
-    columns; and the result is its result.
+    Counts, rejections, columns and result must be those of the whole stream in one
+    batch.
     """
-    stage, before, after = case.sides(stage_name)
-    parts = case.outputs(before)
-    whole = whole_of(parts) if parts else None
+    stage, before, after = partitioned.sides(stage_name)
+    parts = partitioned.outputs(before)
+    whole = _whole(parts) if parts else None
     if whole is None:
-        # What the stages before make can't be put together: let them make it at once.
-        uncut = Case(case.workload, case.stream, ()).outputs(before)
+        # The outputs of the stages before can't be put together: pass on one batch.
+        uncut = PartitionedStream(partitioned.workload, partitioned.stream, ()).outputs(
+            before
+        )
         if not uncut:
             return
         (whole,) = uncut
@@ -50,48 +51,58 @@ def check_cutting(case: Case, stage_name: str) -> None:
         [shown(rejection) for rejection in once.rejections],
         [shown(rejection) for output in outputs for rejection in output.rejections],
     )
-    if after and all(map(is_columns, [once, *outputs])):
-        together = whole_of(outputs)
-        if together is not None and exact(together.message) != exact(once.message):
+    if after and all(map(_is_columns, [once, *outputs])):
+        together = _whole(outputs)
+        if together is not None and exact_bytes(together.message) != exact_bytes(
+            once.message
+        ):
             _same("columns", shown(once.message), shown(together.message))
-    _same("result", case.result_of([once], after), case.result_of(outputs, after))
+    _same(
+        "result",
+        partitioned.result_of([once], after),
+        partitioned.result_of(outputs, after),
+    )
 
 
-def check_purity(case: Case, stage_name: str) -> None:
-    """A stage function gives the same each time, and leaves what it is given alone.
+def check_purity(partitioned: PartitionedStream, stage_name: str) -> None:
+    """Check that a stage function is pure.
 
-    So a batch that is replayed, or sent to another replica, counts once.
+    It must give the same output each time and leave its input unchanged, so that a
+    batch may be replayed or sent to another replica.
     """
-    stage, before, _ = case.sides(stage_name)
-    inputs = [part.message for part in case.outputs(before)]
-    as_given = [exact(message) for message in inputs]
+    stage, before, _ = partitioned.sides(stage_name)
+    inputs = [part.message for part in partitioned.outputs(before)]
+    as_given = [exact_bytes(message) for message in inputs]
     first = [_all_of(applied(stage, message)) for message in inputs]
-    if as_given != [exact(message) for message in inputs]:
+    if as_given != [exact_bytes(message) for message in inputs]:
         raise InvarianceError("the function changes the message that it is given")
-    # In reverse, so that what it keeps from one batch meets another.
+    # In reverse, so that state kept from one batch meets another batch.
     again = [_all_of(applied(stage, message)) for message in reversed(inputs)]
     for number, (one, other) in enumerate(zip(first, reversed(again), strict=True)):
         _same(f"answer to batch {number}, given again", one, other)
 
 
-def check_merge(case: Case) -> None:
-    """States merge associatively and commutatively, with a new fold as zero.
+def check_merge(partitioned: PartitionedStream) -> None:
+    """Check that the states of a result are a commutative monoid.
 
-    And merging the states of batches is the same as adding the batches.
+    A new result is the zero, and merging the states of batches must equal adding the
+    batches.
     """
-    workload = case.workload
-    payloads = _payloads(case)
+    workload = partitioned.workload
+    payloads = _payloads(partitioned)
     states = [_state(workload, [payload]) for payload in payloads]
     zero = workload.new_result().state()
     for number, state in enumerate(states):
-        before = exact(state)
+        before = exact_bytes(state)
         _same_state(
             f"batch {number} merged with zero",
             state,
             _merged(workload, zero, state),
             _merged(workload, state, zero),
         )
-        _same(f"state of batch {number} after it was merged", before, exact(state))
+        _same(
+            f"state of batch {number} after it was merged", before, exact_bytes(state)
+        )
     for one, other in pairwise(states):
         _same_state(
             "two states merged, either first",
@@ -111,20 +122,20 @@ def check_merge(case: Case) -> None:
     )
 
 
-def check_snapshot(case: Case) -> None:
-    """A fold that is restored from its state goes on as if it had never stopped.
+def check_snapshot(partitioned: PartitionedStream) -> None:
+    """Check that a result that is restored from its state goes on correctly.
 
-    Whatever it had gathered since is gathered again by replaying the batches, and no
-    batch counts twice.
+    The batches that were added after the state was taken are replayed, and no batch may
+    count twice.
     """
-    workload = case.workload
-    payloads = _payloads(case)
+    workload = partitioned.workload
+    payloads = _payloads(partitioned)
     state = _state(workload, payloads)
     end = _fold(workload, payloads).finish()
     for at in range(len(payloads) + 1):
         before = _fold(workload, payloads[:at])
-        kept = exact(before.state())
-        # The fold that will be lost goes on to the end.
+        kept = exact_bytes(before.state())
+        # The first fold goes on to the end, since its record count is compared below.
         for payload in payloads[at:]:
             before.add(payload)
         snapshot = type(state)()
@@ -138,8 +149,48 @@ def check_snapshot(case: Case) -> None:
         _same(f"records, restored after {at} batches", before.records, restored.records)
 
 
-def _payloads(case: Case) -> list[Message]:
-    return [output.message for output in case.outputs(case.workload.transforms)]
+def _whole(parts: Sequence[Output[Any]]) -> Output[Any] | None:
+    """Return the batches as one; None if they can't be put together."""
+    try:
+        message = joined([part.message for part in parts])
+    except UsageError:
+        return None
+    return Output(
+        message,
+        records=sum(part.records for part in parts),
+        filtered=sum(part.filtered for part in parts),
+        rejections=[rejection for part in parts for rejection in part.rejections],
+    )
+
+
+def _is_columns(output: Output[Any]) -> bool:
+    """Return whether a payload has one value for each record, as columns have.
+
+    Any other payload summarises its batch, as an aggregation state does, and can't be
+    compared by putting the payloads of batches end to end.
+    """
+    return _rows(output.message) == output.records
+
+
+def _rows(message: Message) -> int:
+    fields = message.DESCRIPTOR.fields
+    columns = [
+        len(getattr(message, field.name)) for field in fields if field.is_repeated
+    ]
+    if columns:
+        return min(columns)
+    return sum(
+        _rows(getattr(message, field.name))
+        for field in fields
+        if field.message_type is not None
+    )
+
+
+def _payloads(partitioned: PartitionedStream) -> list[Message]:
+    return [
+        output.message
+        for output in partitioned.outputs(partitioned.workload.transforms)
+    ]
 
 
 def _fold(workload: Workload, payloads: Sequence[Message]) -> Any:
@@ -171,10 +222,10 @@ def _check_counts(given: Output[Any], output: Output[Any]) -> None:
 
 def _all_of(output: Output[Any]) -> object:
     return (
-        exact(output.message),
+        exact_bytes(output.message),
         output.records,
         output.filtered,
-        [exact(rejection) for rejection in output.rejections],
+        [exact_bytes(rejection) for rejection in output.rejections],
     )
 
 
@@ -185,6 +236,8 @@ def _same(what: str, expected: object, found: object) -> None:
 
 def _same_state(what: str, expected: Message, *found: Message) -> None:
     for state in found:
-        if exact(state) != exact(expected):
+        if exact_bytes(state) != exact_bytes(expected):
             _same(f"state: {what}:", shown(expected), shown(state))
-            _same(f"state, as bytes: {what}:", exact(expected), exact(state))
+            _same(
+                f"state, as bytes: {what}:", exact_bytes(expected), exact_bytes(state)
+            )

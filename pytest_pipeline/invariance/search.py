@@ -1,7 +1,8 @@
-"""Looking for the smallest stream and cutting for which a property does not hold."""
+"""Search for the smallest stream and partition that break a property."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,36 +12,48 @@ from hypothesis.errors import FlakyFailure
 
 from pipeline.errors import UsageError
 from pipeline.workload import Workload
-from pytest_pipeline.invariance.case import Case, InvarianceError, report
 from pytest_pipeline.invariance.engines import SplitStages
 from pytest_pipeline.invariance.functions import (
-    check_cutting,
     check_merge,
+    check_partition,
     check_purity,
     check_snapshot,
 )
-from pytest_pipeline.records.streams import Cutting, Stream
-from pytest_pipeline.strategies import cuttings, streams
+from pytest_pipeline.invariance.partitioned_stream import (
+    InvarianceError,
+    PartitionedStream,
+)
+from pytest_pipeline.records.streams import Partition, Stream
+from pytest_pipeline.strategies import partitions, streams
 
-#: Takes a case and raises InvarianceError where the property does not hold for it.
-Check = Callable[[Case], object]
+#: Raises InvarianceError if a property does not hold for a partitioned stream.
+PropertyCheck = Callable[[PartitionedStream], object]
 
-_OF_STAGES: dict[str, Callable[[Case, str], None]] = {
-    "cutting": check_cutting,
+_OF_STAGES: dict[str, Callable[[PartitionedStream, str], None]] = {
+    "partition": check_partition,
     "purity": check_purity,
 }
-_OF_RESULTS: dict[str, Check] = {"merge": check_merge, "snapshot": check_snapshot}
+_OF_RESULTS: dict[str, PropertyCheck] = {
+    "merge": check_merge,
+    "snapshot": check_snapshot,
+}
 _SPLIT = "split"
 
-#: Every property, in the order in which they are best looked at.
+#: The names of all properties. Those that explain failures of others come first.
 PROPERTIES = (*_OF_STAGES, *_OF_RESULTS, _SPLIT)
 
 
 @dataclass(frozen=True)
 class Property:
-    """Something that holds for a workload, whatever the stream and its cutting.
+    """A property that a workload must have for every stream and partition.
 
-    ``name`` is one of `PROPERTIES`; "cutting" and "purity" are of the stage named.
+    Args:
+        name: one of `PROPERTIES`.
+        stage: the transform stage to check, for "partition" and "purity" only.
+
+    Example::
+
+        Property("partition", "parse").search(workload, examples=50)
     """
 
     name: str
@@ -49,10 +62,12 @@ class Property:
     def __str__(self) -> str:
         return f"{self.name}-{self.stage}" if self.stage else self.name
 
-    def check(self, workload: Workload, stream: Stream, cutting: Cutting = ()) -> None:
-        """Return if the property holds for one stream; else raise InvarianceError."""
+    def check(
+        self, workload: Workload, stream: Stream, partition: Partition = ()
+    ) -> None:
+        """Raise InvarianceError if the property does not hold for one stream."""
         with self._checking(workload) as check:
-            _check_one(check, Case(workload, stream, cutting), self)
+            _check_one(check, PartitionedStream(workload, stream, partition), self)
 
     def search(
         self,
@@ -62,24 +77,31 @@ class Property:
         examples: int = 100,
         max_records: int = 12,
     ) -> None:
-        """Return if the property holds for so many streams and cuttings.
+        """Search for a stream and a partition for which the property does not hold.
 
-        ``data`` is the input from which records are taken, for a workload that reads
-        one and is not ours. Raises InvarianceError for the smallest stream for which it
-        does not hold, with a line that repeats it; UsageError where there is no such
-        stage, or there are no records.
+        Args:
+            workload: the workload.
+            data: the input to take records from, for a workload that reads one. The
+                built-in workloads do not need it.
+            examples: the number of streams to try.
+            max_records: the maximum number of records in a stream.
+
+        Raises:
+            InvarianceError: the property does not hold. The message has the smallest
+                stream that was found, and a command that repeats the failure.
+            UsageError: there is no such property or stage, or there are no records.
         """
         with self._checking(workload) as check:
 
             @quiet_search(examples)
-            @given(streams(workload, data, max_records), cuttings(max_records))
-            def holds(stream: Stream, cutting: Cutting) -> None:
-                _check_one(check, Case(workload, stream, cutting), self)
+            @given(streams(workload, data, max_records), partitions(max_records))
+            def holds(stream: Stream, partition: Partition) -> None:
+                _check_one(check, PartitionedStream(workload, stream, partition), self)
 
             try:
                 holds()
             except InvarianceError as error:
-                # Without the notes that hypothesis adds: the error says it all.
+                # A new error, without the notes that hypothesis adds to this one.
                 raise InvarianceError(str(error)) from error.__cause__
             except FlakyFailure as error:
                 raise InvarianceError(
@@ -88,8 +110,8 @@ class Property:
                 ) from None
 
     @contextmanager
-    def _checking(self, workload: Workload) -> Iterator[Check]:
-        """Yield the check, with the servers that it needs."""
+    def _checking(self, workload: Workload) -> Iterator[PropertyCheck]:
+        """Yield the check of this property, and run the servers that it needs."""
         if self.name in _OF_STAGES:
             names = [stage.name for stage in workload.transforms]
             if self.stage not in names:
@@ -98,7 +120,7 @@ class Property:
                     f"stages {', '.join(names) or 'none'}"
                 )
             of_stage = _OF_STAGES[self.name]
-            yield lambda case: of_stage(case, self.stage)
+            yield lambda partitioned: of_stage(partitioned, self.stage)
         elif self.stage:
             raise UsageError(f"property {self.name}: is not of one stage")
         elif self.name in _OF_RESULTS:
@@ -113,9 +135,12 @@ class Property:
 
 
 def quiet_search(examples: int, *, derandomize: bool | None = None) -> settings:
-    """Return how to look for one failure, whose own text says all that there is to say.
+    """Return settings to search for one failure, without output by hypothesis.
 
-    Without ``derandomize`` the profile of hypothesis decides.
+    Args:
+        examples: the number of examples to try.
+        derandomize: whether every run tries the same examples; by default the active
+            profile of hypothesis decides.
     """
     return settings(
         max_examples=examples,
@@ -130,7 +155,7 @@ def quiet_search(examples: int, *, derandomize: bool | None = None) -> settings:
 
 
 def properties_of(workload: Workload) -> list[Property]:
-    """Return every property that a workload must have."""
+    """Return all properties of a workload, those of stages once for each stage."""
     of_stages = [
         Property(name, stage.name)
         for stage in workload.transforms
@@ -142,17 +167,48 @@ def properties_of(workload: Workload) -> list[Property]:
 def check_workload(
     workload: Workload, *, data: bytes | None = None, examples: int = 100
 ) -> None:
-    """Look for a stream for which a property of a workload does not hold.
+    """Search for violations of every property of a workload.
 
-    See `Property.search`, which this is for each of `properties_of`.
+    Args:
+        workload: the workload.
+        data: see `Property.search`.
+        examples: the number of streams to try for each property.
+
+    Raises:
+        InvarianceError: see `Property.search`.
+        UsageError: see `Property.search`.
     """
     for prop in properties_of(workload):
         prop.search(workload, data=data, examples=examples)
 
 
-def _check_one(check: Check, case: Case, prop: Property) -> None:
+def _check_one(
+    check: PropertyCheck, partitioned: PartitionedStream, prop: Property
+) -> None:
     try:
-        check(case)
+        check(partitioned)
     except InvarianceError as error:
-        text = report(case, str(error), prop.name, prop.stage)
+        text = _report(partitioned, str(error), prop)
         raise InvarianceError(text) from error.__cause__
+
+
+def _report(partitioned: PartitionedStream, finding: str, prop: Property) -> str:
+    """Describe a failure: what differs, for which stream, and how to repeat it."""
+    workload = partitioned.workload.name
+    where = f"workload {workload}" + (f", stage {prop.stage}" if prop.stage else "")
+    sizes = ",".join(map(str, partitioned.partition))
+    command = ["python", "-m", "pytest_pipeline.invariance", workload]
+    command += ["--property", prop.name]
+    command += ["--stage", prop.stage] if prop.stage else []
+    command += ["--partition", sizes] if sizes else []
+    command += ["--stream", partitioned.stream.encode()]
+    return "\n".join(
+        [
+            f"{where}: {finding}",
+            f"the smallest stream, of {len(partitioned.stream)} records:",
+            *(f"  {line}" for line in str(partitioned.stream).splitlines()),
+            f"cut after: {sizes or 'nothing, it is one batch'}",
+            "to see it again:",
+            f"  {shlex.join(command)}",
+        ]
+    )

@@ -1,1 +1,4 @@
-"""The records that pipelines are fed with."""
+"""The records that tests and benchmarks feed to pipelines.
+
+`samples` has a fixed stream for each workload, `strategies` has Hypothesis strategies.
+"""

@@ -1,4 +1,4 @@
-"""The input that the suites take records from."""
+"""The input file that the suites take records from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pytest_pipeline.records.samples import sample
 
 
 def data_of(settings: PipelineSettings) -> bytes | None:
-    """Return the input that --pipeline-data names; None where it names none.
+    """Read the file that --pipeline-data names; return None if the option is not set.
 
-    Raises UsageError where it can't be read.
+    Raises:
+        UsageError: the file can't be read.
     """
     if settings.data is None:
         return None
@@ -24,9 +25,10 @@ def data_of(settings: PipelineSettings) -> bytes | None:
 
 
 def check_samples(settings: PipelineSettings) -> None:
-    """Return if there are records of every workload, to be told before any test.
+    """Check that there are sample records of every workload, before any test runs.
 
-    Raises UsageError where there is no such workload, or its input is missing.
+    Raises:
+        UsageError: a workload is not known, its input is missing, or it has no records.
     """
     data = data_of(settings)
     for name in settings.workload:

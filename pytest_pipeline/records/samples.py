@@ -1,7 +1,7 @@
-"""Sample records of a workload, the same each time.
+"""Sample records of a workload, the same in every run.
 
-Of the workloads of this project they hold a record for each reason to refuse one; of
-others, what their source reads.
+The sample of a built-in workload has a record for each rejection reason, unless an
+input is given. The sample of any other workload is what its source reads.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
 from pytest_pipeline.records.streams import Stream, numbered
 
-#: Most records of a sample.
+#: The maximum number of records in a sample.
 RECORDS = 200
 
 _EVENT = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}'
 
-#: A line for each reason to refuse one.
+#: A line for each rejection reason.
 REFUSED_LINES: Mapping[str, bytes] = {
     "not_utf8": b'{"user":"\xff"}',
     "blank_line": b" \t",
@@ -56,10 +56,15 @@ _EDGES = (
 
 
 def sample(workload: Workload, data: bytes | None = None) -> Stream:
-    """Return sample records of a workload, 1 to `RECORDS`.
+    """Return between 1 and `RECORDS` sample records of a workload.
 
-    ``data`` is the input, for a workload that reads one. Raises UsageError where it is
-    needed and not given, or given and not read, or where it holds no records.
+    Args:
+        workload: the workload.
+        data: the input to take records from, for a workload that reads one.
+
+    Raises:
+        UsageError: the workload needs ``data`` and there is none, it does not read
+            ``data``, or there are no records.
     """
     if data is None and workload.name in _SAMPLES:
         return numbered(_SAMPLES[workload.name]())
@@ -70,7 +75,7 @@ def sample(workload: Workload, data: bytes | None = None) -> Stream:
 
 
 def _read(workload: Workload, data: bytes | None) -> Iterator[Message]:
-    """Yield what the source of a workload reads, one record at a time."""
+    """Yield the records that the source of a workload reads, one a message."""
     describe = workload.source.describe
     known = signature(describe).parameters
     options: dict[str, Any] = {}
@@ -95,7 +100,7 @@ def _read(workload: Workload, data: bytes | None) -> Iterator[Message]:
 
 def _lines() -> Iterator[Lines]:
     lines = [*REFUSED_LINES.values(), *_EDGES]
-    # Two of ours, then one generated, so that no batch is all of one kind.
+    # Alternate with generated lines, so that no batch is all of one kind.
     events = generate_events(RECORDS - len(lines) - 1, seed=5, users=9)
     for line in lines:
         yield Lines(text=line + b"\n")
@@ -123,7 +128,7 @@ def _items() -> Iterator[WorkItems]:
     ]
     for number in range(RECORDS):
         item = maker.next_items([number + 1])
-        # One in three is out of the ordinary.
+        # Every third item is an unusual one.
         changes = kinds[number // 3 % len(kinds)] if number % 3 == 0 else {}
         for name, column in changes.items():
             getattr(item, name)[:] = column

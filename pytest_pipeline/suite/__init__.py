@@ -1,1 +1,1 @@
-"""Shipped tests, to be pointed at stages and workloads with ``pytest --pyargs``."""
+"""Shipped tests for stages and workloads, run with ``pytest --pyargs``."""

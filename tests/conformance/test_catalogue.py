@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pipeline.conformance import leg
+from pytest_pipeline.conformance import checked_call
 from pytest_pipeline.conformance.catalogue import CHECKS, CONTRACT, REQUIRED
-from pytest_pipeline.conformance.leg import HarnessFaultError, Leg
+from pytest_pipeline.conformance.checked_call import CheckedCall
+from pytest_pipeline.conformance.errors import HarnessFaultError
 
 
 def test_what_the_contract_requires_is_frozen() -> None:
@@ -51,11 +52,11 @@ def test_a_machine_that_stands_still_is_no_fault_of_the_stage(
 ) -> None:
     """A wait that takes far longer than it was to is told apart from one in vain."""
     times = chain([0.0, 5.0], repeat(5.0))
-    monkeypatch.setattr(leg, "now", lambda: next(times))
+    monkeypatch.setattr(checked_call, "now", lambda: next(times))
 
     async def wait_in_vain() -> bool:
         nothing = asyncio.get_running_loop().create_future()
-        return await Leg.within(0.001, nothing)
+        return await CheckedCall.within(0.001, nothing)
 
     with pytest.raises(HarnessFaultError, match="this machine stood still"):
         asyncio.run(wait_in_vain())

@@ -11,8 +11,8 @@ import pytest
 from pipeline.workloads import workload_named
 from pytest_pipeline.conformance.catalogue import CHECKS
 from pytest_pipeline.conformance.declaration import Declaration
-from pytest_pipeline.conformance.judging import Verdict, judge
-from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.conformance.stage_under_test import StageUnderTest
+from pytest_pipeline.conformance.verdict import Verdict, judge
 from pytest_pipeline.fixtures import StageServerFactory
 from tests.conformance.mutants import MUTANTS
 from tests.conformance.mutants.honest import Honest
@@ -37,18 +37,18 @@ HONEST_STAGES = [
     for stage in ("parse", "rules", "aggregate")
 ]
 
-PeerOf = Callable[..., Peer]
+StageOf = Callable[..., StageUnderTest]
 
 
 @pytest.fixture
-def peer_of(stage_server: StageServerFactory) -> Iterator[PeerOf]:
+def stage_of(stage_server: StageServerFactory) -> Iterator[StageOf]:
     """Serve a stage and return it as it is checked."""
     served: list[Honest] = []
 
-    def peer_of(honest: Honest, timeout_s: float = 10.0) -> Peer:
+    def stage_of(honest: Honest, timeout_s: float = 10.0) -> StageUnderTest:
         served.append(honest)
         workload = workload_named(honest.workload)
-        return Peer(
+        return StageUnderTest(
             stage_server(honest, name=honest.stage),
             workload,
             workload.transform(honest.stage),
@@ -56,7 +56,7 @@ def peer_of(stage_server: StageServerFactory) -> Iterator[PeerOf]:
             timeout_s=timeout_s,
         )
 
-    yield peer_of
+    yield stage_of
     for honest in served:
         honest.is_over.set()
 
@@ -70,10 +70,10 @@ def peer_of(stage_server: StageServerFactory) -> Iterator[PeerOf]:
     ],
 )
 def test_a_mutant_is_caught(
-    peer_of: PeerOf, mutant: type[Honest], check_id: str
+    stage_of: StageOf, mutant: type[Honest], check_id: str
 ) -> None:
     """By the check that should, and as a failure of the stage."""
-    verdict = judge(CHECKS[check_id], peer_of(mutant(), PATIENCE_S))
+    verdict = judge(CHECKS[check_id], stage_of(mutant(), PATIENCE_S))
 
     assert verdict.status == "failed"
 
@@ -88,16 +88,20 @@ def test_a_mutant_of_the_process_is_caught(
         [sys.executable, "-m", "tests.conformance.mutants.program", program],
         name="parse",
     )
-    peer = Peer(server, workload, workload.transform("parse"), timeout_s=PATIENCE_S)
+    stage = StageUnderTest(
+        server, workload, workload.transform("parse"), timeout_s=PATIENCE_S
+    )
 
-    assert judge(CHECKS[PROGRAMS[program]], peer).status == "failed"
+    assert judge(CHECKS[PROGRAMS[program]], stage).status == "failed"
 
 
-def in_node(stage_server: StageServerFactory, mutant: str, timeout_s: float) -> Peer:
+def in_node(
+    stage_server: StageServerFactory, mutant: str, timeout_s: float
+) -> StageUnderTest:
     """Start a mutant in Node and return it as it is checked."""
     program = Path(__file__).parent / "mutants" / "mutants.mjs"
     workload = workload_named("events")
-    return Peer(
+    return StageUnderTest(
         stage_server([node(), str(program), mutant], name="rules"),
         workload,
         workload.transform("rules"),
@@ -111,17 +115,17 @@ def test_a_mutant_that_is_not_in_python_is_caught(
     stage_server: StageServerFactory, mutant: str
 ) -> None:
     """The checks know nothing of the language."""
-    peer = in_node(stage_server, mutant, PATIENCE_S)
+    stage = in_node(stage_server, mutant, PATIENCE_S)
 
-    assert judge(CHECKS[IN_NODE[mutant]], peer).status == "failed"
+    assert judge(CHECKS[IN_NODE[mutant]], stage).status == "failed"
 
 
 def test_the_stage_that_they_are_mutants_of_passes_everything(
     stage_server: StageServerFactory,
 ) -> None:
     """The example in Node keeps the contract, with no skip but what it declares."""
-    peer = in_node(stage_server, "none", 10.0)
-    found = {check_id: judge(check, peer) for check_id, check in CHECKS.items()}
+    stage = in_node(stage_server, "none", 10.0)
+    found = {check_id: judge(check, stage) for check_id, check in CHECKS.items()}
 
     assert {
         check_id: verdict
@@ -134,7 +138,7 @@ def test_the_stage_that_they_are_mutants_of_passes_everything(
 
 @pytest.mark.parametrize(("workload", "stage"), HONEST_STAGES)
 def test_an_honest_stage_passes_everything(
-    peer_of: PeerOf, workload: str, stage: str
+    stage_of: StageOf, workload: str, stage: str
 ) -> None:
     """So what catches a mutant catches its mutation; skipped is what is declared."""
 
@@ -144,8 +148,8 @@ def test_an_honest_stage_passes_everything(
         declaration = Declaration(reflection=False, timing=False, max_message_bytes=0)
 
     HonestStage.workload, HonestStage.stage = workload, stage
-    peer = peer_of(HonestStage())
-    found = {check_id: judge(check, peer) for check_id, check in CHECKS.items()}
+    tested = stage_of(HonestStage())
+    found = {check_id: judge(check, tested) for check_id, check in CHECKS.items()}
 
     ours = "it was given by its address, so it is not ours to start and stop"
     assert {

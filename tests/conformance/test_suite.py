@@ -220,7 +220,7 @@ def test_a_fault_of_the_checking_is_an_error(
     """And no failure of the stage, neither here nor in JUnit's XML."""
     pytester.makeconftest(
         "from pytest_pipeline.conformance.check import Check\n"
-        "def run(self, peer): raise MemoryError('no room')\n"
+        "def run(self, stage): raise MemoryError('no room')\n"
         "Check.run = run\n"
     )
 
@@ -233,6 +233,38 @@ def test_a_fault_of_the_checking_is_an_error(
     )
     suite = ET.parse(pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - ours
     assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        ("missing/verdicts", "can't write missing/verdicts.json: no such file *"),
+        ("taken", "can't write taken.md: it is a folder"),
+    ],
+)
+def test_a_report_that_can_not_be_written_fails_the_run_in_one_line(
+    check: Check, pytester: pytest.Pytester, report: str, reason: str
+) -> None:
+    """The counts are printed, and pytest does not crash."""
+    (pytester.path / "taken.md").mkdir()
+
+    result = check(
+        program("honest"),
+        "-k",
+        "start.health",
+        "--pipeline-conformance-report",
+        report,
+    )
+
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "stage parse: 1 passed",
+            f"--pipeline-conformance-report {report}: not written: {reason}",
+        ]
+    )
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+    result.stdout.no_fnmatch_line("written:*")
 
 
 @pytest.mark.parametrize(

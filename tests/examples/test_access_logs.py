@@ -24,8 +24,8 @@ from pipeline.v1.lines_pb2 import Lines
 from pipeline.workload import Workload
 from pytest_pipeline import StageServerFactory
 from pytest_pipeline.conformance.catalogue import CHECKS
-from pytest_pipeline.conformance.judging import judge
-from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.conformance.stage_under_test import StageUnderTest
+from pytest_pipeline.conformance.verdict import judge
 from pytest_pipeline.invariance import check_workload
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "access_logs"
@@ -258,10 +258,10 @@ def test_the_stages_keep_the_contract(
     """Stages from functions of one record keep it too."""
     workload: Workload = module(name).ACCESS_LOGS
     function = workload.transform(stage)
-    peer = Peer(stage_server(function), workload, function, data=LOG)
+    tested = StageUnderTest(stage_server(function), workload, function, data=LOG)
 
     verdicts = {
-        check_id: judge(check, peer)
+        check_id: judge(check, tested)
         for check_id, check in CHECKS.items()
         if check_id.startswith(("reply", "payload", "result"))
     }

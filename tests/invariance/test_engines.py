@@ -13,10 +13,10 @@ from pipeline.workload import Workload
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.rules import rules
 from pytest_pipeline.fixtures import StageServerFactory
-from pytest_pipeline.invariance import Case, InvarianceError, SplitStages
+from pytest_pipeline.invariance import InvarianceError, PartitionedStream, SplitStages
 from pytest_pipeline.records.samples import sample
 
-CASE = Case(EVENTS, sample(EVENTS), (1, 9, 30))
+PARTITIONED = PartitionedStream(EVENTS, sample(EVENTS), (1, 9, 30))
 
 
 def loses_a_record(events: Events) -> Output[Amounts]:
@@ -59,7 +59,7 @@ def test_a_split_that_is_not_the_monolith_is_found(
         SplitStages(EVENTS, addresses=addresses) as stages,
         pytest.raises(InvarianceError, match=finding),
     ):
-        stages.check(CASE)
+        stages.check(PARTITIONED)
 
 
 def test_both_engines_fail_with_the_same_words() -> None:
@@ -74,7 +74,7 @@ def test_both_engines_fail_with_the_same_words() -> None:
     )
 
     with SplitStages(workload) as stages:
-        outcome = stages.check(Case(workload, CASE.stream, (50,)))
+        outcome = stages.check(PartitionedStream(workload, PARTITIONED.stream, (50,)))
 
     assert outcome.failure.startswith(
         "FunctionError: stage rules: batch 0, from record 1: ZeroDivisionError"
@@ -82,23 +82,25 @@ def test_both_engines_fail_with_the_same_words() -> None:
     assert outcome.result == outcome.rejects == b""
 
 
-def test_every_cutting_has_as_many_batches_as_it_says() -> None:
-    """The batches that cross the legs are those of the case, not of a batch size."""
+def test_the_split_runs_exactly_the_batches_of_the_partition() -> None:
+    """The batch sizes come from the partition, not from the settings of the run."""
     with SplitStages(EVENTS, transport="tcp", replicas=2) as stages:
-        outcome = stages.check(CASE)
+        outcome = stages.check(PARTITIONED)
 
     assert outcome.report is not None
     assert outcome.report.batches == 4
-    assert outcome.report.records.ingested == len(CASE.stream)
+    assert outcome.report.records.ingested == len(PARTITIONED.stream)
 
 
 def test_an_empty_line_is_a_record() -> None:
     """Streams are made of records, whatever is in them."""
     lines = (Lines(first_record=1, text=b"\n"), Lines(first_record=2, text=b"\n"))
-    case = replace(CASE, stream=replace(CASE.stream, payloads=lines), cutting=())
+    partitioned = replace(
+        PARTITIONED, stream=replace(PARTITIONED.stream, payloads=lines), partition=()
+    )
 
     with SplitStages(EVENTS) as stages:
-        outcome = stages.check(case)
+        outcome = stages.check(partitioned)
 
     assert outcome.report is not None
     assert outcome.report.rejections == {"blank_line": 2}

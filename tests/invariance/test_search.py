@@ -23,7 +23,7 @@ from pipeline.workloads.events.aggregate import TotalsByType, aggregate
 from pipeline.workloads.events.parse import parse
 from pipeline.workloads.events.rules import rules
 from pytest_pipeline.invariance import InvarianceError, Property, properties_of
-from pytest_pipeline.records.streams import Stream, parse_cutting
+from pytest_pipeline.records.streams import Stream, parse_partition
 
 
 def with_stage(function: Callable[..., Output[Any]], name: str) -> Workload:
@@ -132,11 +132,11 @@ class CountsWhatIsReplayed(TotalsByType):
 @pytest.mark.parametrize(
     ("workload", "prop", "finding"),
     [
-        (with_stage(names_by_position, "parse"), "cutting-parse", "columns"),
-        (with_stage(loses_the_last_rejection, "parse"), "cutting-parse", "accounted"),
+        (with_stage(names_by_position, "parse"), "partition-parse", "columns"),
+        (with_stage(loses_the_last_rejection, "parse"), "partition-parse", "accounted"),
         (with_stage(empties_what_it_is_given, "rules"), "purity-rules", "changes the"),
         (with_stage(counts_calls, "aggregate"), "purity-aggregate", "given again"),
-        (with_stage(raises_at_a_purchase, "rules"), "cutting-rules", "no luck"),
+        (with_stage(raises_at_a_purchase, "rules"), "partition-rules", "no luck"),
         (with_result(ForgetsToMerge), "merge", "state"),
         (with_result(OrdersItsState), "merge", "either first"),
         (with_result(CountsWhatIsReplayed), "snapshot", "restored after"),
@@ -171,7 +171,7 @@ def test_the_smallest_stream_is_small() -> None:
     workload = with_stage(names_by_position, "parse")
 
     with pytest.raises(InvarianceError) as raised:
-        Property("cutting", "parse").search(workload)
+        Property("partition", "parse").search(workload)
 
     assert "the smallest stream, of 2 records" in str(raised.value)
     assert "cut after: 1\n" in str(raised.value)
@@ -210,9 +210,12 @@ def test_the_line_to_paste_repeats_a_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prop", "message"),
     [
-        (Property("cutting", "pares"), "stage 'pares': workload events has transform"),
+        (
+            Property("partition", "pares"),
+            "stage 'pares': workload events has transform",
+        ),
         (Property("merge", "parse"), "property merge: is not of one stage"),
-        (Property("cuttings"), "property 'cuttings': there is cutting, purity"),
+        (Property("partitions"), "property 'partitions': there is partition, purity"),
     ],
     ids=str,
 )
@@ -242,7 +245,7 @@ def test_a_stream_survives_the_word_that_stands_for_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "1,", "a", "-1", "1,,2"])
-def test_a_cutting_is_sizes_from_one(text: str) -> None:
+def test_a_partition_is_sizes_from_one(text: str) -> None:
     """Anything else is refused."""
     with pytest.raises(UsageError, match="must be sizes from 1"):
-        parse_cutting(text)
+        parse_partition(text)

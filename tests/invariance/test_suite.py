@@ -61,7 +61,7 @@ def test_what_does_not_hold_fails_with_a_line_to_paste(
             "workload mine:MINE, stage parse: columns must be the same",
             "the smallest stream, of 2 records:",
             "to see it again:",
-            "  python -m pytest_pipeline.invariance mine:MINE --property cutting *",
+            "  python -m pytest_pipeline.invariance mine:MINE --property partition *",
         ]
     )
     assert result.stdout.str().count("to see it again:") == 1

@@ -17,7 +17,7 @@ from pipeline.errors import StageError
 from pipeline.stages import INGEST, SINK
 from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
-from pytest_pipeline.invariance import Case, SplitStages
+from pytest_pipeline.invariance import PartitionedStream, SplitStages
 from pytest_pipeline.records.samples import sample
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.runs import PipelineRun, PipelineRunner
@@ -130,10 +130,12 @@ def test_it_is_the_same_through_a_narrow_window(
 ) -> None:
     """One batch at a time, or those of a few hundred bytes, however large each is."""
     stream = sample(pipeline_workload)
-    cutting = (pipeline_batch_size,) * (len(stream) // pipeline_batch_size)
+    partition = (pipeline_batch_size,) * (len(stream) // pipeline_batch_size)
 
     with SplitStages(pipeline_workload) as stages:
-        outcome = stages.check(Case(pipeline_workload, stream, cutting), window)
+        outcome = stages.check(
+            PartitionedStream(pipeline_workload, stream, partition), window
+        )
 
     assert outcome.report is not None
     assert outcome.report.batches == math.ceil(len(stream) / pipeline_batch_size)

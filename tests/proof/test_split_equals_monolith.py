@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pipeline.engines.window import WindowLimits
 from pipeline.workloads import BUILT_IN, workload_named
 from pytest_pipeline import strategies
-from pytest_pipeline.invariance import Case, SplitStages
-from pytest_pipeline.records.streams import Cutting, Stream
+from pytest_pipeline.invariance import PartitionedStream, SplitStages
+from pytest_pipeline.records.streams import Partition, Stream
 
 Transport = Literal["unix", "tcp"]
 StagesOf = Callable[[str, Transport, int], SplitStages]
@@ -52,7 +52,7 @@ def streams(workload: str) -> st.SearchStrategy[tuple[str, Stream]]:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     strategies.evenly(*map(streams, sorted(BUILT_IN))),
-    strategies.cuttings(MAX_RECORDS),
+    strategies.partitions(MAX_RECORDS),
     st.sampled_from(["unix", "tcp"]),
     st.integers(1, 3),
     st.builds(WindowLimits, st.integers(1, 8), st.integers(1, 4096)),
@@ -60,19 +60,21 @@ def streams(workload: str) -> st.SearchStrategy[tuple[str, Stream]]:
 def test_the_split_equals_the_monolith(
     stages_of: StagesOf,
     workload_and_stream: tuple[str, Stream],
-    cutting: Cutting,
+    partition: Partition,
     transport: Transport,
     replicas: int,
     window: WindowLimits,
 ) -> None:
     """Result, rejects and counts are the same, and records are conserved.
 
-    Over strategies, cuttings, transports, replicas, workloads and windows; a run that
+    Over strategies, partitions, transports, replicas, workloads and windows; a run that
     fails does so with the same words, and leaves nothing.
     """
     workload, stream = workload_and_stream
     stages = stages_of(workload, transport, replicas)
 
-    outcome = stages.check(Case(stages.workload, stream, cutting), window)
+    outcome = stages.check(
+        PartitionedStream(stages.workload, stream, partition), window
+    )
 
     assert bool(outcome.failure) == (len(stream) == 0)

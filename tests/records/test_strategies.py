@@ -22,9 +22,10 @@ from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.parse import REASONS
 from pipeline.workloads.work_items.columns import REASONS as ITEM_REASONS
 from pytest_pipeline import strategies
-from pytest_pipeline.invariance.case import passed
+from pytest_pipeline.invariance.partitioned_stream import passed
+from pytest_pipeline.records.payloads import emptied, joined
 from pytest_pipeline.records.samples import sample
-from pytest_pipeline.records.streams import Stream, emptied, joined, numbered
+from pytest_pipeline.records.streams import Stream, numbered
 
 WANTED = {
     "events": set(REASONS),

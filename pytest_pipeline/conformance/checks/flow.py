@@ -1,86 +1,87 @@
-"""What is acknowledged when, and how much is in flight."""
+"""Checks of flow control: when a reply may come, and how much a stage may buffer."""
 
 from __future__ import annotations
 
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check
-from pytest_pipeline.conformance.leg import Leg, Violation
-from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.conformance.checked_call import CheckedCall
+from pytest_pipeline.conformance.errors import Violation
+from pytest_pipeline.conformance.stage_under_test import StageUnderTest
 
-# Long enough for a reply that nobody has asked for to arrive.
+# Long enough for an unsolicited reply to arrive.
 _QUIET_S = 0.05
-# A stage that has taken in nothing for so long has stopped.
+# A stage that has read nothing for this long has stopped reading.
 _STALL_S = 1.0
 _MESSAGE_BYTES = 16 * 1024
 _OFFERED_BYTES = 64 * 1024 * 1024
 _TAKEN_BYTES = 32 * 1024 * 1024
-# The smallest window of the client: its replies wait in the stage.
+# The smallest receive window of the client, so that replies pile up in the stage.
 _NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024))
 
 
 @check("flow.no-early-reply")
-async def no_early_reply(peer: Peer) -> None:
-    """A reply says that the records are safe, so a batch that is refused in the end
-    must not have got one before.
+async def no_early_reply(stage: StageUnderTest) -> None:
+    """A reply means that the records of its batch are safe, so a batch must not get one
+    and then be refused.
     """
-    (given,) = peer.given((5,))
-    broken = given.renumbered(1)
+    (request,) = stage.requests((5,))
+    broken = request.renumbered(1)
     broken.payload.value = b"\x0a\x0a\x01"
-    async with peer.leg() as leg:
-        await leg.send(given.batch)
-        await leg.receive()
-        if not await leg.nothing_comes(_QUIET_S):
+    async with stage.call() as call:
+        await call.send(request.batch)
+        await call.receive()
+        if not await call.nothing_comes(_QUIET_S):
             raise Violation("more comes after one batch and its reply, unasked")
-        await leg.send(broken)
-        ending = await leg.rest()
-    if len(ending.replies) != 1:
+        await call.send(broken)
+        ended = await call.rest()
+    if len(ended.replies) != 1:
         raise Violation(
             f"a batch that can't be decoded got a reply, and then the stream ended "
-            f"with {ending.how}"
+            f"with {ended.status}"
         )
 
 
 @check("flow.slow-reader")
-async def slow_reader(peer: Peer) -> None:
-    """A stage whose replies are not read must stop reading, or its memory grows with
-    the run; and go on as soon as they are.
+async def slow_reader(stage: StageUnderTest) -> None:
+    """A stage must stop reading while its replies are not read, or its memory grows
+    with the run, and must go on once they are.
     """
-    batch = _large(peer)
+    batch = _large(stage)
     size = batch.ByteSize()
     sent = 0
-    async with peer.leg(options=_NARROW) as leg:
+    async with stage.call(options=_NARROW) as call:
         while sent * size < _OFFERED_BYTES:
             batch.number = sent
             sent += 1
-            if not await leg.try_send(batch, _STALL_S):
+            if not await call.try_send(batch, _STALL_S):
                 break
         taken = sent * size
         if taken > _TAKEN_BYTES:
             raise Violation(
                 f"took in {taken / 2**20:.0f} MiB while none of its replies was read"
             )
-        await _check_all_come(leg, sent)
+        await _check_all_come(call, sent)
 
 
-async def _check_all_come(leg: Leg, sent: int) -> None:
+async def _check_all_come(call: CheckedCall, sent: int) -> None:
     for number in range(sent):
-        reply = await leg.receive()
+        reply = await call.receive()
         if reply.number != number:
             raise Violation(
                 f"once its replies were read, batch {number} was answered as "
                 f"{reply.number}"
             )
-    await leg.half_close()
-    ending = await leg.rest()
-    if len(ending.replies) != sent:
-        raise Violation(f"{sent} batches got {len(ending.replies)} replies")
+    await call.half_close()
+    ended = await call.rest()
+    if len(ended.replies) != sent:
+        raise Violation(f"{sent} batches got {len(ended.replies)} replies")
 
 
-def _large(peer: Peer) -> Batch:
-    """Return a batch of some size, of records over and over."""
-    records = len(peer.sample)
+def _large(stage: StageUnderTest) -> Batch:
+    """Return a batch of at least 16 KiB, of the sample records repeated."""
+    records = len(stage.sample)
     while True:
-        batch = peer.given((records,))[0].batch
+        batch = stage.requests((records,))[0].batch
         if batch.ByteSize() >= _MESSAGE_BYTES or records > _MESSAGE_BYTES:
             return batch
         records *= 2

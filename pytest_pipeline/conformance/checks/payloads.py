@@ -1,4 +1,4 @@
-"""Payloads: those that are taken, and those that are refused."""
+"""Checks of payloads: which ones a stage must accept, and which it must refuse."""
 
 from __future__ import annotations
 
@@ -7,116 +7,118 @@ import grpc
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check, has_limit
 from pytest_pipeline.conformance.difference import difference_of
-from pytest_pipeline.conformance.leg import Violation
-from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.conformance.errors import Violation
+from pytest_pipeline.conformance.stage_under_test import StageUnderTest
 
-# Field 1,000 of the wire format, as text and as a number: nobody has it yet.
+# Field 1,000 in the wire format, as text and as a number; no message has that field.
 _UNKNOWN = b"\xc2\x3e\x05later" + b"\xc8\x3e\x07"
-#: A batch is cut at so many bytes of payload, unless a run is told otherwise.
+# The payload bytes at which a run cuts a batch by default.
 _LARGE = 16 * 1024 * 1024
-# What the envelope takes beside its payload, and more.
+# More than the envelope adds to its payload.
 _ENVELOPE = 1024
 
 
 @check("payload.unknown-fields")
-async def unknown_fields(peer: Peer) -> None:
-    """A contract grows by fields, and an old stage must go on among new ones."""
-    (given,) = peer.given((9,))
-    batch = given.copy()
+async def unknown_fields(stage: StageUnderTest) -> None:
+    """The contract grows by new fields, so a stage must accept fields that it does not
+    know.
+    """
+    (request,) = stage.requests((9,))
+    batch = request.copy()
     batch.payload.value += _UNKNOWN
-    replies = await peer.exchange_well([batch.SerializeToString() + _UNKNOWN])
+    replies = await stage.exchange_well([batch.SerializeToString() + _UNKNOWN])
     if len(replies) != 1:
         raise Violation(f"a batch with unknown fields got {len(replies)} replies")
-    difference = difference_of(given.expected, peer.content(replies[0]))
+    difference = difference_of(request.expected, stage.content(replies[0]))
     if difference:
         raise Violation(f"with unknown fields in envelope and payload: {difference}")
 
 
 @check("payload.type-url")
-async def type_url(peer: Peer) -> None:
-    """Languages write another host before the type, so only what follows the last
+async def type_url(stage: StageUnderTest) -> None:
+    """Languages write different hosts into a type URL, so only the part after the last
     slash counts.
     """
-    (given,) = peer.given((5,))
+    (request,) = stage.requests((5,))
     for prefix in ("", "types.example.com/deeper/"):
-        batch = given.copy()
-        batch.payload.type_url = prefix + peer.stage.takes.DESCRIPTOR.full_name
+        batch = request.copy()
+        batch.payload.type_url = prefix + stage.function.takes.DESCRIPTOR.full_name
         if prefix == "":
             batch.payload.type_url = f"/{batch.payload.type_url}"
-        ending = await peer.exchange([batch])
-        if ending.code is not grpc.StatusCode.OK or len(ending.replies) != 1:
+        ended = await stage.exchange([batch])
+        if ended.code is not grpc.StatusCode.OK or len(ended.replies) != 1:
             raise Violation(
-                f"a payload of type {batch.payload.type_url} is refused: {ending.how}"
+                f"a payload of type {batch.payload.type_url} is refused: {ended.status}"
             )
 
 
 @check("payload.unknown-type")
-async def unknown_type(peer: Peer) -> None:
-    """Stages that are wired wrongly must not guess: INVALID_ARGUMENT tells whose fault
-    it is.
+async def unknown_type(stage: StageUnderTest) -> None:
+    """A stage that is wired wrongly must not guess, and INVALID_ARGUMENT shows that the
+    sender is at fault.
     """
-    batch = peer.given((5,))[0].copy()
+    batch = stage.requests((5,))[0].copy()
     batch.payload.type_url = "type.googleapis.com/nobody.knows.This"
-    await _check_refused(peer, batch, "a payload of type nobody.knows.This")
+    await _check_refused(stage, batch, "a payload of type nobody.knows.This")
 
 
 @check("payload.missing")
-async def missing(peer: Peer) -> None:
-    """A batch without payload is a fault of the sender, and not a batch of nothing."""
-    await _check_refused(peer, Batch(number=0, records=3), "a batch without payload")
+async def missing(stage: StageUnderTest) -> None:
+    """A batch without a payload is a fault of the sender, not an empty batch."""
+    await _check_refused(stage, Batch(number=0, records=3), "a batch without payload")
 
 
 @check("payload.undecodable")
-async def undecodable(peer: Peer) -> None:
-    """Bytes that are no message are a fault of the sender, and must not end the
-    server.
-    """
-    batch = peer.given((5,))[0].copy()
-    # A field of ten bytes, of which there is one.
+async def undecodable(stage: StageUnderTest) -> None:
+    """Bytes that do not decode are the sender's fault, and must not stop the server."""
+    batch = stage.requests((5,))[0].copy()
+    # A field that claims ten bytes and has one.
     batch.payload.value = b"\x0a\x0a\x01"
-    await _check_refused(peer, batch, "bytes that do not decode")
-    await peer.check_serving()
+    await _check_refused(stage, batch, "bytes that do not decode")
+    await stage.check_serving()
 
 
 @check("limit.within")
-async def within_limit(peer: Peer) -> None:
-    """Batches are as large as runs have them cut, 16 MiB unless told otherwise or a
-    smaller limit is declared.
+async def within_limit(stage: StageUnderTest) -> None:
+    """Runs send batches of up to 16 MiB unless told otherwise, so a stage must accept
+    them or declare a smaller limit.
     """
-    limit = peer.declaration.max_message_bytes
+    limit = stage.declaration.max_message_bytes
     size = min(limit or _LARGE, _LARGE + _ENVELOPE)
-    ending = await peer.exchange([_of_size(peer, size)])
-    if ending.code is not grpc.StatusCode.OK or len(ending.replies) != 1:
-        raise Violation(f"a message of {size:,} bytes is refused: {ending.how}")
+    ended = await stage.exchange([_of_size(stage, size)])
+    if ended.code is not grpc.StatusCode.OK or len(ended.replies) != 1:
+        raise Violation(f"a message of {size:,} bytes is refused: {ended.status}")
 
 
 @check("limit.over", has_limit)
-async def over_limit(peer: Peer) -> None:
-    """A stage that declares a limit must keep it, and outlive what is over it."""
-    limit = peer.declaration.max_message_bytes or 0
-    ending = await peer.exchange([_of_size(peer, limit + 1)])
-    if ending.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or ending.replies:
+async def over_limit(stage: StageUnderTest) -> None:
+    """A stage must enforce the limit that it declares, and go on serving after a larger
+    message.
+    """
+    limit = stage.declaration.max_message_bytes or 0
+    ended = await stage.exchange([_of_size(stage, limit + 1)])
+    if ended.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or ended.replies:
         raise Violation(
             f"declares to take {limit:,} bytes, but a message with one more got "
-            f"{len(ending.replies)} replies and ended with {ending.how}"
+            f"{len(ended.replies)} replies and ended with {ended.status}"
         )
-    await peer.check_serving()
+    await stage.check_serving()
 
 
-async def _check_refused(peer: Peer, batch: Batch, what: str) -> None:
-    ending = await peer.exchange([batch])
-    if ending.code is not grpc.StatusCode.INVALID_ARGUMENT:
+async def _check_refused(stage: StageUnderTest, batch: Batch, what: str) -> None:
+    ended = await stage.exchange([batch])
+    if ended.code is not grpc.StatusCode.INVALID_ARGUMENT:
         raise Violation(
             f"{what} must be refused with INVALID_ARGUMENT; the stream ended with "
-            f"{ending.how}"
+            f"{ended.status}"
         )
 
 
-def _of_size(peer: Peer, size: int) -> bytes:
-    """Return a batch that is a message of exactly so many bytes."""
-    batch = peer.given((2,))[0].copy()
+def _of_size(stage: StageUnderTest, size: int) -> bytes:
+    """Return a serialised batch of exactly ``size`` bytes."""
+    batch = stage.requests((2,))[0].copy()
     known = batch.payload.value
-    # Room for what an unknown field and longer lengths take.
+    # Leave room for the tag of the unknown field and for longer length prefixes.
     padding = size - batch.ByteSize() - 16
     while True:
         tag_and_length = b"\xc2\x3e" + _varint(padding)

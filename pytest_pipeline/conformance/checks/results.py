@@ -1,4 +1,4 @@
-"""The stage against this project's own function, message by message."""
+"""Checks of results: the stage must equal the workload's own function."""
 
 from __future__ import annotations
 
@@ -18,56 +18,60 @@ from pytest_pipeline.conformance.difference import (
     payload_difference,
     rejections_difference,
 )
-from pytest_pipeline.conformance.leg import Violation
-from pytest_pipeline.conformance.peer import Given, Peer
-from pytest_pipeline.invariance.case import Case, InvarianceError
+from pytest_pipeline.conformance.errors import Violation
+from pytest_pipeline.conformance.stage_under_test import Request, StageUnderTest
 from pytest_pipeline.invariance.engines import SplitStages
+from pytest_pipeline.invariance.partitioned_stream import (
+    InvarianceError,
+    PartitionedStream,
+)
 from pytest_pipeline.invariance.search import quiet_search
-from pytest_pipeline.records.streams import Cutting, Stream, shown
-from pytest_pipeline.strategies import cuttings, streams
+from pytest_pipeline.records.payloads import shown
+from pytest_pipeline.records.streams import Partition, Stream
+from pytest_pipeline.strategies import partitions, streams
 
 Difference = Callable[[Output[Any], Output[Any]], str]
 
 _EXAMPLES = 100
 _SIZES = (1, 9, 30, 2)
-# More say nothing to a reader; result.any-records finds the fewest.
+# Larger batches are unreadable; result.any-records finds the smallest.
 _SHOWN_RECORDS = 3
 
 
 @check("result.counts")
-async def counts(peer: Peer) -> None:
-    """Who is passed, filtered or rejected is part of the result."""
-    await _compare(peer, counts_difference)
+async def counts(stage: StageUnderTest) -> None:
+    """How many records are passed, filtered and rejected is part of the result."""
+    await _compare(stage, counts_difference)
 
 
 @check("result.rejections")
-async def rejections(peer: Peer) -> None:
-    """A record that must be rejected is, by its number in the run and with the right
-    reason and field.
+async def rejections(stage: StageUnderTest) -> None:
+    """A stage must reject exactly the records that the workload rejects, each with its
+    number in the run, its reason and its field.
     """
-    await _compare(peer, rejections_difference)
+    await _compare(stage, rejections_difference)
 
 
 @check("result.payload")
-async def payload(peer: Peer) -> None:
-    """The payload is the same to the last bit, so that any stage can be exchanged for
+async def payload(stage: StageUnderTest) -> None:
+    """The payload must be the same to the last bit, so that a stage can be replaced by
     one in another language.
     """
-    await _compare(peer, payload_difference)
+    await _compare(stage, payload_difference)
 
 
 @check("result.any-records")
-def any_records(peer: Peer) -> None:
-    """What holds for the sample holds for records of every kind that the workload
-    knows, and for every cutting.
+def any_records(stage: StageUnderTest) -> None:
+    """What holds for the sample must hold for records of every kind that the workload
+    knows, and for every partition.
     """
 
-    # The same ones each time: a verdict must not depend on the day.
+    # The same examples in every run, so that a verdict can be repeated.
     @quiet_search(_EXAMPLES, derandomize=True)
-    @given(streams(peer.workload, peer.data), cuttings())
-    def same(stream: Stream, cutting: Cutting) -> None:
-        sent = peer.batches_of(stream, cutting)
-        asyncio.run(_compare_batches(peer, sent, difference_of))
+    @given(streams(stage.workload, stage.data), partitions())
+    def same(stream: Stream, partition: Partition) -> None:
+        sent = stage.requests_of(stream, partition)
+        asyncio.run(_compare_batches(stage, sent, difference_of))
 
     try:
         same()
@@ -81,41 +85,41 @@ def any_records(peer: Peer) -> None:
 
 
 @check("result.end-to-end")
-def end_to_end(peer: Peer) -> None:
-    """A whole run with the stage in its place gives what one process gives, byte for
-    byte.
+def end_to_end(stage: StageUnderTest) -> None:
+    """A whole run with the stage in its place must give what one process gives, byte
+    for byte.
     """
-    case = Case(peer.workload, peer.sample, _SIZES)
+    partitioned = PartitionedStream(stage.workload, stage.sample, _SIZES)
     with SplitStages(
-        peer.workload,
-        addresses={peer.stage.name: peer.server.address},
-        credentials=peer.server.channel_credentials,
+        stage.workload,
+        addresses={stage.function.name: stage.server.address},
+        credentials=stage.server.channel_credentials,
     ) as stages:
         try:
-            stages.check(case)
+            stages.check(partitioned)
         except InvarianceError as error:
             raise Violation(str(error)) from None
 
 
-async def _compare(peer: Peer, difference: Difference) -> None:
-    left = len(peer.sample) - sum(_SIZES)
-    cutting = (*_SIZES, left) if left > 0 else _SIZES
-    await _compare_batches(peer, peer.given(cutting), difference)
+async def _compare(stage: StageUnderTest, difference: Difference) -> None:
+    left = len(stage.sample) - sum(_SIZES)
+    partition = (*_SIZES, left) if left > 0 else _SIZES
+    await _compare_batches(stage, stage.requests(partition), difference)
 
 
 async def _compare_batches(
-    peer: Peer, sent: list[Given], difference: Difference
+    stage: StageUnderTest, sent: list[Request], difference: Difference
 ) -> None:
-    replies = await peer.exchange_well([one.batch for one in sent])
+    replies = await stage.exchange_well([one.batch for one in sent])
     for one, reply in zip_longest(sent, replies):
         if one is None or reply is None:
             raise Violation(f"{len(sent)} batches got {len(replies)} replies")
-        found = difference(one.expected, peer.content(reply))
+        found = difference(one.expected, stage.content(reply))
         if found:
             at = f"batch {one.batch.number} of {one.batch.records} records: {found}"
             if one.batch.records > _SHOWN_RECORDS:
                 raise Violation(at)
-            message = peer.stage.takes.FromString(one.batch.payload.value)
+            message = stage.function.takes.FromString(one.batch.payload.value)
             raise Violation(f"{at}\nit was sent {shown(message)}")
 
 

@@ -1,4 +1,4 @@
-"""Starting, telling of itself, and stopping."""
+"""Checks of servers: start, health, reflection, stop, and reported times."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from pytest_pipeline.conformance.check import (
     check,
     declares_reflection,
     declares_timing,
-    is_ours,
+    is_started_by_command,
 )
-from pytest_pipeline.conformance.leg import Violation
-from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.conformance.errors import Violation
+from pytest_pipeline.conformance.stage_under_test import StageUnderTest
 
-# After that a server that was asked to stop is ended by force.
+# A server that was asked to stop is killed after this time.
 _STOP_S = 5.0
-# A server that hears a signal drains, refuses new calls, or is gone.
+# How long to wait for a sign that a server has handled SIGTERM.
 _HEARD_S = 1.0
 _POLL_S = 0.01
 _NS = 1e9
 
 
-@check("start.handshake", is_ours)
-def handshake(peer: Peer) -> None:
-    """Whoever has started the stage finds it by the line that it prints, and must be
-    able to trust what the line says.
+@check("start.handshake", is_started_by_command)
+def handshake(stage: StageUnderTest) -> None:
+    """A stage is found by the line that it prints at its start, so the stage and
+    workload in that line must be right.
     """
-    said = peer.server.handshake
-    for key, wanted in (("stage", peer.stage.name), ("workload", peer.workload.name)):
+    said = stage.server.handshake
+    for key, wanted in (
+        ("stage", stage.function.name),
+        ("workload", stage.workload.name),
+    ):
         if said.get(key, wanted) != wanted:
             raise Violation(
                 f"its handshake says {key} {said[key]!r}, but it is checked as {wanted}"
@@ -43,29 +46,31 @@ def handshake(peer: Peer) -> None:
 
 
 @check("start.health")
-def health(peer: Peer) -> None:
-    """A run starts when every stage says that it serves."""
-    if peer.server.health != "SERVING":
+def health(stage: StageUnderTest) -> None:
+    """A run does not start before the health service of every stage reports SERVING."""
+    if stage.server.health != "SERVING":
         raise Violation(
-            f"its health service says {peer.server.health} for the empty service name, "
-            f"not SERVING"
+            f"its health service says {stage.server.health} for the empty service "
+            f"name, not SERVING"
         )
 
 
 @check("start.reflection", declares_reflection)
-async def reflection(peer: Peer) -> None:
-    """Tools find out by reflection what a server speaks, if it is said to have it."""
-    listed = await _listed(peer, "v1") | await _listed(peer, "v1alpha")
-    if peer.declaration.reflection and wire.STAGE_SERVICE not in listed:
+async def reflection(stage: StageUnderTest) -> None:
+    """Tools discover by reflection what a server offers, so a declaration about it must
+    be true.
+    """
+    listed = await _listed(stage, "v1") | await _listed(stage, "v1alpha")
+    if stage.declaration.reflection and wire.STAGE_SERVICE not in listed:
         raise Violation(f"reflection does not list {wire.STAGE_SERVICE}")
-    if listed and not peer.declaration.reflection:
+    if listed and not stage.declaration.reflection:
         raise Violation("declares that it has no reflection, but answers it")
 
 
-async def _listed(peer: Peer, version: str) -> set[str]:
-    """Return the services that reflection lists; none where it is not there."""
+async def _listed(stage: StageUnderTest, version: str) -> set[str]:
+    """Return the services that reflection lists; none if it is not served."""
     request = reflection_pb2.ServerReflectionRequest(list_services="")
-    async with peer.server.aio_channel() as channel:
+    async with stage.server.aio_channel() as channel:
         info = channel.stream_stream(
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
@@ -74,70 +79,70 @@ async def _listed(peer: Peer, version: str) -> set[str]:
         try:
             return {
                 service.name
-                async for reply in info(iter([request]), timeout=peer.timeout_s)
+                async for reply in info(iter([request]), timeout=stage.timeout_s)
                 for service in reply.list_services_response.service
             }
         except grpc.aio.AioRpcError:
             return set()
 
 
-@check("stop.drain", is_ours)
-async def drain(peer: Peer) -> None:
-    """A server is replaced in mid-run, so on SIGTERM it answers what is open, and then
-    ends by itself.
+@check("stop.drain", is_started_by_command)
+async def drain(stage: StageUnderTest) -> None:
+    """A server is replaced in mid-run, so on SIGTERM it must finish its open streams
+    and then exit by itself.
     """
-    given = peer.given((4, 4))
+    requests = stage.requests((4, 4))
     try:
-        async with peer.leg() as leg:
-            await leg.send(given[0].batch)
-            await leg.receive()
-            _ask_to_stop(peer)
-            await _heeds_it(peer)
-            await leg.send(given[1].batch)
-            await leg.half_close()
-            ending = await leg.rest()
-        # With no channel left: a server that drains may wait for a sign of an idle one.
-        ended = await _ends(peer)
+        async with stage.call() as call:
+            await call.send(requests[0].batch)
+            await call.receive()
+            _ask_to_stop(stage)
+            await _wait_until_heeded(stage)
+            await call.send(requests[1].batch)
+            await call.half_close()
+            ended = await call.rest()
+        # After the channel is closed: a draining server may wait for an idle client.
+        has_ended = await _ends(stage)
     finally:
-        peer.server.kill()
-        await _starts_again(peer)
-    if ending.code is not grpc.StatusCode.OK or len(ending.replies) != 2:
+        stage.server.kill()
+        await _starts_again(stage)
+    if ended.code is not grpc.StatusCode.OK or len(ended.replies) != 2:
         raise Violation(
-            f"asked to stop with a stream open, it answered {len(ending.replies)} of 2 "
-            f"batches and ended the stream with {ending.how}"
+            f"asked to stop with a stream open, it answered {len(ended.replies)} of 2 "
+            f"batches and ended the stream with {ended.status}"
         )
-    if not ended:
+    if not has_ended:
         raise Violation(f"was asked to stop, and still runs after {_STOP_S:g} s")
 
 
-def _ask_to_stop(peer: Peer) -> None:
-    pid = peer.server.pid
+def _ask_to_stop(stage: StageUnderTest) -> None:
+    pid = stage.server.pid
     if pid is None:
         raise Violation("ended before it was asked to stop")
     signal_group(pid, signal.SIGTERM)
 
 
-async def _starts_again(peer: Peer) -> None:
+async def _starts_again(stage: StageUnderTest) -> None:
     try:
-        await asyncio.to_thread(peer.server.restart)
+        await asyncio.to_thread(stage.server.restart)
     except StageError as error:
         raise Violation(f"it was stopped, and: {error}") from None
 
 
-async def _heeds_it(peer: Peer) -> None:
-    """Wait for a sign that a server has heard the signal; it need not give one."""
+async def _wait_until_heeded(stage: StageUnderTest) -> None:
+    """Wait for a sign that the server has handled the signal; there may be none."""
     deadline = time.monotonic() + _HEARD_S
-    while not peer.server.ending and time.monotonic() < deadline:
-        health = await asyncio.to_thread(lambda: peer.server.health)
-        peer.server.close_channel()
+    while not stage.server.ending and time.monotonic() < deadline:
+        health = await asyncio.to_thread(lambda: stage.server.health)
+        stage.server.close_channel()
         if health != "SERVING":
             return
         await asyncio.sleep(_POLL_S)
 
 
-async def _ends(peer: Peer) -> bool:
+async def _ends(stage: StageUnderTest) -> bool:
     deadline = time.monotonic() + _STOP_S
-    while not peer.server.ending:
+    while not stage.server.ending:
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(_POLL_S)
@@ -145,19 +150,21 @@ async def _ends(peer: Peer) -> bool:
 
 
 @check("timing.plausible", declares_timing)
-async def plausible(peer: Peer) -> None:
-    """The share of a run that is work is worked out from what its stages tell, so
-    their times must be told where they say so, and fit into the time that has passed.
+async def plausible(stage: StageUnderTest) -> None:
+    """The IPC share of a run is computed from the times in the replies, so they must
+    match the declaration and add up to no more than the time that passed.
     """
     started = time.monotonic()
-    replies = await peer.exchange_well([one.batch for one in peer.given((9, 9, 9))])
+    replies = await stage.exchange_well(
+        [one.batch for one in stage.requests((9, 9, 9))]
+    )
     passed = time.monotonic() - started
     told = 0
     for reply in replies:
         timing = reply.timing
-        if peer.declaration.timing and not timing.process_ns:
+        if stage.declaration.timing and not timing.process_ns:
             raise Violation(f"the reply to batch {reply.number} tells no time")
-        if not peer.declaration.timing and reply.HasField("timing"):
+        if not stage.declaration.timing and reply.HasField("timing"):
             raise Violation(
                 f"declares that it tells no times, but the reply to batch "
                 f"{reply.number} does"

@@ -1,4 +1,4 @@
-"""How streams begin and end, one after the other and side by side."""
+"""Checks of streams: how they end, run side by side, and keep no state."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ from itertools import zip_longest
 import grpc
 
 from pytest_pipeline.conformance.check import check, keeps_no_state
+from pytest_pipeline.conformance.checked_call import CheckedCall
 from pytest_pipeline.conformance.difference import counts_difference, difference_of
-from pytest_pipeline.conformance.leg import Leg, Violation
-from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.conformance.errors import Violation
+from pytest_pipeline.conformance.stage_under_test import StageUnderTest
 
-# More than servers have threads, by default or by ours.
+# More than the threads of a server, by the default of gRPC or of this project.
 _CANCELLED = 80
 _OVERDUE = 20
 _DEADLINE_S = 0.5
 
 
 @check("stream.empty")
-async def empty(peer: Peer) -> None:
-    """A replica that gets no batch at all is closed as the others are."""
-    replies = await peer.exchange_well([])
+async def empty(stage: StageUnderTest) -> None:
+    """A replica may get no batch at all, and its stream must still end with OK and
+    without replies.
+    """
+    replies = await stage.exchange_well([])
     if replies:
         raise Violation(f"a stream without batches got {len(replies)} replies")
 
 
 @check("stream.ragged")
-async def ragged(peer: Peer) -> None:
-    """The last batch of a run is seldom full, and counts like the others."""
-    given = peer.given((7, 7, 3))
-    last = given[-1]
-    replies = await peer.exchange_well([one.batch for one in given])
+async def ragged(stage: StageUnderTest) -> None:
+    """The last batch of a run is seldom full, and must be answered like the others."""
+    requests = stage.requests((7, 7, 3))
+    last = requests[-1]
+    replies = await stage.exchange_well([one.batch for one in requests])
     if not replies or replies[-1].number != last.batch.number:
         raise Violation(f"the last batch, of {last.batch.records} records, is lost")
-    difference = counts_difference(last.expected, peer.content(replies[-1]))
+    difference = counts_difference(last.expected, stage.content(replies[-1]))
     if difference:
         raise Violation(
             f"of the last batch, of {last.batch.records} records: {difference}"
@@ -42,70 +45,76 @@ async def ragged(peer: Peer) -> None:
 
 
 @check("stream.half-close")
-async def half_close(peer: Peer) -> None:
-    """A run ends by half-closing each leg and reading it to its end."""
-    given = peer.given((4, 4, 4))
-    async with peer.leg() as leg:
-        await leg.send(given[0].batch)
-        await leg.receive()
-        for one in given[1:]:
-            await leg.send(one.batch)
-        await leg.half_close()
-        ending = await leg.rest()
-    if ending.code is not grpc.StatusCode.OK or len(ending.replies) < len(given):
+async def half_close(stage: StageUnderTest) -> None:
+    """A run ends by half-closing each leg and reading it to its end, so a stage must
+    answer what is left and end with OK.
+    """
+    requests = stage.requests((4, 4, 4))
+    async with stage.call() as call:
+        await call.send(requests[0].batch)
+        await call.receive()
+        for one in requests[1:]:
+            await call.send(one.batch)
+        await call.half_close()
+        ended = await call.rest()
+    if ended.code is not grpc.StatusCode.OK or len(ended.replies) < len(requests):
         raise Violation(
-            f"half-closed after {len(given)} batches, it answered "
-            f"{len(ending.replies)} and ended with {ending.how}"
+            f"half-closed after {len(requests)} batches, it answered "
+            f"{len(ended.replies)} and ended with {ended.status}"
         )
 
 
 @check("stream.cancel")
-async def cancel(peer: Peer) -> None:
-    """Runs are broken off, and what they leave open must not use a server up."""
-    batch = peer.given((3,))[0].batch
-    async with peer.leg() as leg:
-        await leg.send(batch)
-        await leg.receive()
-    async with peer.server.aio_channel() as channel:
+async def cancel(stage: StageUnderTest) -> None:
+    """Runs are interrupted, and the streams that they abandon must not exhaust the
+    server.
+    """
+    batch = stage.requests((3,))[0].batch
+    async with stage.call() as call:
+        await call.send(batch)
+        await call.receive()
+    async with stage.server.aio_channel() as channel:
         for _ in range(_CANCELLED):
-            leg = peer.open(channel)
-            await leg.send(batch)
-            await leg.give_up()
-    await _check_serving_after(peer, f"{_CANCELLED} streams were cancelled")
+            call = stage.open(channel)
+            await call.send(batch)
+            await call.give_up()
+    await _check_serving_after(stage, f"{_CANCELLED} streams were cancelled")
 
 
 @check("stream.deadline")
-async def deadline(peer: Peer) -> None:
-    """A call with a deadline ends by it, and leaves the server as it was."""
-    batch = peer.given((3,))[0].batch
+async def deadline(stage: StageUnderTest) -> None:
+    """A call with a deadline must end at its deadline, and the server must go on
+    serving.
+    """
+    batch = stage.requests((3,))[0].batch
 
     async def overdue() -> None:
-        async with peer.leg(deadline_s=_DEADLINE_S) as leg:
-            await leg.send(batch)
-            ending = await leg.rest()
-        if ending.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+        async with stage.call(deadline_s=_DEADLINE_S) as call:
+            await call.send(batch)
+            ended = await call.rest()
+        if ended.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
             raise Violation(
                 f"a stream that is left open beyond its deadline of {_DEADLINE_S} s "
-                f"ended with {ending.how}"
+                f"ended with {ended.status}"
             )
 
     await asyncio.gather(*(overdue() for _ in range(_OVERDUE)))
-    await _check_serving_after(peer, f"{_OVERDUE} streams ran into their deadlines")
+    await _check_serving_after(stage, f"{_OVERDUE} streams ran into their deadlines")
 
 
 @check("stream.two-at-once")
-async def two_at_once(peer: Peer) -> None:
-    """Two runs may share a server, and neither gets the other's replies."""
-    given = peer.given((2, 5, 3, 4))
-    async with peer.leg() as one, peer.leg() as other:
-        legs: list[tuple[Leg, int]] = [(one, 0), (other, 2)]
+async def two_at_once(stage: StageUnderTest) -> None:
+    """Two runs may share a server at once, and each must get its own replies."""
+    requests = stage.requests((2, 5, 3, 4))
+    async with stage.call() as one, stage.call() as other:
+        calls: list[tuple[CheckedCall, int]] = [(one, 0), (other, 2)]
         for turn in range(2):
-            for leg, first in legs:
-                await leg.send(given[first + turn].batch)
-            for leg, first in legs:
-                sent = given[first + turn].batch.number
+            for call, first in calls:
+                await call.send(requests[first + turn].batch)
+            for call, first in calls:
+                sent = requests[first + turn].batch.number
                 try:
-                    reply = await leg.receive()
+                    reply = await call.receive()
                 except Violation as violation:
                     raise Violation(f"of two open streams: {violation}") from None
                 if reply.number != sent:
@@ -113,23 +122,23 @@ async def two_at_once(peer: Peer) -> None:
                         f"of two open streams, that of batch {sent} got the reply to "
                         f"batch {reply.number}"
                     )
-        for leg, _ in legs:
-            await leg.half_close()
-            await leg.rest()
+        for call, _ in calls:
+            await call.half_close()
+            await call.rest()
 
 
 @check("state.between-streams", keeps_no_state)
-async def between_streams(peer: Peer) -> None:
-    """A stage is shared by runs and restarted at will, so nothing may pass from one
-    stream to the next.
+async def between_streams(stage: StageUnderTest) -> None:
+    """Runs share a stage, which may restart at any time, so nothing may carry over from
+    one stream to the next.
     """
-    batches = [one.batch for one in peer.given((6, 2, 9))]
-    first = await peer.exchange_well(batches)
-    again = await peer.exchange_well(batches)
+    batches = [one.batch for one in stage.requests((6, 2, 9))]
+    first = await stage.exchange_well(batches)
+    again = await stage.exchange_well(batches)
     for one, other in zip_longest(first, again):
         if one is None or other is None:
             raise Violation("the same stream, sent again, gets more or fewer replies")
-        difference = difference_of(peer.content(one), peer.content(other))
+        difference = difference_of(stage.content(one), stage.content(other))
         if difference:
             raise Violation(
                 f"batch {one.number}, sent again in another stream: {difference}"
@@ -137,20 +146,20 @@ async def between_streams(peer: Peer) -> None:
 
 
 @check("state.replay", keeps_no_state)
-async def replay(peer: Peer) -> None:
-    """A batch that is replayed, or goes to another replica, must not count twice."""
-    one, other = (given.batch for given in peer.given((6, 4)))
-    replies = await peer.exchange_well([one, other, one])
+async def replay(stage: StageUnderTest) -> None:
+    """A batch may be replayed or sent to another replica, and must not count twice."""
+    one, other = (request.batch for request in stage.requests((6, 4)))
+    replies = await stage.exchange_well([one, other, one])
     if len(replies) != 3:
         raise Violation(f"a batch sent twice, and one between: {len(replies)} replies")
-    difference = difference_of(peer.content(replies[0]), peer.content(replies[2]))
+    difference = difference_of(stage.content(replies[0]), stage.content(replies[2]))
     if difference:
         raise Violation(f"batch {one.number}, sent again: {difference}")
 
 
-async def _check_serving_after(peer: Peer, what: str) -> None:
+async def _check_serving_after(stage: StageUnderTest, what: str) -> None:
     try:
-        await peer.check_serving()
+        await stage.check_serving()
     except Violation as violation:
         raise Violation(f"after {what}: {violation}") from None
 

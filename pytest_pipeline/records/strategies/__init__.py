@@ -1,1 +1,1 @@
-"""Hypothesis strategies of records; `pytest_pipeline.strategies` exports them."""
+"""Hypothesis strategies of records, exported by `pytest_pipeline.strategies`."""

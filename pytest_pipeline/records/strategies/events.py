@@ -1,4 +1,4 @@
-"""Lines of the events workload, valid and invalid in every way the format allows."""
+"""Strategies for lines and files of the events workload, valid and invalid."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _offset = st.sampled_from(["Z", "z", "+00:00", "-00:00", "+05:30", "-23:59", "+2
 
 
 def evenly(*strategies: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
-    """Each of some strategies as often as each other.
+    """Choose each strategy equally often.
 
-    Alternatives of alternatives are all equal to hypothesis, so that one strategy of
-    many would be nearly the only one.
+    ``one_of`` (``|``) flattens nested alternatives, so that a strategy with many
+    alternatives would be chosen nearly every time.
     """
     return st.sampled_from(strategies).flatmap(lambda strategy: strategy)
 
 
 def timestamps() -> st.SearchStrategy[str]:
-    """RFC 3339 timestamps, of any year, precision, offset and separator."""
+    """Generate RFC 3339 timestamps of any year, precision, offset and separator."""
     return st.builds(
         lambda moment, separator, fraction, offset: (
             f"{moment:%Y-%m-%d}{separator}{moment:%H:%M:%S}{fraction}{offset}".rjust(
@@ -43,7 +43,7 @@ def timestamps() -> st.SearchStrategy[str]:
 
 
 def bad_timestamps() -> st.SearchStrategy[str]:
-    """Text that is no RFC 3339 timestamp, though much of it nearly is."""
+    """Generate text that is not an RFC 3339 timestamp, much of it nearly one."""
     return st.sampled_from(
         [
             "",
@@ -75,7 +75,7 @@ def bad_timestamps() -> st.SearchStrategy[str]:
 
 
 def numbers() -> st.SearchStrategy[str]:
-    """JSON numbers whose truncation is at most 2^53 in magnitude."""
+    """Generate JSON numbers whose truncation is at most 2^53 in magnitude."""
     return (
         st.integers(-_MAX_VALUE, _MAX_VALUE).map(str)
         | st.integers(-50, 50).map(str)
@@ -87,7 +87,7 @@ def numbers() -> st.SearchStrategy[str]:
 
 
 def big_numbers() -> st.SearchStrategy[str]:
-    """JSON numbers beyond 2^53 in magnitude, some beyond any double."""
+    """Generate JSON numbers beyond 2^53 in magnitude, some beyond any double."""
     return st.integers(_MAX_VALUE + 1, 10**30).map(str) | st.sampled_from(
         [
             str(-_MAX_VALUE - 1),
@@ -102,7 +102,7 @@ def big_numbers() -> st.SearchStrategy[str]:
 
 
 def json_values(max_leaves: int = 8) -> st.SearchStrategy[str]:
-    """JSON texts of any value, escapes and non-ASCII text among them."""
+    """Generate JSON texts of any value, with escapes and non-ASCII text among them."""
     return st.recursive(
         st.none()
         | st.booleans()
@@ -118,7 +118,7 @@ def json_values(max_leaves: int = 8) -> st.SearchStrategy[str]:
 
 
 def valid_lines() -> st.SearchStrategy[bytes]:
-    """Lines that are events: any order of keys, white space, repeats and other keys."""
+    """Generate valid events: any key order, white space, repeated and extra keys."""
     return _objects(
         {
             "ts": timestamps().map(_dump),
@@ -132,7 +132,7 @@ def valid_lines() -> st.SearchStrategy[bytes]:
 
 
 def ordinary_lines() -> st.SearchStrategy[bytes]:
-    """Lines that are events which the rules keep, as programs write them."""
+    """Generate events that the rules keep, as programs write them."""
     return st.builds(
         lambda type_, value: (
             b'{"ts":"2026-01-01T00:00:00Z","type":"%b","user":"u","value":%d}'
@@ -144,7 +144,7 @@ def ordinary_lines() -> st.SearchStrategy[bytes]:
 
 
 def invalid_lines() -> st.SearchStrategy[bytes]:
-    """Lines that are refused, each for one of all the reasons."""
+    """Generate lines that are rejected, for any of the reasons."""
     return (
         st.binary(max_size=20).filter(lambda line: b"\n" not in line)
         | st.sampled_from(_MALFORMED)
@@ -158,12 +158,12 @@ def invalid_lines() -> st.SearchStrategy[bytes]:
 
 
 def event_lines() -> st.SearchStrategy[bytes]:
-    """Lines of either kind, without their line end."""
+    """Generate valid and invalid lines equally often, without line end."""
     return evenly(valid_lines(), invalid_lines())
 
 
 def overlong_lines(max_line_bytes: int) -> st.SearchStrategy[bytes]:
-    """Lines that are longer than that, by one byte or by many, most of them events."""
+    """Generate lines of ``max_line_bytes`` plus 1 to 64 bytes, and longer ones."""
     return st.builds(
         lambda line, over: line.ljust(max_line_bytes + over),
         event_lines(),
@@ -172,9 +172,10 @@ def overlong_lines(max_line_bytes: int) -> st.SearchStrategy[bytes]:
 
 
 def event_files(max_line_bytes: int | None = None) -> st.SearchStrategy[bytes]:
-    """Whole files: lines ended by LF or CR LF, the last one perhaps not at all.
+    """Generate files whose lines end with LF or CR LF; the last end may be missing.
 
-    With ``max_line_bytes`` some of the lines are longer than that.
+    Args:
+        max_line_bytes: if given, about a third of the lines are longer than this.
     """
     one = event_lines()
     if max_line_bytes is not None:
@@ -248,9 +249,9 @@ def _objects_with_a_fault() -> st.SearchStrategy[bytes]:
 
 
 def _objects(fields: dict[str, st.SearchStrategy[str]]) -> st.SearchStrategy[bytes]:
-    """Objects of these fields as JSON texts, in any order, with other keys between.
+    """Generate JSON objects of these fields in any order, with other keys between.
 
-    Now and then a field comes twice; the last one counts.
+    Sometimes a field comes twice; the last one counts.
     """
     known = st.fixed_dictionaries(fields).map(lambda drawn: list(drawn.items()))
     others = st.lists(st.tuples(st.text(max_size=4), json_values()), max_size=2)

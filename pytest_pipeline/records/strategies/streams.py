@@ -1,4 +1,4 @@
-"""Streams of whole workloads, and ways of cutting them into batches."""
+"""Strategies for streams of a workload, and for partitions into batches."""
 
 from __future__ import annotations
 
@@ -20,17 +20,25 @@ from pytest_pipeline.records.strategies.events import (
     ordinary_lines,
 )
 from pytest_pipeline.records.strategies.work_items import work_items
-from pytest_pipeline.records.streams import Cutting, Stream, numbered
+from pytest_pipeline.records.streams import Partition, Stream, numbered
 
 
 def streams(
     workload: Workload, data: bytes | None = None, max_records: int = 12
 ) -> st.SearchStrategy[Stream]:
-    """Streams of a workload: of ours any records, of others such as it reads.
+    """Generate streams of a workload.
 
-    ``data`` is the input of a workload that reads one, and gives the records: its lines
-    in any order, or runs of what the source makes of it. Raises UsageError where it is
-    needed and not given.
+    Without ``data``, a built-in workload gets records of every kind, valid and invalid.
+    Otherwise the records are those of the source of the workload: its lines in any
+    order, or consecutive runs of its records if they are not lines.
+
+    Args:
+        workload: the workload.
+        data: the input to take records from, for a workload that reads one.
+        max_records: the maximum number of records in a stream.
+
+    Raises:
+        UsageError: the workload needs ``data`` and there is none.
     """
     if data is None and workload.name in _RECORDS:
         return _lists(_RECORDS[workload.name](), max_records)
@@ -44,8 +52,12 @@ def streams(
     )
 
 
-def cuttings(max_records: int = 12) -> st.SearchStrategy[Cutting]:
-    """Cuttings of streams of so many records; the simplest is one batch."""
+def partitions(max_records: int = 12) -> st.SearchStrategy[Partition]:
+    """Generate partitions of streams; the simplest one is a single batch.
+
+    Args:
+        max_records: the maximum number of records in the streams.
+    """
     sizes = st.sampled_from([1, 2, 3, 7]) | st.integers(1, max(1, max_records))
     return st.lists(sizes, max_size=max_records).map(tuple)
 
@@ -53,16 +65,19 @@ def cuttings(max_records: int = 12) -> st.SearchStrategy[Cutting]:
 def batches(
     workload: Workload, data: bytes | None = None, max_records: int = 12
 ) -> st.SearchStrategy[list[Batch]]:
-    """Streams that are cut already, as ingest sends them; see `streams`."""
+    """Generate streams that are cut into batches, as ingest sends them.
+
+    The arguments are those of `streams`.
+    """
     return st.builds(
-        as_batches, streams(workload, data, max_records), cuttings(max_records)
+        as_batches, streams(workload, data, max_records), partitions(max_records)
     )
 
 
-def as_batches(stream: Stream, cutting: Cutting) -> list[Batch]:
-    """Return the batches of a stream, numbered from 0, as ingest sends them."""
+def as_batches(stream: Stream, partition: Partition) -> list[Batch]:
+    """Cut a stream into batches numbered from 0, as ingest sends them."""
     made = []
-    for number, output in enumerate(stream.cut(cutting)):
+    for number, output in enumerate(stream.cut(partition)):
         batch = Batch(number=number, records=output.records)
         pack(output.message, into=batch.payload)
         made.append(batch)
@@ -77,7 +92,7 @@ def _lists(
 
 @cache
 def _lines() -> st.SearchStrategy[Lines]:
-    # Of lines that may be anything, few pass every stage.
+    # Few arbitrary lines pass every stage, so half of the lines are ordinary ones.
     lines = evenly(ordinary_lines(), event_lines())
     return evenly(
         lines.map(lambda line: Lines(text=line + b"\n")),

@@ -1,4 +1,4 @@
-"""Work items, also such as no source makes."""
+"""Strategies for work items, including items that no source makes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _edges = st.sampled_from([0.0, -0.0, 5e-324, 1e-308, 1e154, 1.7e308, -1.7e308])
 def work_items(
     max_size: int = 3, max_iterations: int = 20
 ) -> st.SearchStrategy[WorkItems]:
-    """Single items, of every kind that is refused and at every edge of the doubles.
+    """Generate single items with record number 1, valid and rejected ones.
 
-    ``max_size`` is the longest vector, ``max_iterations`` the most work. Their record
-    number is 1.
+    Args:
+        max_size: the maximum length of the vectors.
+        max_iterations: the maximum number of iterations.
     """
     values = st.sampled_from([_ordinary, _ordinary | _edges, st.floats()])
     sizes = st.sampled_from([0, *range(1, max_size + 1), *range(1, max_size + 1)])

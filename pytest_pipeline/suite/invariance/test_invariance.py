@@ -1,4 +1,4 @@
-"""What must not depend on how work is divided: one test for each property."""
+"""Results do not depend on how work is divided: one test for each property."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_pipeline.records.data import check_samples, data_of
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each property of each workload."""
+    """Make one test of each property for each workload."""
     settings = settings_of(metafunc.config)
     try:
         check_samples(settings)
@@ -31,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_invariance(
     workload: Workload, prop: Property, pipeline_settings: PipelineSettings
 ) -> None:
-    """A workload gives the same however its records are cut, merged and replayed."""
+    """A workload gives the same result however its records are divided."""
     data, examples = data_of(pipeline_settings), pipeline_settings.examples
     found = ""
     try:

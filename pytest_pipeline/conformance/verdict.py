@@ -1,4 +1,4 @@
-"""Judging a stage by one check: the verdict, with what was known before."""
+"""Judge a stage by one check."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from typing import Literal
 
 from pytest_pipeline.conformance.catalogue import REQUIRED
 from pytest_pipeline.conformance.check import Check
-from pytest_pipeline.conformance.leg import Violation
-from pytest_pipeline.conformance.peer import Peer
+from pytest_pipeline.conformance.errors import Violation
+from pytest_pipeline.conformance.stage_under_test import StageUnderTest
 
 Status = Literal["passed", "failed", "skipped", "known", "reported"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check has found.
+    """The outcome of one check of one stage."""
 
-    ``known`` is a failure that was declared, ``reported`` one of a check that the
-    contract does not require of this stage.
-    """
-
+    #: "known" is a failure that the stage declares. "reported" is the failure of a
+    #: check that the contract does not require, and that the stage did not opt in to.
     status: Status
+    #: Why it failed or was skipped; "" if it passed.
     message: str = ""
 
 
-def judge(check: Check, peer: Peer) -> Verdict:
-    """Make a check of a stage.
+def judge(check: Check, stage: StageUnderTest) -> Verdict:
+    """Run a check and return its verdict.
 
-    Whatever is raised is a fault of the checking, not of the stage.
+    A known failure that passes or is skipped is stale, and its verdict is "failed".
+    Exceptions are faults of the check, not of the stage.
     """
-    known = peer.declaration.known_failures.get(check.id)
-    skipped = check.skipped_because(peer)
+    known = stage.declaration.known_failures.get(check.id)
+    skipped = check.skipped_because(stage)
     if skipped and known is not None:
         return Verdict("failed", f"stale: a known failure, but skipped: {skipped}")
     if skipped:
         return Verdict("skipped", skipped)
     try:
-        check.run(peer)
+        check.run(stage)
     except Violation as violation:
         if known is not None:
             return Verdict("known", f"{known}\n{violation}")
-        required = check.id in REQUIRED or check.id in peer.declaration.opt_in
+        required = check.id in REQUIRED or check.id in stage.declaration.opt_in
         return Verdict("failed" if required else "reported", str(violation))
     if known is not None:
         return Verdict(

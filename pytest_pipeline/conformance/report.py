@@ -1,6 +1,6 @@
-"""The verdicts of a session on stages: gathered from reports, summed up, written.
+"""The conformance report: the verdicts of a session, printed and written to files.
 
-Needs pytest only, since pytest loads it wherever the plugin is installed.
+Imports nothing but pytest, since the plugin loads it wherever it is installed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-#: What a test says of its check with ``record_property``, this before each name.
+#: Comes before the names of the properties in which a test reports its check.
 PREFIX = "conformance_"
 _NAMES = ("check", "stage", "workload", "status", "required", "why", "message")
 
-#: Verdicts that say something of the stage; a skip does not.
+#: The verdicts of checks that ran; a skip proves nothing.
 _CHECKED = ("passed", "failed", "known", "reported")
 _MARKS = {
     "passed": "✓",
@@ -32,7 +32,7 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """What one check has found of one stage."""
+    """The outcome of one check of one stage, as the report has it."""
 
     check: str
     stage: str
@@ -43,12 +43,12 @@ class Entry:
     message: str
 
     def as_properties(self) -> list[tuple[str, object]]:
-        """Return what `entry_of` reads, for the properties of a test."""
+        """Return the properties of a test that `entry_of` reads."""
         return [(f"{PREFIX}{name}", getattr(self, name)) for name in _NAMES]
 
 
 def entry_of(report: pytest.TestReport) -> Entry | None:
-    """Return the entry of a report; None for a test that is no check."""
+    """Return the entry in a test report; None if the test is not a check."""
     said = dict(report.user_properties)
     if f"{PREFIX}status" not in said:
         return None
@@ -56,41 +56,44 @@ def entry_of(report: pytest.TestReport) -> Entry | None:
     return Entry(**values)
 
 
-class Verdicts:
-    """A plugin that gathers the entries of a session; ``path`` is for its summaries.
+class ConformanceReport:
+    """A pytest plugin that collects the verdicts of a session and reports them.
 
-    Under xdist the reports of all workers come to the one that has started them.
+    Under xdist the controller gets the reports of all workers.
+
+    Args:
+        path: where to write the report, with .json and .md; None to write none.
+        serving: the command or address of each stage, by stage name.
     """
 
     def __init__(self, path: Path | None, serving: dict[str, str]) -> None:
         self._path = path
         self._serving = serving
-        #: By test, so that one that ran twice counts once.
+        #: By test, so that a test that ran twice counts once.
         self._entries: dict[str, Entry] = {}
+        self._unwritten = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take note of a check that was made."""
+        """Collect the verdict of a check."""
         entry = entry_of(report)
         if entry is not None:
             self._entries[report.nodeid] = entry
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the summaries; fail a session that has checked nothing."""
+        """Write the report; fail a session that checked nothing or can't write it."""
         if hasattr(session.config, "workerinput") or not self._entries:
             return
-        if self._unchecked and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._path is not None:
-            from pipeline.publishing import write_whole
-
-            write_whole(self._path.with_suffix(".json"), self._json().encode())
-            write_whole(self._path.with_suffix(".md"), self._markdown().encode())
+            self._unwritten = self._write(self._path)
+        failed = self._unchecked or self._unwritten
+        if failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> None:
-        """Say what was found of each stage."""
+        """Print the counts of each stage, and where the report is."""
         if not self._entries:
             return
         terminalreporter.section("conformance")
@@ -100,11 +103,29 @@ class Verdicts:
             terminalreporter.line(
                 f"stage {stage}: nothing was checked, and a skip is no pass", red=True
             )
-        if self._path is not None:
+        if self._unwritten:
+            terminalreporter.line(
+                f"--pipeline-conformance-report {self._path}: not written: "
+                f"{self._unwritten}",
+                red=True,
+            )
+        elif self._path is not None:
             terminalreporter.line(
                 f"written: {self._path.with_suffix('.json')} and "
                 f"{self._path.with_suffix('.md')}"
             )
+
+    def _write(self, path: Path) -> str:
+        """Write both files; return why they could not be written, or ""."""
+        from pipeline.errors import PipelineError
+        from pipeline.publishing import write_whole
+
+        try:
+            write_whole(path.with_suffix(".json"), self._json().encode())
+            write_whole(path.with_suffix(".md"), self._markdown().encode())
+        except PipelineError as error:
+            return str(error)
+        return ""
 
     @property
     def _stages(self) -> list[str]:
@@ -112,7 +133,7 @@ class Verdicts:
 
     @property
     def _unchecked(self) -> list[str]:
-        """The stages of which every check was skipped."""
+        """The stages that no check ran on."""
         return [
             stage
             for stage in self._stages
@@ -166,7 +187,7 @@ class Verdicts:
 
 
 def _counts(entries: list[Entry]) -> str:
-    """Say how many checks ended how, those that matter most first."""
+    """Count the checks by outcome, in text, failures first."""
     counts = Counter(entry.status for entry in entries)
     said = (
         ("failed", "failed"),
@@ -180,5 +201,5 @@ def _counts(entries: list[Entry]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Make text fit for one cell of a table."""
+    """Escape text for one cell of a Markdown table."""
     return "<br>".join(text.replace("|", "\\|").splitlines())

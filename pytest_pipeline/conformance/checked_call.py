@@ -1,6 +1,7 @@
-"""One stream to the stage under test, and what it may do there.
+"""A stream to the stage under test, in which every wait has a time limit.
 
-Whatever a stage does wrong raises Violation; any other exception is a fault of ours.
+A stage that breaks the contract raises Violation. Any other exception is a fault of the
+check.
 """
 
 from __future__ import annotations
@@ -15,42 +16,39 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from pipeline.errors import PipelineError
 from pipeline.v1.pipeline_pb2 import Batch
+from pytest_pipeline.conformance.errors import HarnessFaultError, Violation
 from pytest_pipeline.servers.handle import Server
 
-# How much later than asked for a wait may end before the machine is to blame.
+# A wait that ends this much later than it should is blamed on the machine.
 _LATE_S = 1.0
-# So many replies too many, and a stage is taken never to end.
+# A stage that sends this many replies too many is taken never to stop.
 _TOO_MANY = 100
 
 
-class Violation(PipelineError):  # noqa: N818 - a verdict on a stage, no error of ours
-    """A stage does what the contract forbids, or does not what it asks for."""
-
-
-class HarnessFaultError(PipelineError):
-    """The checking itself has gone wrong; nothing is said about the stage."""
-
-
 @dataclass(frozen=True)
-class Ending:
-    """What came until the end of a stream, and how it ended."""
+class EndedCall:
+    """A call that has ended: all its replies, and its status."""
 
     replies: list[Batch]
     code: grpc.StatusCode
     details: str
 
     @property
-    def how(self) -> str:
-        """The status, in words."""
+    def status(self) -> str:
+        """The status code and its details, as text for a message."""
         return f"{self.code.name}{': ' * bool(self.details)}{self.details}"
 
 
-class Leg:
-    """One stream to the stage, which may take ``timeout_s`` to answer.
+class CheckedCall:
+    """A call of `Process` on the stage under test.
 
-    What crosses it is in the trace of the server.
+    Every batch and reply is recorded in the trace of the server.
+
+    Args:
+        server: the server of the stage.
+        call: the call, in which requests and replies are bytes.
+        timeout_s: seconds that the stage may take to answer.
     """
 
     def __init__(self, server: Server, call: Any, timeout_s: float) -> None:
@@ -58,16 +56,19 @@ class Leg:
         self._call = call
         self._timeout_s = timeout_s
         self._reading: asyncio.Task[Any] | None = None
-        #: All that was begun, which must end before the event loop does: what comes
-        #: for a loop that is closed makes gRPC stumble over what comes for the next.
+        #: Tasks that must end before the event loop does: gRPC trips over an event
+        #: that arrives for a closed loop when it delivers events to the next loop.
         self._begun: set[asyncio.Task[Any]] = set()
         self._sent = 0
         self.replies: list[Batch] = []
 
     async def send(self, batch: Batch | bytes) -> None:
-        """Send a batch; raise Violation where the stage does not take it in time.
+        """Send a batch.
 
-        Into a stream that has ended it goes unheard: `receive` and `rest` tell of that.
+        Do nothing if the stream has ended; `receive` and `rest` report that.
+
+        Raises:
+            Violation: the stage did not read the batch in time.
         """
         if not await self.try_send(batch, self._timeout_s):
             raise Violation(
@@ -76,15 +77,15 @@ class Leg:
             )
 
     async def try_send(self, batch: Batch | bytes, timeout_s: float) -> bool:
-        """Send a batch; return whether the stage has taken it in that time."""
+        """Send a batch; return whether the stage read it within ``timeout_s``."""
         return await self.within(timeout_s, self._begin(self._write(batch)))
 
     async def half_close(self) -> None:
-        """Say that no batch follows."""
+        """End the requests, and leave the replies open."""
         await self._quietly(self._call.done_writing())
 
     def start_to_send(self, batches: Sequence[Batch | bytes]) -> None:
-        """Begin to send all batches and to half-close, however long that takes."""
+        """Send all batches and half-close in the background, without a time limit."""
         self._begin(self._send_all(batches))
 
     async def _send_all(self, batches: Sequence[Batch | bytes]) -> None:
@@ -93,29 +94,29 @@ class Leg:
         await self.half_close()
 
     async def receive(self) -> Batch:
-        """Return the next reply; raise Violation where none comes in time."""
+        """Return the next reply; raise Violation if none comes in time."""
         reply = await self._next()
         if reply is None:
-            ending = await self._ending()
+            ended = await self._ended()
             raise Violation(
                 f"a reply was due, the {_nth(len(self.replies) + 1)}, but the stream "
-                f"ended with {ending.how}"
+                f"ended with {ended.status}"
             )
         return reply
 
-    async def rest(self) -> Ending:
-        """Return all replies and the status; raise Violation if it does not end."""
+    async def rest(self) -> EndedCall:
+        """Read to the end of the stream; raise Violation if it does not end in time."""
         while await self._next() is not None:
             pass
-        return await self._ending()
+        return await self._ended()
 
     async def nothing_comes(self, seconds: float) -> bool:
-        """Return whether neither a reply nor the end comes for so long."""
+        """Return whether neither a reply nor the end comes for ``seconds``."""
         task = self._read()
         return not (await asyncio.wait({task}, timeout=seconds))[0]
 
     async def give_up(self) -> None:
-        """Cancel the stream, if it has not ended, and see it end."""
+        """Cancel the call if it is still open, and wait for its end."""
         self._call.cancel()
         await self._call.code()
         await asyncio.gather(*self._begun)
@@ -172,22 +173,25 @@ class Leg:
 
     @staticmethod
     async def _quietly(operation: Coroutine[Any, Any, Any]) -> None:
-        """Await an operation of a call that may have ended."""
+        """Await an operation, and ignore that the call has ended."""
         with contextlib.suppress(
             grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError
         ):
             await operation
 
-    async def _ending(self) -> Ending:
-        # There at once, or as soon as gRPC has worked off what came before.
+    async def _ended(self) -> EndedCall:
         code, details = await self._call.code(), await self._call.details()
-        return Ending(self.replies, code, details or "")
+        return EndedCall(self.replies, code, details or "")
 
     @staticmethod
     async def within(seconds: float, what: Any) -> bool:
-        """Wait so long for something; leave it going on where that does not do.
+        """Wait for ``what``; return whether it was done within ``seconds``.
 
-        Raises HarnessFaultError where it was the machine that stood still.
+        A task that is not done in time is left running.
+
+        Raises:
+            HarnessFaultError: the wait took far longer than ``seconds``, so the machine
+                may be to blame and not the stage.
         """
         started = now()
         task = asyncio.ensure_future(what)
