@@ -68,8 +68,8 @@ def dataset_of(
         options: Of the records, such as ``iterations`` of work items.
 
     Raises:
-        UsageError: The workload reads its records and ``data`` is missing, or it needs
-            an option that is missing or has none of that name.
+        UsageError: The workload reads its records and ``data`` is missing, or an option
+            is missing or unknown to it.
     """
     describe = workload.source.describe
     known = inspect.signature(describe).parameters

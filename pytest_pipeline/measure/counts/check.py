@@ -52,7 +52,7 @@ class CountsCheck:
             self.file.fail(*differences)
 
     def check_complete(self, runs: Sequence[str]) -> None:
-        """Fail the test if the file has a count of none of these runs."""
+        """Fail the test if the file has counts of other runs than these."""
         if self.file.update:
             self.baseline.drop_others(runs)
             self.baseline.write(self.file.path)

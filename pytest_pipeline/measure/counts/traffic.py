@@ -123,7 +123,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        # gRPC reads a stream in another thread than the one that writes to it.
+        # gRPC reads and writes a stream in different threads.
         self._lock = Lock()
 
     def received(self, message: Message, size: int) -> None:
