@@ -131,14 +131,15 @@ def test_replicas_that_gain_nothing_are_reported() -> None:
 def test_charts_have_no_colours_of_their_own(whole: str) -> None:
     """The style sheet colours their classes, for light and for dark pages."""
     charts = "".join(ET.tostring(chart.root, "unicode") for chart in drawn(whole))
-    light, dark = re.findall(r":root \{(.*?)\}", whole, re.DOTALL)
+    light, dark = (
+        dict(re.findall(r"(--\w+): (.*?);", theme))
+        for theme in re.findall(r":root \{(.*?)\}", whole, re.DOTALL)
+    )
 
     assert len(drawn(whole)) == 9
     assert not re.search(r"#[0-9a-f]{3}|rgb|fill=|stroke=", charts)
     for colour in ("--text", "--line", "--blue", "--orange", "--wait", "--idle"):
-        assert re.search(rf"{colour}: (.*?);", light) != re.search(
-            rf"{colour}: (.*?);", dark
-        )
+        assert light[colour] != dark[colour]
 
 
 def test_series_are_distinct_without_colour(whole: str) -> None:
