@@ -1,8 +1,8 @@
-"""Is the gate right? Many runs without a change, and with a tenth more work in parse.
+"""Measure the error rates of the gate, with and without a slowdown in parse.
 
-Each run is a gate of its own, on a clone of this repository, one after the other. None
-without a change may be red, nor with one that costs nothing; with a tenth more, nine in
-ten must be. It takes some two hours.
+Each run is a complete gate on a clone of this repository. Runs without a change, and
+with a change that costs nothing, must never be red; with 10 % more work in parse, 90 %
+must be. The default numbers of runs take about two hours.
 
     python benchmarks/gate/calibrate.py [--same 20] [--neutral 5] [--slower 10]
 """
@@ -21,7 +21,7 @@ from pytest_pipeline.gate.outcome import EXIT_CODES
 
 _ROOT = Path(__file__).parent.parent.parent
 _PARSE = Path("pipeline/workloads/events/parse.py")
-#: Whatever the batch, a tenth of what it has taken; a sample cannot miss it.
+#: Waits for 10 % of the time of each call, so that every sample is slower.
 _TENTH = """
 
 import time as _time
@@ -37,7 +37,7 @@ def parse(lines: Lines) -> Output[Events]:
         pass
     return output
 """
-#: What nobody calls: it shifts what follows it in memory, and costs nothing.
+#: An unused function: it shifts the memory layout, and costs nothing.
 _UNCALLED = """
 
 def _uncalled() -> list[int]:
@@ -46,7 +46,7 @@ def _uncalled() -> list[int]:
 
 
 def outcomes(folder: Path, change: str, runs: int) -> Counter[str]:
-    """Return how often each outcome was that of a gate in ``folder``."""
+    """Run gates in ``folder``, and return how often each outcome occurred."""
     names = {code: outcome for outcome, code in EXIT_CODES.items()}
     found: Counter[str] = Counter()
     for number in range(1, runs + 1):
@@ -73,7 +73,7 @@ def outcomes(folder: Path, change: str, runs: int) -> Counter[str]:
 
 
 def main() -> None:
-    """Run the gates and print what came of them."""
+    """Run the gates, and print their outcomes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--same", type=int, default=20)
     parser.add_argument("--neutral", type=int, default=5)
@@ -87,9 +87,9 @@ def main() -> None:
         parse = clone / _PARSE
         text = parse.read_text()
         parse.write_text(text + _UNCALLED)
-        neutral = outcomes(clone, "a function that nobody calls", arguments.neutral)
+        neutral = outcomes(clone, "an unused function", arguments.neutral)
         parse.write_text(text + _TENTH)
-        slower = outcomes(clone, "a tenth more in parse", arguments.slower)
+        slower = outcomes(clone, "10 % more work in parse", arguments.slower)
     if (
         same["regressed"]
         or neutral["regressed"]

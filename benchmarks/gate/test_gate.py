@@ -1,9 +1,9 @@
-"""What the gate measures of this project: stage functions, the monolith, the split.
+"""The benchmarks of this project's gate: stage functions, the monolith, the split.
 
     pytest benchmarks/gate --pipeline-gate-against main
 
-These are plain tests of pytest-benchmark, so that any revision can run its own. A call
-takes a millisecond or a few, that of a split some ten.
+These are plain tests of pytest-benchmark, so that every revision can run its own. A
+call takes a few milliseconds, one of the split about ten.
 """
 
 # ruff: noqa: D401, S101 - a fixture is named by what it is, and tests assert
@@ -36,7 +36,7 @@ from pipeline.workloads.work_items import WORK_ITEMS, work_item_source
 
 STAGES = ("parse", "rules", "aggregate")
 
-# Before gRPC starts, as the command line does it.
+# Before gRPC starts, as the command line does.
 set_defaults(os.environ)
 
 
@@ -50,7 +50,7 @@ class _Files:
 @pytest.fixture(scope="session")
 def events() -> Iterator[Path]:
     """A file of ten thousand events, with room for results beside it."""
-    # In memory where there is such a folder: a disk that others use has its own times.
+    # In memory if possible: the times of a shared disk vary.
     shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
     with tempfile.TemporaryDirectory(
         prefix="pipeline-gate-", dir=shared if os.access(shared, os.W_OK) else None
@@ -63,7 +63,7 @@ def events() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def servers(events: Path) -> Iterator[SplitEngine]:
-    """The split on servers in processes of their own."""
+    """The split, with servers in their own processes."""
     folders = {"ingest": [events.parent], "sink": [events.parent]}
     with StageServers(EVENTS.name, EVENTS.stage_names, folders=folders) as started:
         yield SplitEngine(started.addresses)
@@ -83,7 +83,7 @@ def _measure_stage(
     message: Message,
     times: int,
 ) -> None:
-    """Have a stage function go over a message that the stages before it have made."""
+    """Measure a stage function on a message that the earlier stages made."""
     for before in workload.transforms:
         if before.name == stage:
             break
@@ -103,14 +103,14 @@ def _measure_stage(
 def test_stage_of_events(
     benchmark: BenchmarkFixture, events: Path, stage: str, records: int
 ) -> None:
-    """A stage function, on batches of events."""
+    """A stage function on a batch of events."""
     message = _first_batch(EVENTS, line_source(events), records)
     _measure_stage(benchmark, EVENTS, stage, message, 2000 // records)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_of_work_items(benchmark: BenchmarkFixture, stage: str) -> None:
-    """A stage function, on a batch of items."""
+    """A stage function on a batch of work items."""
     source = work_item_source(records=20, iterations=50)
     message = _first_batch(WORK_ITEMS, source, 20)
     _measure_stage(benchmark, WORK_ITEMS, stage, message, 5)
@@ -128,7 +128,7 @@ def _run(engine: Engine, events: Path, records: int, batch_size: int) -> int:
     return engine.run(settings).records.ingested
 
 
-# Its runs open, write and rename files.
+# A run opens, writes and renames files, so times vary more.
 @pytest.mark.pipeline_gate(threshold=0.1)
 @pytest.mark.parametrize(("batch_size", "records"), [(1, 100), (1000, 2000)])
 def test_monolith(
@@ -139,7 +139,7 @@ def test_monolith(
     assert benchmark(run) == records
 
 
-# Its runs wait for other processes.
+# A run waits for other processes, so times vary more.
 @pytest.mark.pipeline_gate(threshold=0.15)
 @pytest.mark.parametrize(("batch_size", "records"), [(1, 50), (100, 5000)])
 def test_split(

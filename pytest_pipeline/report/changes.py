@@ -11,7 +11,7 @@ from pytest_pipeline.report.page import machine_rows
 from pytest_pipeline.report.tables import Table
 
 _NO_VERDICT = (
-    "for looking, not for judging: the load of a machine differs between sessions, so "
+    "for looking, not for judging: the load of a machine varies between sessions, so "
     "times of two sessions prove nothing; the gate judges "
     "(pytest --pipeline-gate-against)"
 )

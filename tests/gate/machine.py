@@ -1,4 +1,4 @@
-"""Two sides of a gate on a machine whose time is made up."""
+"""A simulated machine with two sides of a gate, and its own clock."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from pytest_pipeline.measure.estimation import LOOKS
 
 @dataclass
 class Benchmark:
-    """A benchmark of one side: how long a call takes, or what becomes of it."""
+    """A benchmark of one side: the time of a call, or why it does not run."""
 
     seconds: float = 0.01
     threshold: float | None = None
-    #: What each process pair multiplies the time by, in turn.
+    #: Factors of the time, one per process pair, repeated.
     by_pair: tuple[float, ...] = (1.0,)
     skipped: str = ""
     problem: str = ""
 
 
 class FakeSession:
-    """One side; a call lets the machine's time pass."""
+    """One side. Calls advance the clock of the machine."""
 
     def __init__(
         self, name: str, benchmarks: Mapping[str, Benchmark], machine: Machine
@@ -40,18 +40,18 @@ class FakeSession:
         self._running = ""
 
     def collected(self) -> dict[str, float | None]:
-        """Return all that there are."""
+        """Return all benchmarks."""
         return {name: found.threshold for name, found in self._benchmarks.items()}
 
     def begin(self, name: str, following: str | None) -> None:
-        """Begin one, of which only one runs at a time."""
+        """Start a benchmark; only one may run at a time."""
         assert not self._running
         assert following is None or following in self._benchmarks
         self._running = name
         self._machine.begun.append((self.side.name, name, following))
 
     def is_ready(self, name: str) -> str:
-        """Fail or be skipped as the benchmark says."""
+        """Fail or skip as the benchmark says."""
         if self._benchmarks[name].problem:
             raise GateFaultError(f"{self.side.name}: {self._benchmarks[name].problem}")
         if self._benchmarks[name].skipped:
@@ -59,7 +59,7 @@ class FakeSession:
         return self._benchmarks[name].skipped
 
     def seconds(self, name: str, calls: int, pieces: int, turn: int) -> float:
-        """Let the time of so many calls pass."""
+        """Advance the clock by the time of the calls."""
         assert name == self._running
         machine, benchmark = self._machine, self._benchmarks[name]
         factors = benchmark.by_pair
@@ -74,14 +74,14 @@ class FakeSession:
         return seconds
 
     def end(self, name: str) -> None:
-        """End it."""
+        """End the benchmark."""
         assert name == self._running
         self._running = ""
 
 
 @dataclass
 class Machine:
-    """The machine: its time, and what has run on it."""
+    """The machine: its clock, and a record of what ran."""
 
     old: Mapping[str, Benchmark]
     new: Mapping[str, Benchmark]
@@ -100,12 +100,12 @@ class Machine:
         self.random = np.random.default_rng(self.seed)
 
     def clock(self) -> float:
-        """Return the time that has passed."""
+        """Return the time in seconds."""
         return self.now
 
     @contextmanager
     def start_pair(self) -> Iterator[ProcessPair]:
-        """Have a new pair."""
+        """Start a process pair."""
         self.process_pairs += 1
         if self.process_pairs > 1 and self.renamed is not None:
             self.new = self.renamed
@@ -114,7 +114,7 @@ class Machine:
     def measurement(
         self, threshold: float = 0.05, looks: Sequence[int] = LOOKS
     ) -> Measurement:
-        """Return a gate on this machine."""
+        """Return a measurement on this machine."""
         return Measurement(
             self.start_pair,
             threshold=threshold,
@@ -125,5 +125,5 @@ class Machine:
         )
 
     def rounds_of(self, name: str) -> int:
-        """Return how many rounds the benchmark has begun."""
+        """Return how many process pairs ran the benchmark."""
         return sum(1 for begun in self.begun if begun[:2] == ("old", name))

@@ -1,4 +1,4 @@
-"""A small repository of a user's, with benchmarks."""
+"""A small git repository with benchmarks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-# Has the environment of a side find what these tests are run with, in no time.
+# "Installs" the packages of this environment in that of a side, instantly.
 _LINK = """
 import pathlib, sys, sysconfig
 path = pathlib.Path(sysconfig.get_path("purelib"), "linked.pth")
@@ -19,7 +19,7 @@ path.write_text(f"import site; site.addsitedir({sys.argv[1]!r})")
 
 INSTALL = shlex.join(["python", "-c", _LINK, sysconfig.get_path("purelib")])
 
-# Work moves the clock, and nothing else does: the machine has no say in a verdict.
+# Only work advances the clock, so that verdicts do not depend on the machine.
 WORK = """
 import time
 
@@ -49,25 +49,25 @@ def test_that_is_none():
 
 @dataclass(frozen=True)
 class Project:
-    """A repository in a folder, with the branch main."""
+    """A repository with the branch main."""
 
     folder: Path
 
     def write(self, name: str, text: str) -> None:
-        """Write one of its files."""
+        """Write a file."""
         (self.folder / name).write_text(text)
 
     def commit(self, name: str, text: str) -> str:
-        """Write a file, commit all there is, and return the commit."""
+        """Write a file, commit everything, and return the commit."""
         self.write(name, text)
         self.git("add", "--all")
         self.git("commit", "-q", "--allow-empty", "-m", name)
         return self.git("rev-parse", "HEAD")
 
     def git(self, *words: str) -> str:
-        """Run git, and return what it says."""
+        """Run git, and return its output."""
         said = subprocess.run(
-            ["git", *words],  # noqa: S607 - whichever there is
+            ["git", *words],  # noqa: S607 - any git will do
             cwd=self.folder,
             env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull},
             capture_output=True,

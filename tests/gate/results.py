@@ -1,4 +1,4 @@
-"""What a gate has found, made up."""
+"""Made-up results of a gate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONDITIONS = Conditions(
 def result(
     verdict: GateVerdict, name: str = "", change: float = 1.0, old_s: float = 0.002
 ) -> BenchmarkResult:
-    """Return a benchmark with that verdict, measured if it can be."""
+    """Return a benchmark with a verdict, measured if the verdict implies it."""
     name = name or f"test_it[{verdict}]"
     if verdict in ("new", "gone", "skipped"):
         return BenchmarkResult(
@@ -43,7 +43,7 @@ def result(
 def found(
     *benchmarks: BenchmarkResult, conditions: Conditions = CONDITIONS
 ) -> GateResult:
-    """Return what a gate has found."""
+    """Return the result of a gate."""
     return gate_result(
         "main (01234567)", "HEAD (89abcdef)", 75.4, conditions, benchmarks
     )

@@ -1,4 +1,4 @@
-"""The gate as a user runs it, on a small repository with real environments."""
+"""The gate as users run it, on a small repository with real environments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("own_temporary_folder")
 
 @pytest.fixture
 def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that shows what the gate leaves behind."""
+    """A folder for temporary files, to see what the gate leaves in it."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -28,7 +28,7 @@ def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def test_no_change_is_ok(benchmarked: Project) -> None:
-    """And nothing is left behind."""
+    """The gate removes its temporary files."""
     head = benchmarked.git("rev-parse", "--short=8", "HEAD")
 
     done = benchmarked.gate("--pipeline-gate-against")
@@ -44,8 +44,8 @@ def test_no_change_is_ok(benchmarked: Project) -> None:
     assert not list(Path(os.environ["TMPDIR"]).glob("pipeline-gate-*"))
 
 
-def test_three_times_the_work_is_regressed(benchmarked: Project) -> None:
-    """From the working tree, in the summary too."""
+def test_three_times_the_work_is_a_regression(benchmarked: Project) -> None:
+    """In uncommitted changes; the summary is written."""
     benchmarked.write("work.py", WORK.replace("times=1", "times=3"))
 
     done = benchmarked.gate(
@@ -61,16 +61,16 @@ def test_three_times_the_work_is_regressed(benchmarked: Project) -> None:
     assert saved["benchmarks"][0]["ratio"]["value"] == pytest.approx(3)
     (old_s, new_s) = (saved["benchmarks"][0][side] for side in ("old_s", "new_s"))
     assert new_s["median"] == pytest.approx(3 * old_s["median"])
-    # What the environment of a side has installed.
+    # The versions are those of the side's environment.
     assert "pip" in saved["conditions"]["new_versions"]
     assert (benchmarked.folder / "gate.md").read_text().startswith("### ❌ Gate")
     assert "<h1>Gate: regressed</h1>" in (benchmarked.folder / "gate.html").read_text()
 
 
-def test_revisions_that_need_other_packages_are_built_apart(
+def test_each_revision_has_its_own_environment(
     benchmarked: Project,
 ) -> None:
-    """Each finds the module that its own install command has made."""
+    """Each imports the module that its own install command made."""
     link = (
         "import pathlib, sysconfig\n"
         "site = pathlib.Path(sysconfig.get_path('purelib'))\n"
@@ -100,10 +100,10 @@ def _site() -> str:
     return f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"
 
 
-def test_a_revision_that_can_not_be_built_is_a_harness_error(
+def test_a_failing_build_is_a_fault(
     benchmarked: Project,
 ) -> None:
-    """In one line with revision, command and the last line of what it said."""
+    """Reported in one line: revision, command, and the last line of its output."""
     head = benchmarked.git("rev-parse", "--short=8", "HEAD")
 
     done = benchmarked.gate(
@@ -119,10 +119,10 @@ def test_a_revision_that_can_not_be_built_is_a_harness_error(
     }
 
 
-def test_benchmarks_that_were_removed_are_nothing_measured(
+def test_removed_benchmarks_are_nothing_measured(
     benchmarked: Project,
 ) -> None:
-    """Which is not the same as nothing wrong."""
+    """The gate does not pass."""
     (benchmarked.folder / "test_work.py").unlink()
 
     done = benchmarked.gate("test_work.py", "--pipeline-gate-against", "main")
@@ -133,8 +133,8 @@ def test_benchmarks_that_were_removed_are_nothing_measured(
     )
 
 
-def test_a_benchmark_that_was_renamed_is_inconclusive(benchmarked: Project) -> None:
-    """Its old name is gone, its new one is new."""
+def test_a_renamed_benchmark_is_inconclusive(benchmarked: Project) -> None:
+    """The old name is gone, the other is new."""
     benchmarked.write("test_work.py", BENCHMARKS.replace("test_other", "test_another"))
 
     done = benchmarked.gate("--pipeline-gate-against", "main")
@@ -147,8 +147,8 @@ def test_a_benchmark_that_was_renamed_is_inconclusive(benchmarked: Project) -> N
     )
 
 
-def test_an_unknown_revision_is_wrong_usage(benchmarked: Project) -> None:
-    """Before anything is built."""
+def test_an_unknown_revision_is_a_usage_error(benchmarked: Project) -> None:
+    """Reported before anything is built."""
     done = benchmarked.gate("--pipeline-gate-against", "nowhere")
 
     assert done.returncode == 4
@@ -160,10 +160,10 @@ def test_an_unknown_revision_is_wrong_usage(benchmarked: Project) -> None:
 def test_an_interrupted_gate_leaves_nothing_behind(
     benchmarked: Project, tmp_path: Path
 ) -> None:
-    """While it builds, whose commands end too."""
+    """Not even the build commands that it interrupted."""
     os.mkfifo(tmp_path / "pids")
     command = f"sh -c 'echo $$ > {tmp_path / 'pids'}; exec sleep 600'"
-    # Which may be ignored, as in the background of a shell, and then it is in ours.
+    # A shell ignores SIGINT in background jobs, and child processes inherit that.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     running = subprocess.Popen(
         benchmarked.command(

@@ -1,4 +1,4 @@
-"""Making the environment of a side, and what it has in it."""
+"""Building the environment of a side."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from pytest_pipeline.gate.environments import SideBuild, build_environments, versions_in
 
 
-def test_versions_are_those_of_the_environment(tmp_path: Path) -> None:
-    """By name, without what is installed here, and without what is half removed."""
+def test_versions_are_read_from_the_environment(tmp_path: Path) -> None:
+    """Sorted by name, without half-removed distributions."""
     site = tmp_path / "environment" / "lib" / "python3.11" / "site-packages"
     for folder in ("the_thing-1.2.dist-info", "Also-3.dist-info", "~so-2.dist-info"):
         (site / folder).mkdir(parents=True)
@@ -26,13 +26,13 @@ def test_versions_are_those_of_the_environment(tmp_path: Path) -> None:
     assert list(versions.items()) == [("Also", "3"), ("the-thing", "1.2")]
 
 
-def test_an_environment_of_nothing_has_no_versions(tmp_path: Path) -> None:
-    """Such as one that a side's command has taken away."""
+def test_a_missing_environment_has_no_versions(tmp_path: Path) -> None:
+    """An install command might remove it."""
     assert versions_in(SideBuild("new", tmp_path, tmp_path / "no", tmp_path)) == {}
 
 
 class InterruptedPopen(subprocess.Popen[bytes]):
-    """A process that is up when an interrupt comes, and whose caller has it not yet."""
+    """A process that is interrupted after its start, before ``Popen`` returns."""
 
     started: ClassVar[list[subprocess.Popen[bytes]]] = []
 
@@ -45,17 +45,17 @@ class InterruptedPopen(subprocess.Popen[bytes]):
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Interrupts are heeded, as they may not be in the background of a shell."""
+    """Enable interrupts, which a shell ignores in background jobs."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupt_while_a_process_starts_ends_that_process(
+def test_an_interrupt_during_the_start_of_a_process_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is heeded once the process is known."""
+    """The interrupt is delayed until the process is known."""
     monkeypatch.setattr(subprocess, "Popen", InterruptedPopen)
     build = SideBuild("ours", tmp_path, tmp_path / "environment", tmp_path / "log")
 

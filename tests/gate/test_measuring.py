@@ -1,4 +1,4 @@
-"""The order and the number of rounds, on a machine whose time is made up."""
+"""Order and number of rounds, on a simulated machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.gate.machine import Benchmark, Machine
 
 
 def machine_of(**benchmarks: tuple[Benchmark | None, Benchmark | None]) -> Machine:
-    """Return a machine with benchmarks as they are on the old and on the new side."""
+    """Return a machine; each benchmark is a pair of its old and new side."""
     old, new = (
         {name: pair[side] for name, pair in benchmarks.items()} for side in (0, 1)
     )
@@ -20,7 +20,7 @@ def machine_of(**benchmarks: tuple[Benchmark | None, Benchmark | None]) -> Machi
 
 
 def same() -> tuple[Benchmark, Benchmark]:
-    """Return a benchmark without a change."""
+    """Return an unchanged benchmark."""
     return Benchmark(), Benchmark()
 
 
@@ -29,8 +29,8 @@ def verdicts(machine: Machine, threshold: float = 0.05) -> dict[str, str]:
     return {one.name: one.verdict for one in machine.measurement(threshold).results()}
 
 
-def test_every_benchmark_has_its_verdict() -> None:
-    """By the ratio of the new side's time to that of the old one."""
+def test_every_benchmark_gets_a_verdict() -> None:
+    """From the ratio of the new time to the old one."""
     machine = machine_of(
         same=same(),
         slower=(Benchmark(), Benchmark(0.013)),
@@ -44,7 +44,7 @@ def test_every_benchmark_has_its_verdict() -> None:
     }
 
 
-def test_only_what_is_open_has_more_rounds() -> None:
+def test_only_open_verdicts_get_more_rounds() -> None:
     """Six rounds per process pair."""
     machine = machine_of(plain=same(), close=(Benchmark(), Benchmark(0.0105)))
 
@@ -57,8 +57,8 @@ def test_only_what_is_open_has_more_rounds() -> None:
     assert machine.rounds_of("plain") == 2
 
 
-def test_a_side_is_told_what_comes_next() -> None:
-    """So that fixtures which both need can stay."""
+def test_a_side_knows_the_next_benchmark() -> None:
+    """So that pytest can keep the fixtures that it needs."""
     machine = machine_of(one=same(), two=same())
 
     verdicts(machine)
@@ -71,8 +71,8 @@ def test_a_side_is_told_what_comes_next() -> None:
     ]
 
 
-def test_the_sides_take_turns_and_have_the_same_core_in_each() -> None:
-    """In A B B A and B A A B, of which two are one turn."""
+def test_the_sides_take_turns_on_the_same_core() -> None:
+    """A round is A B B A or B A A B, and two rounds are a turn."""
     machine = machine_of(it=same())
 
     verdicts(machine)
@@ -87,8 +87,8 @@ def test_the_sides_take_turns_and_have_the_same_core_in_each() -> None:
     assert all(orders[at + 1] == mirrored[orders[at]] for at in (0, 2, 4))
 
 
-def test_past_the_budget_no_rounds_are_added() -> None:
-    """The first look excepted, without which there is no verdict."""
+def test_no_rounds_are_added_after_the_budget() -> None:
+    """Except for the first look, without which there is no verdict."""
     machine = machine_of(close=(Benchmark(), Benchmark(0.0105)))
     machine.budget_s = 0.1
 
@@ -97,8 +97,8 @@ def test_past_the_budget_no_rounds_are_added() -> None:
     assert (found.verdict, found.rounds) == ("inconclusive", 12)
 
 
-def test_what_is_left_of_the_budget_is_shared_out() -> None:
-    """The last benchmark has as many rounds as the first."""
+def test_the_rest_of_the_budget_is_shared_equally() -> None:
+    """The last benchmark gets as many rounds as the first."""
     close = Benchmark(), Benchmark(0.0105)
     machine = machine_of(one=close, two=close, three=close)
     first_look_s = _time_of_first_look()
@@ -118,8 +118,8 @@ def _time_of_first_look() -> float:
     return machine.now
 
 
-def test_looks_share_out_the_error() -> None:
-    """Whoever looks once needs a narrower interval for the same rounds."""
+def test_the_error_rate_is_shared_among_the_looks() -> None:
+    """A single look has a narrower interval after the same rounds."""
     once, thrice = (
         machine_of(it=same()).measurement(looks=looks).results()[0].ratio
         for looks in ((12,), (12, 24, 48))
@@ -130,8 +130,8 @@ def test_looks_share_out_the_error() -> None:
     assert thrice.low < once.low
 
 
-def test_the_new_side_says_the_threshold_of_a_benchmark() -> None:
-    """Where it says none, that of the option holds."""
+def test_the_threshold_is_that_of_the_new_side() -> None:
+    """Without a marker, it is that of the option."""
     machine = machine_of(
         marked=(Benchmark(threshold=0.01), Benchmark(0.013, threshold=0.5)),
         unmarked=(Benchmark(), Benchmark(0.013)),
@@ -146,8 +146,8 @@ def test_the_new_side_says_the_threshold_of_a_benchmark() -> None:
     )
 
 
-def test_what_is_on_one_side_alone_is_not_run() -> None:
-    """But named, for what is gone may have been slow."""
+def test_benchmarks_of_one_side_are_not_run() -> None:
+    """They are reported: one that is gone may hide a regression."""
     machine = machine_of(
         both=same(), added=(None, Benchmark()), removed=(Benchmark(), None)
     )
@@ -156,8 +156,8 @@ def test_what_is_on_one_side_alone_is_not_run() -> None:
     assert {name for _, name, _ in machine.begun} == {"both"}
 
 
-def test_nothing_on_both_sides_starts_one_process_pair() -> None:
-    """And no look at anything."""
+def test_without_common_benchmarks_nothing_is_run() -> None:
+    """One process pair collects, and that is all."""
     machine = machine_of(removed=(Benchmark(), None))
 
     assert verdicts(machine) == {"removed": "gone"}
@@ -168,8 +168,8 @@ def test_nothing_on_both_sides_starts_one_process_pair() -> None:
     ("old", "new", "verdict"),
     [("no disk", "no disk", "skipped"), ("", "broken", "gone"), ("old", "", "new")],
 )
-def test_what_is_skipped_is_not_measured(old: str, new: str, verdict: str) -> None:
-    """On one side alone it is as if it were not there."""
+def test_skipped_benchmarks_are_not_measured(old: str, new: str, verdict: str) -> None:
+    """Skipped on one side, a benchmark counts as missing there."""
     machine = machine_of(
         it=(Benchmark(skipped=old), Benchmark(skipped=new)), other=same()
     )
@@ -181,24 +181,24 @@ def test_what_is_skipped_is_not_measured(old: str, new: str, verdict: str) -> No
     assert found["other"].verdict == "ok"
 
 
-def test_a_benchmark_that_fails_ends_the_gate() -> None:
-    """With its side."""
+def test_a_failing_benchmark_ends_the_gate() -> None:
+    """The message names its side."""
     machine = machine_of(it=(Benchmark(), Benchmark(problem="it failed: 1 != 2")))
 
     with pytest.raises(GateFaultError, match=r"^new: it failed: 1 != 2$"):
         verdicts(machine)
 
 
-def test_a_pair_that_was_placed_badly_makes_no_red() -> None:
-    """A slow first process pair of eight is no regression."""
+def test_one_slow_process_pair_is_no_regression() -> None:
+    """The first of eight is slow, from its memory layout."""
     slow = (1.12, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     machine = machine_of(it=(Benchmark(), Benchmark(by_pair=slow)))
 
     assert verdicts(machine)["it"] != "regressed"
 
 
-def test_a_name_that_changes_is_refused() -> None:
-    """Since what it was can't be found again."""
+def test_a_changing_name_is_refused() -> None:
+    """The benchmark can't be found again."""
     machine = machine_of(it=same())
     machine.renamed = {"other": Benchmark()}
 
@@ -206,8 +206,8 @@ def test_a_name_that_changes_is_refused() -> None:
         verdicts(machine)
 
 
-def test_of_many_gates_on_the_same_none_is_red_and_of_a_tenth_more_all_are() -> None:
-    """With pairs of processes that differ by some per cent."""
+def test_ten_per_cent_are_found_and_no_change_is_ok() -> None:
+    """Although process pairs differ by some per cent."""
     placed = (0.99, 1.02, 1.01, 0.98, 1.03, 1.0, 0.99, 1.01)
     found = []
     for seed, seconds in ((1, 0.01), (2, 0.01), (3, 0.011), (4, 0.011)):

@@ -1,4 +1,4 @@
-"""The gate's options, and what of a command line goes to its sides."""
+"""The gate's options, and the arguments that its sides get."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, GateSettings
 PAGE = Path(__file__).parent.parent.parent / "docs" / "gate.md"
 
 
-def test_every_option_is_on_the_page() -> None:
-    """By its name."""
+def test_every_option_is_documented() -> None:
+    """On the page about the gate."""
     for name in GateSettings.__dataclass_fields__:
         assert f"`--pipeline-gate-{name}`" in PAGE.read_text()
 
@@ -28,10 +28,10 @@ def test_every_option_is_on_the_page() -> None:
         ("--pipeline-gate-summary=no/gate", "no/gate.md: no such file"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_named(
+def test_an_invalid_option_is_named(
     pytester: pytest.Pytester, option: str, said: str
 ) -> None:
-    """With exit code 4, as pytest has it."""
+    """The exit code is 4, as pytest's for wrong usage."""
     result = pytester.runpytest_subprocess(AGAINST, option)
 
     assert result.ret == 4
@@ -39,8 +39,8 @@ def test_an_option_that_makes_no_sense_is_named(
     assert option.partition("=")[0] in line
 
 
-def test_an_ini_key_is_named_too(pytester: pytest.Pytester) -> None:
-    """As what it is."""
+def test_an_invalid_ini_key_is_named(pytester: pytest.Pytester) -> None:
+    """As an ini key."""
     pytester.makeini("[pytest]\npipeline_gate_threshold = none\n")
 
     result = pytester.runpytest_subprocess(AGAINST)
@@ -49,8 +49,8 @@ def test_an_ini_key_is_named_too(pytester: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*ini key pipeline_gate_threshold none: must be*"])
 
 
-def test_without_a_repository_there_is_no_gate(pytester: pytest.Pytester) -> None:
-    """In one line, and no session instead."""
+def test_without_a_repository_the_gate_is_refused(pytester: pytest.Pytester) -> None:
+    """In one line; no tests are run instead."""
     pytester.makepyfile("def test_it(benchmark): benchmark(int)")
 
     result = pytester.runpytest_subprocess(AGAINST)
@@ -61,8 +61,8 @@ def test_without_a_repository_there_is_no_gate(pytester: pytest.Pytester) -> Non
     result.stdout.no_fnmatch_line("*passed*")
 
 
-def test_without_the_option_a_session_is_as_ever(pytester: pytest.Pytester) -> None:
-    """Its marker is known."""
+def test_without_the_option_tests_run_as_usual(pytester: pytest.Pytester) -> None:
+    """The marker is registered."""
     pytester.makepyfile(
         """
         import pytest
@@ -89,10 +89,10 @@ def test_without_the_option_a_session_is_as_ever(pytester: pytest.Pytester) -> N
         ("main", ["/else/a.py", AGAINST, "main"], ["/else/a.py"]),
     ],
 )
-def test_what_chooses_benchmarks_goes_to_both_sides(
+def test_the_sides_get_the_arguments_that_select_benchmarks(
     against: str, given: list[str], chosen: list[str]
 ) -> None:
-    """Without the gate's own options, and relative to the folder of either."""
+    """Without the gate's options, and with paths relative to the folder."""
     settings = GateSettings(against)
 
     assert chosen == chosen_arguments(settings, given, Path("/top"), Path("/top/below"))

@@ -1,4 +1,4 @@
-"""What all verdicts together come to, and how it is written."""
+"""The outcome of all verdicts, as text and as files."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ NONE = "neither revision has a benchmark here; name files that have some"
 def test_the_worst_verdict_is_the_outcome(
     verdicts: list[GateVerdict], code: int, line: str
 ) -> None:
-    """With an exit code of its own, and one line."""
+    """It has an exit code and one line."""
     gate = found(*map(result, verdicts))
 
     assert (gate.exit_code, gate.line) == (code, line)
 
 
-def test_of_many_only_the_first_are_named() -> None:
-    """The table has the others."""
+def test_the_outcome_names_three_benchmarks_at_most() -> None:
+    """The table lists the others."""
     gate = found(*[result("regressed", f"test_{number}", 1.5) for number in range(5)])
 
     assert gate.line == (
@@ -56,8 +56,8 @@ def test_of_many_only_the_first_are_named() -> None:
     )
 
 
-def test_the_table_has_a_row_for_each() -> None:
-    """And ends with the outcome."""
+def test_the_table_has_a_row_per_benchmark() -> None:
+    """The outcome is below it."""
     lines = terminal_lines(found(result("regressed", change=1.1), result("gone")))
 
     assert lines[0].split()[:2] == ["benchmark", "verdict"]
@@ -69,12 +69,12 @@ def test_the_table_has_a_row_for_each() -> None:
 
 
 def test_without_benchmarks_there_is_no_table() -> None:
-    """But the line."""
+    """Only the line with the outcome."""
     assert len(terminal_lines(found())) == 1
 
 
-def test_the_markdown_can_be_posted() -> None:
-    """A bar in the name of a test is none of the table's."""
+def test_markdown_has_outcome_revisions_and_table() -> None:
+    """A vertical bar in a name is escaped."""
     text = markdown(found(result("ok", "test_it[a|b]")))
 
     assert text.startswith("### ✅ Gate: ok\n\n1 benchmark, none slower")
@@ -83,7 +83,7 @@ def test_the_markdown_can_be_posted() -> None:
 
 
 def test_the_summary_is_three_files(tmp_path: Path) -> None:
-    """Of which the JSON has all that is known, times too."""
+    """The JSON has everything, including the times."""
     as_markdown, as_json, as_page = write_summary(
         found(result("ok")), tmp_path / "gate"
     )
@@ -102,7 +102,7 @@ def test_the_summary_is_three_files(tmp_path: Path) -> None:
 
 
 def summary_at(folder: Path, hindrance: str) -> Path:
-    """Return where an earlier summary is, of which one file can't be replaced."""
+    """Return the path of a summary, one of whose files can't be replaced."""
     path = folder / "gate"
     for suffix in (".md", ".json", ".html"):
         path.with_suffix(suffix).write_text("earlier")
@@ -112,10 +112,10 @@ def summary_at(folder: Path, hindrance: str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".md", ".json", ".html"])
-def test_a_summary_that_can_not_be_written_leaves_the_earlier(
+def test_an_unwritable_summary_leaves_the_earlier_one(
     tmp_path: Path, suffix: str
 ) -> None:
-    """All of it, with one line that names the option and the file; no draft stays."""
+    """All its files. The message names option and file, and no draft is left."""
     path = summary_at(tmp_path, suffix)
 
     with pytest.raises(GateUsageError) as refused:
@@ -134,8 +134,8 @@ def test_a_summary_that_can_not_be_written_leaves_the_earlier(
     }
 
 
-def test_a_summary_that_can_not_be_written_is_known_before(tmp_path: Path) -> None:
-    """And nothing is left where it can."""
+def test_an_unwritable_summary_is_refused_at_the_start(tmp_path: Path) -> None:
+    """The check leaves no file behind."""
     with pytest.raises(GateUsageError, match=r"no/gate\.md: no such file"):
         check_summary(tmp_path / "no" / "gate")
     with pytest.raises(GateUsageError, match="it is a folder"):
@@ -150,6 +150,6 @@ def test_a_summary_that_can_not_be_written_is_known_before(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("ratio", "text"), [(1.1, "+10.0 %"), (0.5, "-50.0 %"), (3.0, "+200 %")]
 )
-def test_a_ratio_is_written_as_a_change(ratio: float, text: str) -> None:
-    """With its sign, and no more digits than it needs."""
+def test_a_ratio_is_formatted_as_a_change(ratio: float, text: str) -> None:
+    """With a sign, and no decimals from 100 % on."""
     assert change(ratio) == text

@@ -1,4 +1,4 @@
-"""The page of a gate: what came of it, the changes, and old and new overlaid."""
+"""The page of a gate: its outcome, the changes, and the times of old and new."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG = f"{FILE}test_{'quite_long_' * 8}[some-parameter-100]"
 
 
 def one_of_each() -> GateResult:
-    """Return a gate with every verdict."""
+    """Return a gate with all kinds of verdicts."""
     return found(
         result("ok", f"{FILE}test_ok", 1.01, old_s=0.00031),
         result("regressed", f"{FILE}test_slower[1-2]", 1.12),
@@ -32,8 +32,8 @@ def one_of_each() -> GateResult:
     )
 
 
-def test_the_first_lines_say_what_came_of_it() -> None:
-    """In one line, with both revisions, the benchmarks and the machine."""
+def test_the_top_of_the_page_states_the_outcome() -> None:
+    """With both revisions, the benchmarks and the machine."""
     page = page_of(one_of_each())
 
     assert page.title == "Gate: regressed"
@@ -51,7 +51,7 @@ def test_the_first_lines_say_what_came_of_it() -> None:
 
 
 def test_changes_are_drawn_by_verdict() -> None:
-    """Each with its interval, a colour and a marker, the most slowed down on top."""
+    """With their intervals; the benchmark that slowed down most is at the top."""
     changes, _ = charts_of(page_of(one_of_each()))
     drawn = series_of(changes)
     verdicts = ["regressed", "inconclusive", "improved", "ok"]
@@ -68,8 +68,8 @@ def test_changes_are_drawn_by_verdict() -> None:
     assert heights == [min(heights), heights[1], max(heights), heights[3]]
 
 
-def test_threshold_and_noise_floor_are_drawn_for_each() -> None:
-    """The threshold as a band and the noise floor as two strokes."""
+def test_each_change_has_its_threshold_and_noise_floor() -> None:
+    """The threshold is a band, the noise floor two strokes."""
     wide = replace(result("ok", "test_wide"), threshold=0.25, noise_floor=1.1)
     changes, _ = charts_of(page_of(found(result("ok", "test_it", 1.02), wide)))
     bands = bars_of(changes)
@@ -82,7 +82,7 @@ def test_threshold_and_noise_floor_are_drawn_for_each() -> None:
 
 
 def test_old_and_new_are_overlaid() -> None:
-    """As two series in rows of one name, with seconds beside it."""
+    """As two series, in rows whose names have the medians."""
     _, seconds = charts_of(page_of(one_of_each()))
     drawn = series_of(seconds)
     old, new = drawn["old revision"].points, drawn["new revision"].points
@@ -100,8 +100,8 @@ def test_old_and_new_are_overlaid() -> None:
     assert "half of the samples 2.2 ms to 2.35 ms" in new[0].text
 
 
-def test_samples_that_are_all_the_same_have_room() -> None:
-    """As a clock that is too coarse may have them."""
+def test_equal_samples_have_an_axis() -> None:
+    """A coarse clock may give them."""
     same = Quartiles(1e-9, 1e-9, 1e-9, 1e-9, 1e-9)
     _, seconds = charts_of(
         page_of(found(replace(result("ok"), old_s=same, new_s=same)))
@@ -111,7 +111,7 @@ def test_samples_that_are_all_the_same_have_room() -> None:
     assert axis.low < 1 < axis.high
 
 
-def test_half_of_the_samples_have_a_bar() -> None:
+def test_a_bar_holds_half_of_the_samples() -> None:
     """From the first to the third quartile, against the old median."""
     _, seconds = charts_of(page_of(found(result("regressed", change=1.5))))
 
@@ -120,8 +120,8 @@ def test_half_of_the_samples_have_a_bar() -> None:
     assert new.x == pytest.approx((1.47, 1.575))
 
 
-def test_the_tables_have_all_of_it() -> None:
-    """Names without what they have in common, verdicts, times, and machine."""
+def test_the_tables_have_all_results() -> None:
+    """Verdicts, times and machine; names without their common part."""
     page = page_of(one_of_each())
     verdicts, times, machine, versions = page.copied
 
@@ -137,8 +137,8 @@ def test_the_tables_have_all_of_it() -> None:
     assert versions.title == "Versions: none of 2 differ"
 
 
-def test_versions_that_differ_are_noticed() -> None:
-    """Since they may be what has changed the times; they come first in the table."""
+def test_different_versions_are_noticed() -> None:
+    """They may explain a change. They come first in the table."""
     newer = {"numpy": "2.5.0", "pytest": "9.2.0", "a": "1"}
     older = {"a": "1", "gone": "3", **CONDITIONS.old_versions}
     page = page_of(
@@ -164,13 +164,15 @@ def test_versions_that_differ_are_noticed() -> None:
         ([], ""),
     ],
 )
-def test_a_name_is_drawn_without_the_place_of_all(names: list[str], place: str) -> None:
-    """File, class or folder; what is in brackets is none of it."""
+def test_names_are_shown_without_their_common_part(
+    names: list[str], place: str
+) -> None:
+    """A folder, file or class; parameters in brackets are ignored."""
     assert place_of(names) == place
 
 
 def test_nothing_measured_has_no_charts() -> None:
-    """But the outcome, and whatever there is to say of the benchmarks."""
+    """Only the outcome and the table of verdicts."""
     gone, none = page_of(found(result("gone"))), page_of(found())
 
     assert [section.charts for section in gone.sections] == [()]
@@ -189,12 +191,12 @@ def test_nothing_measured_has_no_charts() -> None:
     ],
 )
 def test_ticks_are_round_changes(low: float, high: float, ticks: list[float]) -> None:
-    """With room beside each other; where no change is in sight it is one."""
+    """Their labels do not overlap."""
     assert percent_ticks(low, high) == ticks
 
 
-def test_names_are_no_markup() -> None:
-    """Neither in the page nor in the charts."""
+def test_names_are_escaped() -> None:
+    """In the page and in the charts."""
     evil = "a.py::test_it[<script>alert(1)</script>]"
 
     gate = found(result("regressed", evil, 1.2))
@@ -207,8 +209,8 @@ def test_names_are_no_markup() -> None:
 
 
 @pytest.mark.skipif(browser() is None, reason="there is no chromium or chrome on PATH")
-def test_the_page_draws_asks_for_nothing_and_fits_a_phone(tmp_path: Path) -> None:
-    """In a real browser, with a name that is longer than a phone is wide."""
+def test_the_page_makes_no_requests_and_fits_a_phone(tmp_path: Path) -> None:
+    """In a real browser, with a name wider than a phone."""
     page = page_html(page_of(one_of_each()))
 
     seen = opened_text(page, tmp_path)

@@ -1,4 +1,4 @@
-"""Revisions of a small repository, checked out and put away."""
+"""Finding revisions, and checking them out."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.gate.project import Project
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
-    """A folder for what the gate needs for itself."""
+    """The gate's temporary folder."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     return folder
 
 
 def test_the_merge_base_is_where_the_branch_left_main(project: Project) -> None:
-    """And not where main is by now."""
+    """Not the current main."""
     base = project.commit("a.txt", "1")
     project.git("checkout", "-q", "-b", "change")
     project.commit("b.txt", "1")
@@ -36,10 +36,10 @@ def test_the_merge_base_is_where_the_branch_left_main(project: Project) -> None:
     assert old.name == f"the merge base with main ({base[:8]})"
 
 
-def test_what_is_not_committed_is_part_of_the_new_revision(
+def test_uncommitted_changes_are_part_of_the_new_revision(
     project: Project, scratch: Path
 ) -> None:
-    """New files too; but what git ignores is not, and the index stays as it is."""
+    """Also untracked files, but not ignored ones. The index is not touched."""
     project.commit(".gitignore", "ignored.txt")
     project.commit("a.txt", "1")
     project.write("a.txt", "2")
@@ -60,10 +60,10 @@ def test_what_is_not_committed_is_part_of_the_new_revision(
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
-def test_what_is_committed_though_it_is_ignored_is_part_of_it(
+def test_tracked_files_that_git_ignores_are_included(
     project: Project, scratch: Path
 ) -> None:
-    """Such as generated code that some have committed by force."""
+    """For example generated code, added with --force."""
     project.write("ignored.txt", "1")
     project.git("add", "--all")
     project.commit(".gitignore", "ignored.txt")
@@ -77,17 +77,15 @@ def test_what_is_committed_though_it_is_ignored_is_part_of_it(
 def test_without_changes_the_new_revision_is_head(
     project: Project, scratch: Path
 ) -> None:
-    """Itself, so that it is the same as the old one where that is HEAD too."""
+    """No new commit is made, so it equals the old revision HEAD."""
     head = project.commit("a.txt", "1")
     repository = Repository(project.folder)
 
     assert repository.new(scratch).commit == repository.old("HEAD").commit == head
 
 
-def test_a_checkout_is_put_away_where_something_fails(
-    project: Project, scratch: Path
-) -> None:
-    """An interruption too."""
+def test_a_checkout_is_removed_after_an_error(project: Project, scratch: Path) -> None:
+    """An interrupt too."""
     project.commit("a.txt", "1")
     repository = Repository(project.folder)
 
@@ -115,13 +113,13 @@ def test_a_checkout_is_put_away_where_something_fails(
         (lambda found, _: found.old(MERGE_BASE), "no merge base with main here"),
     ],
 )
-def test_a_revision_that_is_not_there_is_named(
+def test_an_unknown_revision_is_named(
     project: Project,
     scratch: Path,
     ask: Callable[[Repository, Path], object],
     said: str,
 ) -> None:
-    """With what may be meant."""
+    """With a hint what to do."""
     project.commit("a.txt", "1")
     project.git("branch", "-m", "main", "trunk")
 
@@ -135,12 +133,12 @@ def test_a_revision_that_is_not_there_is_named(
 def test_a_repository_without_a_commit_is_refused(
     project: Project, scratch: Path
 ) -> None:
-    """There is nothing to go against."""
+    """There is nothing to compare against."""
     with pytest.raises(GateUsageError, match="has no commit yet"):
         Repository(project.folder).new(scratch)
 
 
-def test_a_folder_in_no_repository_is_refused(tmp_path: Path) -> None:
-    """By its name."""
+def test_a_folder_outside_a_repository_is_refused(tmp_path: Path) -> None:
+    """The message names it."""
     with pytest.raises(GateUsageError, match=f"^{tmp_path}: is in no git repository"):
         Repository(tmp_path)

@@ -1,4 +1,4 @@
-"""Sessions that are told what to run, of real pytest in a process of its own."""
+"""Sessions of a side, with real pytest in its own process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Start = Callable[..., SideSession]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a session on a file of tests."""
+    """Return a function that starts a session on a file of tests."""
 
     def start(text: str, *arguments: str) -> SideSession:
         folder = tmp_path / "tests"
@@ -32,7 +32,7 @@ def start(tmp_path: Path) -> Start:
 
 
 def test_only_benchmarks_are_collected(start: Start) -> None:
-    """Each with the threshold of its marker, in the order of the file."""
+    """With the thresholds of their markers, in file order."""
     with start(
         """
 import pytest
@@ -44,7 +44,7 @@ def test_b(benchmark): benchmark(int)
 
 def test_a(benchmark): benchmark(int)
 """,
-        # As a revision has it that lacks this plugin.
+        # A revision may lack this plugin.
         *("-p", "no:pipeline", "--strict-markers"),
     ) as session:
         assert session.collected() == {
@@ -53,8 +53,8 @@ def test_a(benchmark): benchmark(int)
         }
 
 
-def test_a_benchmark_is_called_as_often_as_it_is_told(start: Start) -> None:
-    """And once more by itself, so that the test has a result to look at."""
+def test_a_benchmark_is_called_as_often_as_requested(start: Start) -> None:
+    """And once more, for the result that the test checks."""
     with start(
         """
 calls = []
@@ -72,8 +72,8 @@ def test_it(benchmark):
         session.end(name)
 
 
-def test_what_is_pedantic_has_its_arguments_made_for_each_call(start: Start) -> None:
-    """Neither that nor what takes them away counts as time."""
+def test_a_pedantic_benchmark_sets_up_each_call(start: Start) -> None:
+    """Setup and teardown are not timed."""
     with start(
         """
 import time
@@ -123,8 +123,8 @@ def test_given(benchmark):
         ("import os; os._exit(9)", "pytest ended with 9: "),
     ],
 )
-def test_a_test_that_fails_is_named(start: Start, body: str, said: str) -> None:
-    """With its side and the reason, in one line."""
+def test_a_failing_test_is_named(start: Start, body: str, said: str) -> None:
+    """In one line, with side and reason."""
     with start(f"def test_it(benchmark):\n    {body}\n") as session:
         (name,) = session.collected()
 
@@ -144,8 +144,8 @@ def _measure(session: SideSession, name: str) -> None:
     session.end(name)
 
 
-def test_a_test_that_is_skipped_says_why(start: Start) -> None:
-    """Before anything of it is measured."""
+def test_the_reason_of_a_skip_is_returned(start: Start) -> None:
+    """Before any sample is taken."""
     with start(
         "import pytest\ndef test_it(benchmark): pytest.skip('no disk')\n"
     ) as session:
@@ -169,8 +169,8 @@ def test_it(benchmark): pass
         (MARKED, "test_it.py::test_it: @pytest.mark.pipeline_gate(threshold=-1) must"),
     ],
 )
-def test_what_can_not_be_collected_is_named(start: Start, text: str, said: str) -> None:
-    """Nothing is measured then."""
+def test_a_collection_error_is_named(start: Start, text: str, said: str) -> None:
+    """Nothing is measured."""
     with (
         start(text) as session,
         pytest.raises(GateFaultError) as caught,
@@ -179,8 +179,8 @@ def test_what_can_not_be_collected_is_named(start: Start, text: str, said: str) 
     assert str(caught.value).startswith(f"old: {said}")
 
 
-def test_arguments_that_are_wrong_are_told(start: Start) -> None:
-    """By what pytest itself says of them."""
+def test_wrong_arguments_are_reported(start: Start) -> None:
+    """With pytest's exit code and message."""
     with (
         start("", "--no-such-option") as session,
         pytest.raises(GateFaultError, match="old: pytest ended with 4: "),
@@ -191,17 +191,17 @@ def test_arguments_that_are_wrong_are_told(start: Start) -> None:
 @pytest.mark.parametrize(
     "options", [("--benchmark-only",), ("--benchmark-skip",), ("-n", "2")]
 )
-def test_options_of_others_change_nothing(
+def test_options_of_other_plugins_are_ignored(
     start: Start, options: tuple[str, ...]
 ) -> None:
-    """Neither those of pytest-benchmark nor those of pytest-xdist."""
+    """Those of pytest-benchmark and pytest-xdist."""
     with start("def test_it(benchmark): benchmark(int)\n", *options) as session:
         (name,) = session.collected()
         _measure(session, name)
 
 
-def test_a_file_that_is_not_there_has_no_benchmarks(start: Start) -> None:
-    """And is no reason to collect all others."""
+def test_a_missing_file_has_no_benchmarks(start: Start) -> None:
+    """The other files are not collected instead."""
     with start("def test_it(benchmark): benchmark(int)\n", "test_other.py") as session:
         assert session.collected() == {}
 
@@ -218,10 +218,10 @@ def test_a_file_that_is_not_there_has_no_benchmarks(start: Start) -> None:
     ],
     ids=" ".join,
 )
-def test_a_test_that_is_named_is_the_only_one(
+def test_only_the_named_tests_are_collected(
     start: Start, chosen: list[str], names: list[str]
 ) -> None:
-    """With its cases; one that is not there is no reason to fail all others."""
+    """With all their cases. A missing test does not fail the others."""
     with start(
         """
 import pytest
@@ -239,8 +239,8 @@ class TestOf:
         assert list(session.collected()) == [f"test_it.py::{name}" for name in names]
 
 
-def test_fixtures_of_a_session_stay_for_the_next_test(start: Start) -> None:
-    """And end with the last one, before the session says so."""
+def test_session_fixtures_live_until_the_last_test_needs_them(start: Start) -> None:
+    """They end before the gate gets the message that the test ended."""
     with start(
         """
 import pytest
@@ -272,8 +272,10 @@ def test_c(benchmark):
         _measure(session, third)
 
 
-def test_a_session_that_is_left_ends_its_fixtures(start: Start, tmp_path: Path) -> None:
-    """In the midst of a benchmark too."""
+def test_closing_a_session_tears_down_its_fixtures(
+    start: Start, tmp_path: Path
+) -> None:
+    """Even during a benchmark."""
     ended = tmp_path / "ended"
     with start(
         f"""
@@ -294,8 +296,8 @@ def test_it(benchmark, server): benchmark(int)
     assert ended.exists()
 
 
-def test_the_last_line_that_says_something_counts(tmp_path: Path) -> None:
-    """What pip adds to an error is no such line."""
+def test_the_last_line_skips_notes_of_pip(tmp_path: Path) -> None:
+    """They follow the error."""
     log = tmp_path / "log"
     log.write_text("one\nERROR: two\n\nnote: this is no problem of pip\n")
     assert last_line(log) == "ERROR: two"

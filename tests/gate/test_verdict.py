@@ -1,4 +1,4 @@
-"""Verdicts on rounds that are made up."""
+"""Verdicts on made-up rounds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def pairs_of(
     rounds: int = 6,
     turning: float = 0,
 ) -> list[PairRounds]:
-    """Return pairs, in each of which the new side takes so many times as long.
+    """Return the rounds of process pairs, one for each ratio of new to old.
 
-    ``turning`` is by how much the later samples of every second round are slower, and
-    the earlier ones of those between.
+    ``turning`` slows down the later samples of every other round, and the earlier
+    samples of the rounds between.
     """
     random = np.random.default_rng(5)
     pairs: list[PairRounds] = []
@@ -40,7 +40,7 @@ def pairs_of(
 def judged(
     pairs: list[PairRounds], threshold: float = 0.05, benchmarks: int = 1
 ) -> BenchmarkResult:
-    """Return the verdict on them."""
+    """Return the verdict on these rounds."""
     return judge_benchmark(
         "it", pairs, threshold=threshold, benchmarks=benchmarks, looks=3
     )
@@ -56,33 +56,33 @@ def judged(
         ((1.05, 1.05, 1.05, 1.05), "inconclusive", True),
     ],
 )
-def test_the_interval_and_the_threshold_decide(
+def test_interval_and_threshold_decide_the_verdict(
     ratios: tuple[float, ...], verdict: str, is_open: bool
 ) -> None:
-    """A change is claimed beyond the threshold, and denied below it."""
+    """A change is claimed beyond the threshold, and ruled out below it."""
     found = judged(pairs_of(ratios))
 
     assert (found.verdict, found.is_open) == (verdict, is_open)
     assert (found.rounds, found.process_pairs) == (24, 4)
 
 
-def test_each_benchmark_has_its_threshold() -> None:
-    """What is slower by a fifth is so by one threshold, and not by another."""
+def test_the_threshold_depends_on_the_benchmark() -> None:
+    """A slowdown of 20 % exceeds 10 %, and not 30 %."""
     pairs = pairs_of([1.2, 1.2, 1.2, 1.2])
 
     assert judged(pairs, threshold=0.1).verdict == "regressed"
     assert judged(pairs, threshold=0.3).verdict == "ok"
 
 
-def test_one_pair_of_processes_claims_nothing() -> None:
-    """However plain it seems there: they may have been placed so."""
+def test_one_process_pair_proves_no_change() -> None:
+    """Memory layout may explain even a large change."""
     assert judged(pairs_of([1.5], rounds=12)).verdict == "inconclusive"
     improved = judged(pairs_of([0.5], rounds=12))
     assert (improved.verdict, improved.is_open) == ("ok", True)
 
 
-def test_what_pairs_of_processes_do_not_agree_on_is_not_claimed() -> None:
-    """Rounds alone would be sure of it; it says what they would have agreed on."""
+def test_a_change_on_which_process_pairs_disagree_is_not_claimed() -> None:
+    """Rounds alone would prove it. ``could_see`` says what the pairs would prove."""
     found = judged(pairs_of([1.06, 1.1, 1.6, 1.8], spread=0.001))
 
     assert found.ratio is not None
@@ -94,7 +94,7 @@ def test_what_pairs_of_processes_do_not_agree_on_is_not_claimed() -> None:
 
 
 def test_a_change_below_the_noise_floor_is_not_claimed() -> None:
-    """Where the samples of one and the same differ as much."""
+    """Samples of the same side differ as much."""
     pairs = pairs_of([1.2, 1.2, 1.2, 1.2], turning=0.3)
 
     found = judged(pairs)
@@ -105,8 +105,8 @@ def test_a_change_below_the_noise_floor_is_not_claimed() -> None:
     assert found.verdict == "inconclusive"
 
 
-def test_many_benchmarks_share_out_the_error() -> None:
-    """So that each has a wider interval than if it were alone."""
+def test_the_error_rate_is_shared_among_the_benchmarks() -> None:
+    """Each has a wider interval than it would have alone."""
     pairs = pairs_of([1.0, 1.0, 1.0, 1.0])
     alone, of_many = judged(pairs).ratio, judged(pairs, benchmarks=20).ratio
 
@@ -117,7 +117,7 @@ def test_many_benchmarks_share_out_the_error() -> None:
 
 
 def test_the_seconds_of_a_call_are_recorded_for_each_side() -> None:
-    """Of all samples, those in the middle of a round being of the new side."""
+    """The two samples in the middle of a round are of the new side."""
     # Their logarithms; four samples of each.
     rounds: PairRounds = [(log, log + 10, log + 10, log) for log in range(6)]
     found = judged([rounds, rounds])
@@ -129,8 +129,8 @@ def test_the_seconds_of_a_call_are_recorded_for_each_side() -> None:
     assert astuple(found.new_s) == pytest.approx(np.exp(quarters + 10))
 
 
-def test_a_verdict_says_what_it_could_have_seen() -> None:
-    """More in less noise, and never less than the threshold."""
+def test_the_smallest_visible_change_depends_on_noise() -> None:
+    """It is smaller with less noise, and never below the threshold."""
     quiet = judged(pairs_of(RATIOS, spread=0.001)).could_see
     noisy = judged(pairs_of(RATIOS, spread=0.05)).could_see
 

@@ -1,4 +1,4 @@
-"""A real browser without a window, and what pages in it ask for."""
+"""A headless browser, and the requests of pages in it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FLAGS = (
     "--disable-gpu",
     "--no-first-run",
     "--enable-logging=stderr",
-    # Nothing leaves this machine, nor does what the browser asks its maker.
+    # No request leaves this machine, not even those of the browser itself.
     "--proxy-server=127.0.0.1:1",
     "--proxy-bypass-list=<-loopback>",
 )
-#: Who asks, in the browser's log, where it is the browser itself and no page.
+#: The initiator of the browser's own requests in its log.
 _ITSELF = "not an origin"
 
 
@@ -33,18 +33,18 @@ def browser() -> str | None:
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of opening a page."""
+    """A page after it was opened."""
 
-    #: The document after its scripts have run.
+    #: The document after its scripts ran.
     dom: str
-    #: What the page has said on the console, such as what was forbidden to it.
+    #: Messages on the console, such as violations of the policy.
     console: list[str]
-    #: The hosts that the page has asked, whether or not there was an answer.
+    #: Hosts of its requests, answered or not.
     asked: set[str]
 
 
 def opened(page: Path, profile: Path, *flags: str) -> Seen:
-    """Open a file with a new ``profile``, let its scripts run, and close it."""
+    """Open a file with a new ``profile``, and let its scripts run."""
     found = browser()
     assert found is not None
     log = profile.with_suffix(".requests.json")
@@ -73,12 +73,12 @@ def opened(page: Path, profile: Path, *flags: str) -> Seen:
 
 @dataclass(frozen=True)
 class Phone:
-    """What a page takes up on a phone of 390 pixels."""
+    """The extent of a page on a phone of 390 pixels."""
 
-    #: Of the page, by which it scrolls sideways if it is more than the phone has.
+    #: Width of the page, which scrolls sideways if it exceeds that of the phone.
     width: float
     charts: int
-    #: Where anything in a chart begins and ends.
+    #: The leftmost and rightmost edge of all charts.
     left: float
     right: float
 
@@ -119,7 +119,7 @@ def asked_of_page(page: str, folder: Path, expression: str, *flags: str) -> str:
 
 
 def on_a_phone(page: str, folder: Path) -> Phone:
-    """Open a page in as much room as a phone has."""
+    """Open a page in the width of a phone."""
     quoted = json.dumps(page).replace("</", r"<\/")
     seen = opened_text(_PHONE.replace("PAGE", quoted), folder)
     found = re.search(r'data-found="\[(\d+),(\d+),([\d.-]+),([\d.-]+)\]"', seen.dom)
@@ -128,7 +128,7 @@ def on_a_phone(page: str, folder: Path) -> Phone:
 
 
 def _hosts_asked(log: Path) -> set[str]:
-    """Return whom pages have asked; the browser's own requests come and go."""
+    """Return the hosts that pages requested, without the browser's own requests."""
     started = [
         event["params"]
         for event in json.loads(log.read_text())["events"]

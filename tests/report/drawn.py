@@ -1,4 +1,4 @@
-"""What is in the charts of a page: as data, and as drawn."""
+"""Read the charts of a page: their data, and their SVG."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def bars_of(chart: Chart) -> list[Bar]:
 
 
 def marks_of(chart: Chart) -> Iterator[object]:
-    """Yield what is drawn in the panels of a chart."""
+    """Yield the marks of all panels."""
     for panel in chart.panels:
         yield from panel.marks
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A chart as it is drawn in a page."""
+    """The SVG of a chart."""
 
     root: ET.Element
 
@@ -62,15 +62,15 @@ class Drawn:
 
     @property
     def tooltips(self) -> list[str]:
-        """What can be read by pointing at something."""
+        """The tooltips, in order."""
         return [title.text or "" for title in self.root.iter("title")]
 
     @property
     def texts(self) -> list[str]:
-        """What is written in the chart."""
+        """The texts, in order."""
         return [text.text or "" for text in self.root.iter("text")]
 
 
 def drawn(html: str) -> list[Drawn]:
-    """Return the charts of a page as they are drawn. They are well-formed XML."""
+    """Return the drawn charts of a page, which are well-formed XML."""
     return [Drawn(ET.fromstring(found)) for found in _CHART.findall(html)]  # noqa: S314

@@ -1,4 +1,4 @@
-"""Sessions and saved files as benchmarks make them, with figures near the true ones."""
+"""Sessions and saved files with realistic results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved files of pytest-benchmark: what is read of them, and what is refused."""
+"""Reading the files that pytest-benchmark saves."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pytest_pipeline.report.benchmark_json import read_saved
 from tests.report.sessions import save, saved, session
 
 
-def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
-    """All of ours in their order, without the benchmarks of others."""
+def test_a_saved_session_is_read_back(tmp_path: Path) -> None:
+    """In order, and without benchmarks that are not of the pipeline."""
     made = session()
 
     assert read_saved(save(made, tmp_path / "saved.json")) == made
@@ -30,17 +30,17 @@ def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
         ({}, ""),
     ],
 )
-def test_a_commit_is_known_by_its_first_digits(
+def test_a_commit_is_shortened(
     tmp_path: Path, info: dict[str, object], commit: str
 ) -> None:
-    """Where there was none, pytest-benchmark has a word in its place."""
+    """Without a commit, pytest-benchmark saves a word instead."""
     path = tmp_path / "saved.json"
     path.write_text(json.dumps(saved(session()) | {"commit_info": info}))
 
     assert read_saved(path).commit == commit
 
 
-def test_a_file_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_in_one_line(tmp_path: Path) -> None:
     """The message names the path."""
     path = tmp_path / "none.json"
 
@@ -51,7 +51,7 @@ def test_a_file_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def without(*path: str) -> dict[str, Any]:
-    """Return a saved session in which a key is missing."""
+    """Return a saved session that lacks a key."""
     made = saved(session())
     inner = made
     for key in path[:-1]:
@@ -61,7 +61,7 @@ def without(*path: str) -> dict[str, Any]:
 
 
 def with_measured(**changes: object) -> dict[str, Any]:
-    """Return a saved session whose second benchmark says something else."""
+    """Return a saved session with changes in its second benchmark."""
     made = saved(session())
     made["benchmarks"][1]["extra_info"]["pipeline"].update(changes)
     return made
@@ -103,10 +103,10 @@ def with_measured(**changes: object) -> dict[str, Any]:
         "no-number",
     ],
 )
-def test_what_is_none_of_ours_is_refused_in_one_line(
+def test_an_unsuitable_file_is_refused_in_one_line(
     tmp_path: Path, content: object, says: str
 ) -> None:
-    """The message names the path, and what is wrong."""
+    """The message names the path and the problem."""
     path = tmp_path / "saved.json"
     text = content if isinstance(content, str) else json.dumps(content)
     path.write_bytes(text.encode("latin-1"))

@@ -1,4 +1,4 @@
-"""The page in a real browser: it draws, it fits, and it asks for nothing."""
+"""The page in a real browser: it draws, fits, and loads nothing."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    """The report of one of each."""
+    """The report of a session with every group."""
     return render(session())
 
 
 @pytest.fixture(scope="module")
 def seen(page: str, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """What came of opening the report."""
+    """The report, opened in the browser."""
     return opened_text(page, tmp_path_factory.mktemp("report"))
 
 
@@ -56,27 +56,25 @@ def test_every_chart_is_drawn_with_its_series(page: str, tmp_path: Path) -> None
     assert [outside for _, outside in found] == [0] * 9
 
 
-def test_the_page_has_nothing_to_complain_about(seen: Seen) -> None:
-    """No script fails, and none tries what the page's own policy forbids."""
+def test_the_page_logs_no_errors(seen: Seen) -> None:
+    """No script fails or violates the content security policy."""
     assert seen.console == []
 
 
-def test_nothing_is_asked_of_a_network(seen: Seen) -> None:
-    """Neither the page nor the library that draws it fetches anything."""
+def test_the_page_makes_no_requests(seen: Seen) -> None:
+    """It is complete in itself."""
     assert seen.asked == set()
 
 
-def test_a_page_that_asks_for_something_is_caught(page: str, tmp_path: Path) -> None:
-    """The same page with a picture from elsewhere, and without its policy."""
+def test_a_request_would_be_noticed(page: str, tmp_path: Path) -> None:
+    """The same page with an external image, and without its policy."""
     asking = POLICY.sub("", page).replace("<main>", f"<main>{OUTSIDE}")
 
     assert opened_text(asking, tmp_path).asked == {"charts.example"}
 
 
-def test_the_policy_of_the_page_forbids_what_is_not_in_it(
-    page: str, tmp_path: Path
-) -> None:
-    """A picture from elsewhere is not even asked for."""
+def test_the_policy_forbids_external_content(page: str, tmp_path: Path) -> None:
+    """An external image is not even requested."""
     asking = page.replace("<main>", f"<main>{OUTSIDE}")
     forbidden = opened_text(asking, tmp_path)
 
@@ -95,14 +93,14 @@ def test_the_policy_of_the_page_forbids_what_is_not_in_it(
 def test_charts_follow_the_preferred_colours(
     page: str, tmp_path: Path, preferred: int, colours: list[str]
 ) -> None:
-    """Texts and series are light on dark, or dark on light."""
+    """Text and series have other colours on a dark page."""
     flag = f"--blink-settings=preferredColorScheme={preferred}"
 
     assert json.loads(asked_of_page(page, tmp_path, COLOURS, flag)) == colours
 
 
-def test_nothing_sticks_out_on_a_phone(page: str, tmp_path: Path) -> None:
-    """A page of 390 pixels scrolls down only, and each chart fits in it."""
+def test_the_page_fits_a_phone(page: str, tmp_path: Path) -> None:
+    """At 390 pixels it does not scroll sideways, and all charts are within."""
     phone = on_a_phone(page, tmp_path)
 
     assert phone.width <= 390

@@ -53,7 +53,7 @@ def texts(axis: Axis) -> list[str]:
     ],
 )
 def test_an_axis_places_values(axis: Axis, value: float, position: float) -> None:
-    """Linear, logarithmic, or downwards."""
+    """Linear, logarithmic and reversed."""
     assert axis.position(value) == pytest.approx(position)
 
 
@@ -68,12 +68,12 @@ def test_an_axis_places_values(axis: Axis, value: float, position: float) -> Non
 def test_log_ticks_are_round_numbers(
     low: float, high: float, ticks: list[float]
 ) -> None:
-    """Between the powers of ten too, where these alone would be few."""
+    """On a short axis, there are ticks between the powers of ten."""
     assert log_ticks(low, high) == ticks
 
 
-def test_a_log_axis_spans_a_decade_at_least() -> None:
-    """So that noise does not fill it; every value is within."""
+def test_a_log_axis_spans_at_least_a_decade() -> None:
+    """Noise does not fill it, and every value is within."""
     narrow, wide = log_axis([99, 101], count), log_axis([2, 3_000], count)
 
     assert narrow.high / narrow.low == pytest.approx(10)
@@ -83,8 +83,8 @@ def test_a_log_axis_spans_a_decade_at_least() -> None:
     assert texts(wide) == ["10", "100", "1,000"]
 
 
-def test_batch_sizes_that_are_close_share_a_label() -> None:
-    """The larger one has it; each has a line."""
+def test_close_batch_sizes_share_a_label() -> None:
+    """The larger one is labelled; each has a grid line."""
     axis = batch_size_axis([1, 10, 50, 100, 1_000])
 
     assert texts(axis) == ["1k", "100", "10", "1"]
@@ -100,16 +100,16 @@ def test_batch_sizes_that_are_close_share_a_label() -> None:
         (0.9, ["0", "0.2", "0.4", "0.6", "0.8"]),
     ],
 )
-def test_an_axis_of_bars_begins_at_zero(most: float, labels: list[str]) -> None:
-    """With a handful of round ticks."""
+def test_the_axis_of_bars_starts_at_zero(most: float, labels: list[str]) -> None:
+    """It has a few round ticks."""
     axis = zero_axis(most, short)
 
     assert texts(axis) == labels
     assert (axis.position(0), axis.position(most) < 1) == (0, True)
 
 
-def test_points_lie_where_the_axes_say() -> None:
-    """Across by their share of the width, down by pixels, with their intervals."""
+def test_points_and_whiskers_follow_the_axes() -> None:
+    """Horizontally in per cent, vertically in pixels."""
     found = chart_of(Series("it", POINTS, "blue", "circle", dash=0))
     line, _ = found.of_class("line")
     places = [point.find("svg") for point in found.of_class("point")]
@@ -124,8 +124,8 @@ def test_points_lie_where_the_axes_say() -> None:
     assert found.tooltips == ["first", "second"]
 
 
-def test_an_interval_may_lie_across() -> None:
-    """As shares of the width, with a cap at each end."""
+def test_an_interval_can_be_horizontal() -> None:
+    """Its ends are in per cent, each with a cap."""
     point = Point(10, 100, 1, 100, "it")
     found = chart_of(Series("it", (point,), "blue", "circle", sideways=True))
     whisker = [(of.get("x1"), of.get("x2")) for of in found.of_class("whisker")]
@@ -133,8 +133,8 @@ def test_an_interval_may_lie_across() -> None:
     assert whisker == [("0%", "50%"), ("0%", "0%"), ("50%", "50%")]
 
 
-def test_a_series_of_the_session_before_is_thin_and_open() -> None:
-    """By classes of the style sheet; the legend shows it as well."""
+def test_an_earlier_series_is_thin_and_open() -> None:
+    """By classes of the style sheet, in the legend too."""
     now = Series("it", POINTS, "blue", "circle", dash=1)
     before = Series("it, before", POINTS, "blue", "circle", dash=1, before=True)
     found = chart_of(now, before)
@@ -145,8 +145,8 @@ def test_a_series_of_the_session_before_is_thin_and_open() -> None:
     assert len(found.of_class("before")) == 2
 
 
-def test_a_bar_that_is_too_short_has_its_label_beside_it() -> None:
-    """Behind its whisker; another has it inside."""
+def test_a_short_bar_has_its_label_beside_it() -> None:
+    """After the whisker; a long bar has its label inside."""
     long, small = (
         Bar("", (0, end), (row, row + 1), "blue", "", f"{end}/s", (end, end + 10))
         for row, end in ((0, 100), (1, 20))
@@ -161,8 +161,8 @@ def test_a_bar_that_is_too_short_has_its_label_beside_it() -> None:
     assert found.legend == []
 
 
-def test_axes_have_their_labels_lines_and_title() -> None:
-    """A tick has both; a title that belongs to the axis is below."""
+def test_axes_have_labels_grid_lines_and_a_title() -> None:
+    """A tick has a label and a grid line."""
     ticks = ((1, "one\n5/s"), (100, "two"))
     x = Axis(1, 10_000, ticks, lines=(10,), log=True, title="size")
     found = chart_of(Rule(10, "knee: 10"), x=x)
@@ -172,8 +172,8 @@ def test_axes_have_their_labels_lines_and_title() -> None:
     assert [line.get("x1") for line in found.of_class("rule")] == ["25%"]
 
 
-def test_texts_of_a_chart_are_no_markup() -> None:
-    """Names, tooltips and labels come out as they are."""
+def test_texts_of_a_chart_are_escaped() -> None:
+    """Names, tooltips and labels."""
     evil = "<b>&amp;'\""
     point = Point(1, 1, 1, 1, evil)
     found = chart_of(Series(evil, (point,), "blue", "circle"), Rule(1, evil))
@@ -182,8 +182,8 @@ def test_texts_of_a_chart_are_no_markup() -> None:
     assert found.series(evil) is not None
 
 
-def test_rows_have_the_name_above_the_marks() -> None:
-    """Wrapped to what a phone has room for, three lines at most."""
+def test_rows_have_their_names_above_their_marks() -> None:
+    """Names are wrapped for a phone, in three lines at most."""
     rows = Rows(["short", "word " * 50], room=20)
     first, second = rows.labels
 

@@ -1,4 +1,4 @@
-"""`pipeline report`: from a saved file to a page, and one line where it fails."""
+"""The command ``pipeline report``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pipeline(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_saved_file_becomes_a_page(tmp_path: Path) -> None:
-    """It is called report.html unless another name is said."""
+    """The default name is report.html."""
     save(session(), tmp_path / "saved.json")
 
     done = pipeline(tmp_path, "report", "saved.json")
@@ -34,8 +34,8 @@ def test_a_saved_file_becomes_a_page(tmp_path: Path) -> None:
     )
 
 
-def test_what_can_not_be_read_leaves_an_earlier_page(tmp_path: Path) -> None:
-    """One line on standard error, and exit code 1."""
+def test_an_unreadable_file_leaves_the_earlier_page(tmp_path: Path) -> None:
+    """The error is one line, and the exit code 1."""
     (tmp_path / "saved.json").write_text('{"machine_info": {}, "benchmarks": []}')
     (tmp_path / "report.html").write_text("earlier")
 
@@ -48,7 +48,7 @@ def test_what_can_not_be_read_leaves_an_earlier_page(tmp_path: Path) -> None:
 
 
 def test_an_earlier_file_is_overlaid(tmp_path: Path) -> None:
-    """Its curves are in the page too."""
+    """Its series are in the charts."""
     save(session(), tmp_path / "saved.json")
     save(session(), tmp_path / "earlier.json")
 
@@ -58,8 +58,8 @@ def test_an_earlier_file_is_overlaid(tmp_path: Path) -> None:
     assert 'data-name="split, before"' in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_an_earlier_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
-    """In one line, and nothing is written."""
+def test_an_unreadable_earlier_file_is_named(tmp_path: Path) -> None:
+    """The error is one line, and nothing is written."""
     save(session(), tmp_path / "saved.json")
 
     done = pipeline(tmp_path, "report", "saved.json", "--against", "earlier.json")
@@ -71,8 +71,8 @@ def test_an_earlier_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_file_is_not_held_against_itself(tmp_path: Path) -> None:
-    """It would say that nothing has changed."""
+def test_a_file_is_not_compared_with_itself(tmp_path: Path) -> None:
+    """The result would be that nothing has changed."""
     save(session(), tmp_path / "saved.json")
 
     done = pipeline(tmp_path, "report", "saved.json", "--against", "./saved.json")
@@ -82,7 +82,7 @@ def test_a_file_is_not_held_against_itself(tmp_path: Path) -> None:
 
 
 def test_the_saved_file_is_not_overwritten(tmp_path: Path) -> None:
-    """The page must have a name of its own."""
+    """The page needs another name."""
     path = save(session(), tmp_path / "saved.json")
     before = path.read_bytes()
 

@@ -1,4 +1,4 @@
-"""A session with an earlier one overlaid, for looking and not for judging."""
+"""A session with an earlier one overlaid."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def batch_sizes(series: Series) -> list[str]:
     return [point.text.splitlines()[1] for point in series.points]
 
 
-def test_throughput_before_is_in_the_same_chart() -> None:
-    """Thin, with open markers, and else like the series that it is of."""
+def test_earlier_throughput_is_in_the_same_chart() -> None:
+    """It has colour, dashes and marker of the series now, but is marked as before."""
     drawn = overlaid(session(batching()), OLD)[0]
     now, before = drawn["split"], drawn["split, before"]
 
@@ -52,8 +52,8 @@ def test_throughput_before_is_in_the_same_chart() -> None:
     assert drawn["monolith, record by record, before"].points[0].y == 42_828 / 1.25
 
 
-def test_what_is_not_measured_any_more_is_not_drawn() -> None:
-    """Nor what was not measured before; a size that only one has is."""
+def test_only_series_of_both_sessions_are_overlaid() -> None:
+    """A batch size of one session alone is drawn."""
     of = {name: measured for name, measured in batching() if "split" in name}
     one_more = dict(list(of.items())[1:])
 
@@ -64,8 +64,8 @@ def test_what_is_not_measured_any_more_is_not_drawn() -> None:
     assert [name for name in drawn if "before" in name] == ["split, before"]
 
 
-def test_crossover_and_latency_before_are_drawn_too() -> None:
-    """Latency only at the same batch size and rate."""
+def test_earlier_crossover_and_latency_are_overlaid() -> None:
+    """Latency only at equal batch size and rate."""
     (_, first), *others = latency()
     assert first.latency is not None
     slow = replace(first, latency=replace(first.latency, rate_per_s=500.0))
@@ -85,8 +85,8 @@ def test_crossover_and_latency_before_are_drawn_too() -> None:
     assert batch_sizes(delays["service, before"]) == sizes[1:]
 
 
-def test_the_table_has_the_change_of_each_benchmark_of_both() -> None:
-    """As a ratio of throughputs, with how the rounds lie to each other."""
+def test_the_table_lists_changes_of_benchmarks_in_both() -> None:
+    """As a ratio of throughputs, and whether the rounds overlap."""
     fast = {"test_transports[unix-1]": 2_200.0, "test_transports[tcp-1]": 1_000.0}
     earlier = [
         (name, replace(of, throughput_per_s=rounds(fast.get(name, 9e6))))
@@ -104,8 +104,8 @@ def test_the_table_has_the_change_of_each_benchmark_of_both() -> None:
     assert "pytest --pipeline-gate-against" in table.note
 
 
-def test_a_test_that_has_measured_something_else_is_another() -> None:
-    """Its name alone says too little."""
+def test_a_test_that_measured_something_else_is_not_compared() -> None:
+    """An equal name is not enough."""
     other = [(name, replace(of, workload="mine")) for name, of in transports()]
 
     assert changes_table(session(transports()), session(other)).rows == ()
@@ -114,8 +114,8 @@ def test_a_test_that_has_measured_something_else_is_another() -> None:
     ]
 
 
-def test_what_has_changed_is_summed_up() -> None:
-    """And that it is no verdict."""
+def test_changes_are_summarized() -> None:
+    """The summary says that it is no verdict."""
     two = batching()[:2]
     slower = [two[0], (two[1][0], _slower(two[1][1], by=4))]
 
@@ -134,8 +134,8 @@ def _slower(measured: Measured, by: float) -> Measured:
     return replace(measured, throughput_per_s=speeds)
 
 
-def test_the_page_says_at_the_top_which_sessions() -> None:
-    """Their times, commits and machine, and what has changed."""
+def test_the_top_of_the_page_names_both_sessions() -> None:
+    """With their times, commits and machine, and the changes."""
     now = replace(session(batching()), commit="4e5f6071 with changes")
     head = render(now, OLD).split("<section", maxsplit=1)[0]
 
@@ -148,8 +148,8 @@ def test_the_page_says_at_the_top_which_sessions() -> None:
     assert "differ" not in head
 
 
-def test_machines_that_differ_are_said_to() -> None:
-    """Before any figure, and so are versions."""
+def test_different_machines_and_versions_are_noticed() -> None:
+    """At the top of the page."""
     older = {**MACHINE.versions, "numpy": "2.3.0", "scipy": "1.15.0"}
     del older["pytest"]
     other = replace(OLD, machine=replace(MACHINE, processor="AMD EPYC", versions=older))
@@ -168,8 +168,8 @@ def test_machines_that_differ_are_said_to() -> None:
     assert "before, AMD EPYC" in head
 
 
-def test_a_session_without_throughput_has_no_table_of_changes() -> None:
-    """Nor anything else that there is nothing to say of."""
+def test_without_common_throughput_there_is_no_table_of_changes() -> None:
+    """Nor a section for it."""
     text = render(session(comparisons()), OLD)
 
     assert "What has changed</h2>" not in text

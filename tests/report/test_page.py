@@ -1,4 +1,4 @@
-"""The page as text: whole in itself, escaped, and with what was measured."""
+"""The page of a session: complete, escaped, and with all results."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ EVIL = "<script>alert('&')</script>"
 
 
 class Page(HTMLParser):
-    """What a page consists of."""
+    """The elements and texts of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -56,17 +56,17 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take note of an element."""
+        """Note an element."""
         self.tags.append((tag, dict(attrs)))
         self._inside.append(tag)
 
     def handle_data(self, data: str) -> None:
-        """Take note of a text and the element that began last before it."""
+        """Note a text with the element that was opened last."""
         if data.strip() and self._inside:
             self.texts.append((self._inside[-1], data.strip()))
 
     def of(self, tag: str) -> list[str]:
-        """Return the texts of all elements with a tag."""
+        """Return the texts after the start of these elements."""
         return [text for where, text in self.texts if where == tag]
 
 
@@ -76,7 +76,7 @@ def whole() -> str:
     return render(session())
 
 
-def test_the_first_lines_answer_the_questions(whole: str) -> None:
+def test_the_top_of_the_page_answers_the_questions(whole: str) -> None:
     """Cost, batch size and machine come before any chart."""
     head = whole.split("<section", maxsplit=1)[0]
 
@@ -93,7 +93,7 @@ def test_the_first_lines_answer_the_questions(whole: str) -> None:
 
 
 def test_the_page_loads_nothing(whole: str) -> None:
-    """No element has an address, and the policy forbids whatever a script might try."""
+    """No element has an address, and the policy forbids all requests."""
     page = Page(whole)
     policies = [
         of["content"] or ""
@@ -105,16 +105,16 @@ def test_the_page_loads_nothing(whole: str) -> None:
     assert policies[0].startswith("default-src 'none';")
 
 
-def test_each_chart_says_what_it_shows(whole: str) -> None:
-    """Its title is computed, and is what a screen reader says of it."""
+def test_the_title_of_a_chart_states_the_finding(whole: str) -> None:
+    """It is computed, and is the label for screen readers."""
     page = Page(whole)
     labels = [of["aria-label"] or "" for _, of in page.tags if of.get("role") == "img"]
 
     assert [label.partition(". The table")[0] for label in labels] == TITLES
 
 
-def test_replicas_that_gain_nothing_are_said_to() -> None:
-    """And one that was measured alone is held against nothing."""
+def test_replicas_that_gain_nothing_are_reported() -> None:
+    """A single measurement has no factor."""
     names = {"test_replicas[1-1]": 100.0, "test_replicas[1-2]": 84.0}
     pair = [
         (name, replace(of, throughput_per_s=rounds(names[name])))
@@ -129,19 +129,20 @@ def test_replicas_that_gain_nothing_are_said_to() -> None:
 
 
 def test_charts_have_no_colours_of_their_own(whole: str) -> None:
-    """Their classes are coloured by the style sheet, for light and for dark pages."""
+    """The style sheet colours their classes, for light and for dark pages."""
     charts = "".join(ET.tostring(chart.root, "unicode") for chart in drawn(whole))
-    light, dark = re.findall(r":root \{(.*?)\}", whole, re.DOTALL)
+    light, dark = (
+        dict(re.findall(r"(--\w+): (.*?);", theme))
+        for theme in re.findall(r":root \{(.*?)\}", whole, re.DOTALL)
+    )
 
     assert len(drawn(whole)) == 9
     assert not re.search(r"#[0-9a-f]{3}|rgb|fill=|stroke=", charts)
     for colour in ("--text", "--line", "--blue", "--orange", "--wait", "--idle"):
-        assert re.search(rf"{colour}: (.*?);", light) != re.search(
-            rf"{colour}: (.*?);", dark
-        )
+        assert light[colour] != dark[colour]
 
 
-def test_series_are_told_apart_without_colour(whole: str) -> None:
+def test_series_are_distinct_without_colour(whole: str) -> None:
     """By dashes and markers in lines, by hatches in bars."""
     throughput, time = charts_of(page_of(session()))[:2]
     lines = [of for of in series_of(throughput).values() if of.marker]
@@ -160,8 +161,8 @@ def test_series_are_told_apart_without_colour(whole: str) -> None:
         assert f'<pattern id="{found[1]}"' in whole
 
 
-def test_what_took_no_time_is_left_out_of_a_log_axis() -> None:
-    """A batch of one is never filling; the batch sizes keep their order."""
+def test_zero_is_left_out_of_a_log_axis() -> None:
+    """A batch of one takes no time to fill. The batch sizes stay on the axis."""
     chart = charts_of(page_of(session()))[7]
     filling = series_of(chart)["filling"]
 
@@ -173,7 +174,7 @@ def test_what_took_no_time_is_left_out_of_a_log_axis() -> None:
 
 
 def test_shares_of_a_stage_add_up() -> None:
-    """Decode, process, encode, send, wait and idle are all of its time."""
+    """Decode, process, encode, send, wait and idle add up to 100 %."""
     bars = bars_of(charts_of(page_of(session()))[1])[:6]
 
     assert [of.name for of in bars] == [
@@ -195,17 +196,17 @@ def test_shares_of_a_stage_add_up() -> None:
         ),
     ],
 )
-def test_a_group_without_figures_has_no_section(
+def test_a_group_without_results_has_no_section(
     made: Session, headings: list[str]
 ) -> None:
-    """What was measured has one, each workload of its own."""
+    """Each workload has its own."""
     page = Page(render(made))
 
     assert page.of("h2") == [*headings, "The machine", "Copy as Markdown"]
 
 
-def test_names_of_tests_and_workloads_are_no_markup() -> None:
-    """Neither in the page nor in the charts, whose texts are markup too."""
+def test_names_of_tests_and_workloads_are_escaped() -> None:
+    """In the page, and in the charts."""
     workload = [(n, replace(of, workload=EVIL)) for n, of in batching() + latency()]
     claims = [compared(2, first=EVIL, second=f"</textarea>{EVIL}")]
     made = session(
@@ -224,8 +225,8 @@ def test_names_of_tests_and_workloads_are_no_markup() -> None:
     assert EVIL in charts[-1].tooltips[0].replace("\n", " ")
 
 
-def test_all_tables_are_there_to_be_copied(whole: str) -> None:
-    """As Markdown, machine and versions among them."""
+def test_all_tables_can_be_copied(whole: str) -> None:
+    """As Markdown, including machine and versions."""
     area = whole.partition('id="markdown"')[2].partition("</textarea>")[0]
 
     assert "| batch size | split/s | rounds | × size 1 |" in area
@@ -233,8 +234,8 @@ def test_all_tables_are_there_to_be_copied(whole: str) -> None:
     assert "| grpcio | 1.85.3 |" in area
 
 
-def test_a_bar_in_a_name_does_not_end_a_cell_of_markdown() -> None:
-    """It is escaped."""
+def test_a_vertical_bar_is_escaped_in_markdown() -> None:
+    """It would end the cell."""
     claims = [("test_a|b", Measured(group="comparisons", comparisons=[compared(2)]))]
 
     assert "| test_a\\|b |" in render(session(claims))
@@ -251,7 +252,7 @@ def test_charts_and_tables_need_no_script(whole: str) -> None:
 
 
 def test_every_point_and_bar_has_its_values_as_a_tooltip(whole: str) -> None:
-    """One for each point, whose marker is easy to hit, and one for each bar."""
+    """Points have a larger area to hit."""
     for chart, of in zip(charts_of(page_of(session())), drawn(whole), strict=True):
         texts = [
             text
@@ -271,8 +272,8 @@ def test_every_point_and_bar_has_its_values_as_a_tooltip(whole: str) -> None:
     assert "split\nbatch size 100\n173,097/s (167,904 to 178,463)" in first.tooltips
 
 
-def test_a_page_that_can_not_be_written_leaves_the_earlier(tmp_path: Path) -> None:
-    """A folder in its place is not removed, and no draft stays behind."""
+def test_an_unwritable_page_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    """A folder in its place is kept, and no draft is left."""
     (tmp_path / "report.html").mkdir()
 
     with pytest.raises(SinkError):
@@ -281,7 +282,7 @@ def test_a_page_that_can_not_be_written_leaves_the_earlier(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_page_with_everything_is_small(whole: str) -> None:
-    """Far below a megabyte, with an earlier session overlaid too."""
+def test_a_page_with_every_group_is_small(whole: str) -> None:
+    """Far below 1 MB, even with an earlier session overlaid."""
     assert len(whole.encode()) < 200_000
     assert len(render(session(), session()).encode()) < 250_000

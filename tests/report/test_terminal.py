@@ -1,4 +1,4 @@
-"""The table at the end of a test session."""
+"""The tables at the end of a test session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.report.sessions import (
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-def test_every_line_fits(width: int) -> None:
+def test_lines_fit_the_width(width: int) -> None:
     """Long names are folded, numbers are not."""
     name = "test_" + "long" * 40
     long = [(name, Measured(group="comparisons", comparisons=[compared(2)]))]
@@ -26,8 +26,8 @@ def test_every_line_fits(width: int) -> None:
     assert any("1,229,943" in line for line in lines)
 
 
-def test_figures_are_never_cut() -> None:
-    """Where they are too many for the width, lines become longer."""
+def test_numbers_are_never_cut() -> None:
+    """Lines become longer instead."""
     fast = batching(slower=1e-6)
     lines = terminal_table(session(fast), 80)
     (row,) = [line for line in lines if line.lstrip().startswith("100 ")]
@@ -37,8 +37,8 @@ def test_figures_are_never_cut() -> None:
     assert row.endswith(" 84%")
 
 
-def test_a_row_has_all_of_a_batch_size() -> None:
-    """Speeds of all variants, writes, bytes and IPC share."""
+def test_a_row_has_all_results_of_a_batch_size() -> None:
+    """Throughput of all variants, writes, bytes and IPC share."""
     lines = terminal_table(session(batching()), 100)
     (row,) = [line for line in lines if line.lstrip().startswith("100 ")]
 
@@ -48,7 +48,7 @@ def test_a_row_has_all_of_a_batch_size() -> None:
 
 
 def test_a_variant_that_was_not_measured_has_no_column() -> None:
-    """Nor are there empty cells for it."""
+    """Nor empty cells."""
     alone = [one for one in batching() if one[1].variant == "split"]
     text = "\n".join(terminal_table(session(alone), 100))
 
@@ -56,8 +56,8 @@ def test_a_variant_that_was_not_measured_has_no_column() -> None:
     assert "monolith/s" not in text
 
 
-def test_each_group_has_its_table() -> None:
-    """Of a session with everything, each is there once, and each note."""
+def test_each_group_has_one_table() -> None:
+    """Notes are not repeated either."""
     text = "\n".join(terminal_table(session(), 100))
 
     for title in (
@@ -73,16 +73,16 @@ def test_each_group_has_its_table() -> None:
         assert text.count(title) == 1
 
 
-def test_verdicts_are_told_apart() -> None:
-    """A claim that holds, one that does not, and one that is open."""
+def test_each_verdict_has_a_sign() -> None:
+    """A claim holds, is inconclusive, or does not hold."""
     lines = terminal_table(session(comparisons()), 120)
 
     verdicts = [line.rsplit("  ", 1)[1] for line in lines if "test_" in line]
     assert verdicts == ["✓ holds", "? inconclusive", "✗ does not hold"]
 
 
-def test_the_crossover_says_what_was_compared_and_what_was_claimed() -> None:
-    """What ran at batch size 1 is the account; the gain is of the larger batches."""
+def test_the_crossover_names_comparison_and_claim() -> None:
+    """CPU shares are of batch size 1, the gain is of larger batches."""
     made = crossover()[-1:]
     (row,) = [line for line in terminal_table(session(made), 100) if "291,000" in line]
 
@@ -91,17 +91,17 @@ def test_the_crossover_says_what_was_compared_and_what_was_claimed() -> None:
     )
 
 
-def test_without_a_width_it_is_that_of_the_terminal(
+def test_the_default_width_is_that_of_the_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """But never so narrow that numbers have no room, nor wider than reads well."""
+    """Within 80 and 100 columns."""
     for columns, width in ((90, 90), (40, 80), (300, 100)):
         monkeypatch.setenv("COLUMNS", str(columns))
         assert terminal_table(session()) == terminal_table(session(), width)
 
 
-def test_square_brackets_are_no_markup() -> None:
-    """Names of parametrized tests come out as they are."""
+def test_square_brackets_are_kept() -> None:
+    """Rich would read them as markup."""
     name = "test_parse[red]"
     made = [(name, Measured(group="comparisons", comparisons=[compared(2)]))]
 
