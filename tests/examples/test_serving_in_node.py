@@ -60,7 +60,7 @@ def test_streams_do_not_wait_for_each_other(node_rules: Server) -> None:
 
 
 def test_a_client_that_does_not_read_is_kept_waiting(node_rules: Server) -> None:
-    """The stage takes 4 batches of 90 kB then; with the buffers of grpc-js it took 19."""
+    """The stage takes 4 batches of 90 kB; it took 19 with the buffers of grpc-js."""
     large = Events(type=[EVENT_TYPE_CLICK] * 10_000, value=[2**52] * 10_000)
     request = batch_of(0, large)
     sent: queue.SimpleQueue[int] = queue.SimpleQueue()
