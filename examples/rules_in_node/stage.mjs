@@ -1,152 +1,191 @@
-// A transform stage in Node: `serve` makes one of a function.
-//
-// Each batch goes through `decodeBatch`, `answered` and `encodeBatch`, and `oneByOne`
-// says in what order those of a stream do.
+// A transform stage in Node: `serve` makes a gRPC server of a function.
 
-import { Code, GrpcServer, StatusError } from "./grpc.mjs";
-import { Health } from "./health.mjs";
-import { fields, Message, WireError } from "./protobuf.mjs";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { setDefaultHighWaterMark } from "node:stream";
+
+import grpc from "@grpc/grpc-js";
+import protoLoader from "@grpc/proto-loader";
+import { HealthImplementation } from "grpc-health-check";
 
 const SERVICE = "pipeline.v1.Stage";
 
-// Whoever has started us sends SIGKILL after five seconds.
+// The contract: a copy of it in this folder, or the one of the repository.
+const CONTRACT = ["proto", "../../proto"]
+  .map((folder) => join(import.meta.dirname, folder))
+  .find(existsSync);
+
+// The parent process sends SIGKILL five seconds after SIGTERM.
 const GRACE_MS = 4000;
 
-// The contract gives it 16 KiB, and UTF-8 makes up to three bytes of a character.
+// Clients accept 8 KiB of metadata; a percent-encoded character takes up to 9 bytes.
+const MAX_DETAILS = 800;
+
+// The contract allows 16 KiB, and a character takes up to 3 bytes of UTF-8.
 const MAX_TRACEBACK = 4000;
+
+// grpc-js streams buffer 16 messages by default, and batches can be tens of MB.
+setDefaultHighWaterMark(true, 1);
 
 /**
  * Serves a stage until SIGTERM or SIGINT, then lets open streams finish.
  *
- * - `name`, `workload`: what the handshake line says;
- * - `takes`, `returns`: the full names of two messages;
- * - `decode`: makes of bytes the message that `function` takes; throws WireError where
- *   they are none;
- * - `function`: makes of it `{ message, records, filtered, rejections }`, of which the
- *   last two may be left out; may be async; what it throws fails the stream;
- * - `encode`: makes bytes of that message;
- * - `process`: answers the batches of a stream; `oneByOne` unless given.
+ * - `name`, `workload`: go into the handshake line;
+ * - `protos`: the files that define the two messages, in the folder of the contract, or
+ *   by absolute path;
+ * - `takes`, `returns`: the full names of the two messages;
+ * - `function`: takes the one and returns `{ message, records, filtered, rejections }`,
+ *   of which the last two are optional; may be async; an exception fails the stream;
+ * - `process`: optional; answers the batches of a stream in another way than one by one.
+ *
+ * Fields keep their names from the proto. A 64-bit integer is a `Long`, since a number
+ * is exact only up to 2^53; where one is written, a number or a string will do too.
  */
 export async function serve(stage) {
-  const health = new Health(["", SERVICE]);
-  const server = new GrpcServer({ ...methods(stage), ...health.methods });
+  const definitions = protoLoader.loadSync(
+    ["pipeline/v1/pipeline.proto", ...stage.protos],
+    { includeDirs: [CONTRACT], keepCase: true, defaults: true },
+  );
+  const server = new grpc.Server({ "grpc.max_receive_message_length": -1 });
+  server.addService(definitions[SERVICE], {
+    Process: (call) => answerStream(call, stage, definitions),
+  });
+  const stopHealth = addHealth(server);
+
   const stop = () => {
     console.error("draining");
-    health.stop();
-    server.drain(GRACE_MS);
+    stopHealth();
+    server.tryShutdown(() => {});
+    // Unreferenced: the process ends as soon as its last connection has.
+    setTimeout(() => process.exit(), GRACE_MS).unref();
   };
-  // Once: a second signal ends the process, as signals do.
+  // Once: a second signal ends the process at once, which is Node's default.
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
-  const address = await server.listen();
-  const handshake = { stage: stage.name, workload: stage.workload, address };
-  // Nothing to flush: Node writes to a pipe at once.
+
+  const port = await bind(server, "127.0.0.1:0");
+  const { name, workload } = stage;
+  const handshake = { stage: name, workload, address: `127.0.0.1:${port}` };
   process.stdout.write(`${JSON.stringify(handshake)}\n`);
 }
 
-/** Returns the methods of a stage for a server. */
-export function methods(stage) {
-  const answerAll = stage.process ?? oneByOne;
-  return {
-    async *[`/${SERVICE}/Process`](requests) {
-      const answer = (batch) => answered(stage, batch);
-      for await (const reply of answerAll(batches(requests), answer)) {
-        yield encodeBatch(reply);
-      }
-    },
+function bind(server, address) {
+  const credentials = grpc.ServerCredentials.createInsecure();
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) =>
+      error ? reject(error) : resolve(port),
+    );
+  });
+}
+
+/** Adds the health service and returns a function that reports NOT_SERVING and ends. */
+function addHealth(server) {
+  const health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
+  const watches = new Set();
+  health.addToServer({
+    // grpc-health-check never ends a Watch call, so a shutdown would wait for it.
+    addService: (definition, { watch, ...methods }) =>
+      server.addService(definition, {
+        ...methods,
+        watch: (call) => {
+          watches.add(call);
+          call.once("close", () => watches.delete(call));
+          watch(call);
+        },
+      }),
+  });
+  return () => {
+    for (const service of ["", SERVICE]) health.setStatus(service, "NOT_SERVING");
+    for (const watch of watches) watch.end();
   };
 }
 
-/** Answers each batch as soon as it is there, in order. */
-export async function* oneByOne(requests, answer) {
-  for await (const batch of requests) yield await answer(batch);
+/** Answers the batches of a stream. */
+async function answerStream(call, stage, definitions) {
+  const answerAll = stage.process ?? oneByOne;
+  const answer = (batch) => answered(batch, stage, definitions);
+  // Destroying the call, which is the default, would lose the status of a failure.
+  const batches = call.iterator({ destroyOnReturn: false });
+  try {
+    for await (const reply of answerAll(batches, answer)) await write(call, reply);
+    call.end();
+  } catch (error) {
+    if (!call.cancelled) call.emit("error", error);
+  }
+}
+
+async function* oneByOne(batches, answer) {
+  for await (const batch of batches) yield await answer(batch);
+}
+
+/**
+ * Sends a message and waits until it has left this process.
+ *
+ * So a client that does not read holds one reply in memory, and the stage reads no
+ * further requests of that stream.
+ */
+function write(call, message) {
+  return new Promise((resolve, reject) => {
+    call.write(message, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 /**
  * Returns the reply to a batch.
  *
- * Throws StatusError: INVALID_ARGUMENT where the payload is not what the stage takes,
- * INTERNAL where the stage function fails.
+ * Throws a status: INVALID_ARGUMENT if the payload is not what the stage takes, INTERNAL
+ * if the stage function fails.
  */
-export async function answered(stage, batch) {
-  // Only the part behind the last slash names the type.
-  const type = batch.typeUrl.slice(batch.typeUrl.lastIndexOf("/") + 1);
+async function answered(batch, stage, definitions) {
+  const { type_url: url = "", value = Buffer.alloc(0) } = batch.payload ?? {};
+  // Only the part after the last slash names the type.
+  const type = url.slice(url.lastIndexOf("/") + 1);
   if (type !== stage.takes) {
     throw refusal(batch, `takes ${stage.takes}, was sent ${type || "no payload"}`);
   }
+  let input;
   try {
-    const output = await stage.function(stage.decode(batch.payload));
+    // No Buffer: protobufjs 7 accepts one that ends in the middle of a string.
+    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.length);
+    input = definitions[stage.takes].deserialize(bytes);
+  } catch (error) {
+    const details = `was sent bytes that are no ${stage.takes}: ${error.message}`;
+    throw refusal(batch, details);
+  }
+  try {
+    const { message, ...counts } = await stage.function(input);
     return {
+      ...counts,
       number: batch.number,
-      records: output.records,
-      filtered: output.filtered ?? 0,
-      rejections: output.rejections ?? [],
-      typeUrl: `type.googleapis.com/${stage.returns}`,
-      payload: stage.encode(output.message),
+      payload: {
+        type_url: `type.googleapis.com/${stage.returns}`,
+        value: definitions[stage.returns].serialize(message),
+      },
     };
   } catch (error) {
-    if (error instanceof WireError) {
-      const details = `was sent bytes that are no ${stage.takes}: ${error.message}`;
-      throw refusal(batch, details);
-    }
     throw failure(batch, error);
   }
 }
 
 function refusal(batch, details) {
-  return new StatusError(Code.INVALID_ARGUMENT, `${place(batch)}: ${details}`);
+  return status(grpc.status.INVALID_ARGUMENT, `${place(batch)}: ${details}`);
 }
 
 function failure(batch, error) {
   console.error(`${place(batch)} failed:`, error);
-  const traceback = String(error?.stack ?? error).slice(0, MAX_TRACEBACK);
   const [details] = String(error).split("\n");
-  return new StatusError(Code.INTERNAL, `${place(batch)}: ${details}`, {
-    "pipeline-traceback-bin": Buffer.from(traceback).toString("base64"),
-  });
+  const metadata = new grpc.Metadata();
+  const traceback = String(error?.stack ?? error).slice(0, MAX_TRACEBACK);
+  metadata.set("pipeline-traceback-bin", Buffer.from(traceback));
+  return status(grpc.status.INTERNAL, `${place(batch)}: ${details}`, metadata);
 }
 
-function place({ number, firstRecord }) {
-  return `batch ${number}${firstRecord ? `, from record ${firstRecord}` : ""}`;
+function status(code, text, metadata) {
+  // grpc-js percent-encodes the details, which throws for half a surrogate pair.
+  const details = text.slice(0, MAX_DETAILS).toWellFormed();
+  return Object.assign(new Error(details), { code, details, metadata });
 }
 
-async function* batches(requests) {
-  for await (const bytes of requests) yield decodeBatch(bytes);
-}
-
-/** Reads what a stage needs of a `pipeline.v1.Batch`. */
-export function decodeBatch(bytes) {
-  const batch = { number: 0n, firstRecord: 0n, typeUrl: "", payload: Buffer.alloc(0) };
-  try {
-    for (const { number, varint, bytes: inner } of fields(bytes)) {
-      if (number === 1) batch.number = varint ?? batch.number;
-      if (number === 6) decodePayload(inner ?? [], batch);
-      if (number === 7) batch.firstRecord = varint ?? batch.firstRecord;
-    }
-  } catch (error) {
-    const details = `was sent bytes that are no pipeline.v1.Batch: ${error.message}`;
-    throw new StatusError(Code.INVALID_ARGUMENT, details);
-  }
-  return batch;
-}
-
-function decodePayload(bytes, batch) {
-  for (const { number, bytes: inner } of fields(bytes)) {
-    if (number === 1) batch.typeUrl = inner?.toString() ?? batch.typeUrl;
-    if (number === 2) batch.payload = inner ?? batch.payload;
-  }
-}
-
-/** Writes a reply as a `pipeline.v1.Batch`. */
-export function encodeBatch(reply) {
-  const batch = new Message()
-    .uint(1, reply.number)
-    .uint(2, reply.records)
-    .uint(3, reply.filtered);
-  for (const { record, reason, field = "" } of reply.rejections) {
-    const rejection = new Message().uint(1, record).text(2, reason).text(3, field);
-    batch.bytes(4, rejection.finish());
-  }
-  const payload = new Message().text(1, reply.typeUrl).bytes(2, reply.payload);
-  return batch.bytes(6, payload.finish()).finish();
+function place({ number, first_record: record }) {
+  return `batch ${number}${record.isZero() ? "" : `, from record ${record}`}`;
 }

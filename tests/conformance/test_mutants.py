@@ -17,7 +17,7 @@ from pytest_pipeline.fixtures import StageServerFactory
 from tests.conformance.mutants import MUTANTS
 from tests.conformance.mutants.honest import Honest
 from tests.conformance.mutants.program import PROGRAMS
-from tests.node import node
+from tests.node import EXAMPLE, NODE
 
 #: A mutant that does not answer is waited for so long.
 PATIENCE_S = 1.0
@@ -102,7 +102,7 @@ def in_node(
     program = Path(__file__).parent / "mutants" / "mutants.mjs"
     workload = workload_named("events")
     return StageUnderTest(
-        stage_server([node(), str(program), mutant], name="rules"),
+        stage_server([NODE, str(program), str(EXAMPLE), mutant], name="rules"),
         workload,
         workload.transform("rules"),
         declaration=Declaration(reflection=False, timing=False, max_message_bytes=0),
@@ -110,6 +110,7 @@ def in_node(
     )
 
 
+@pytest.mark.usefixtures("installed_node_example")
 @pytest.mark.parametrize("mutant", IN_NODE)
 def test_a_mutant_that_is_not_in_python_is_caught(
     stage_server: StageServerFactory, mutant: str
@@ -120,6 +121,7 @@ def test_a_mutant_that_is_not_in_python_is_caught(
     assert judge(CHECKS[IN_NODE[mutant]], stage).status == "failed"
 
 
+@pytest.mark.usefixtures("installed_node_example")
 def test_the_stage_that_they_are_mutants_of_passes_everything(
     stage_server: StageServerFactory,
 ) -> None:

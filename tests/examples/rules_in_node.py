@@ -1,17 +1,15 @@
-"""How the stage in Node is started, and what it is sent."""
+"""The command that starts the stage in Node, and batches to send to it."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pipeline.transport.wire import pack
 from pipeline.v1.events_pb2 import EVENT_TYPE_CLICK, Events
 from pipeline.v1.pipeline_pb2 import Batch
-from tests.node import node
+from tests.node import EXAMPLE, NODE
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "rules_in_node"
-COMMAND = [node(), str(EXAMPLE / "rules.mjs")]
+COMMAND = [NODE, str(EXAMPLE / "rules.mjs")]
 
 
 def batch_of(number: int, message: Any, records: int = 0, **fields: Any) -> Batch:

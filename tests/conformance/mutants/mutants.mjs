@@ -1,35 +1,37 @@
 // Mutants in Node: the rules stage of examples/rules_in_node with one thing broken each.
 //
-// The name on the command line says which; "none" is the stage as it is.
+// The command line names the folder of the installed example, and the mutant; "none" is
+// the stage as it is.
 
-import { fromEnum, fromSint64, Message } from "../../../examples/rules_in_node/protobuf.mjs";
-import { stage } from "../../../examples/rules_in_node/rules.mjs";
-import { serve } from "../../../examples/rules_in_node/stage.mjs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const [, , folder, mutant] = process.argv;
+const load = (name) => import(pathToFileURL(join(folder, name)));
+const { stage } = await load("rules.mjs");
+const { serve } = await load("stage.mjs");
 
 const never = new Promise(() => {});
+
+/** Changes each value that the stage sends; each is a Long. */
+const withValues = (change) => (events) => {
+  const output = stage.function(events);
+  output.message.value = output.message.value.map(change);
+  return output;
+};
 
 const mutants = {
   none: {},
 
   // Values are numbers of this language, which wrap as in a bitwise operation.
-  "wraps-at-32-bits": {
-    encode: ({ type, value }) =>
-      new Message()
-        .packed(1, type, fromEnum)
-        .packed(2, value.map((one) => BigInt.asIntN(32, one)), fromSint64)
-        .finish(),
-  },
+  "wraps-at-32-bits": { function: withValues((value) => value.toNumber() | 0) },
 
-  // Values are read as doubles, of which the largest is taken for the next.
+  // Values are read as floats.
   "rounds-large-values": {
-    encode: ({ type, value }) =>
-      new Message()
-        .packed(1, type, fromEnum)
-        .packed(2, value.map((one) => BigInt(Math.fround(Number(one)))), fromSint64)
-        .finish(),
+    function: withValues((value) => Math.fround(value.toNumber())),
   },
 
-  // All is answered, but the stream never ends.
+  // Every batch is answered, but the stream never ends.
   "ignores-the-half-close": {
     async *process(batches, answer) {
       for await (const batch of batches) yield await answer(batch);
@@ -37,7 +39,7 @@ const mutants = {
     },
   },
 
-  // Nothing is answered before the client has half-closed.
+  // No batch is answered before the client has half-closed.
   "answers-at-the-end": {
     async *process(batches, answer) {
       const answers = [];
@@ -46,20 +48,18 @@ const mutants = {
     },
   },
 
-  // What fails is answered with nothing.
+  // A batch that fails is answered with an empty payload.
   "swallows-errors": {
     async *process(batches, answer) {
       for await (const batch of batches) {
         try {
           yield await answer(batch);
         } catch {
-          const nothing = { records: 0, filtered: 0, rejections: [] };
-          const payload = new Uint8Array();
-          yield { number: batch.number, ...nothing, typeUrl: `/${stage.returns}`, payload };
+          yield { number: batch.number, payload: { type_url: `/${stage.returns}` } };
         }
       }
     },
   },
 };
 
-await serve({ ...stage, ...mutants[process.argv[2]] });
+await serve({ ...stage, ...mutants[mutant] });
