@@ -1,4 +1,4 @@
-"""The run report: the account of a run, kept while it goes and written at its end."""
+"""The account of a run: kept while it goes, and reported at its end."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Seconds(msgspec.Struct):
 
 
 class StageReport(msgspec.Struct):
-    """One stage's part in a run, all its replicas together.
+    """The part of one stage in a run, all its replicas together.
 
-    Messages are batches; bytes are of whole messages.
+    A message is a batch. Bytes are of whole messages.
     """
 
     replicas: int
@@ -49,7 +49,7 @@ class StageReport(msgspec.Struct):
 
 
 class Records(msgspec.Struct):
-    """Where the records went: ingested = rejected + filtered + passed."""
+    """The counts of records: ingested = rejected + filtered + passed."""
 
     ingested: int
     rejected: int
@@ -67,15 +67,15 @@ class RunReport(msgspec.Struct):
     records: Records
     #: Rejections by reason.
     rejections: dict[str, int]
-    #: From the first request to the published result; starting servers is apart.
+    #: From the first request to the published result, without starting servers.
     elapsed_s: float
     #: Ingested records per second of ``elapsed_s``.
     throughput_per_s: float
-    #: Until every stage server was up and healthy.
+    #: Until every stage server was healthy; 0 without servers.
     startup_s: float
     #: Batches that the orchestrator wrote to transform stages; 0 without gRPC.
     stream_writes: int
-    #: 1 − processing CPU / CPU of all processes; 0 where there is one process only.
+    #: 1 − CPU of stage functions / CPU of all processes; 0 for a single process.
     ipc_share: float
     #: CPU of the process that drove the run, and its peak of resident memory.
     cpu_s: float
@@ -91,7 +91,7 @@ _PHASES = ("wait", "decode", "process", "encode", "send")
 
 
 class StageAccount:
-    """What one stage has done so far in a run."""
+    """What one stage has done so far in a run, all its replicas together."""
 
     def __init__(self) -> None:
         self.replicas = 1
@@ -115,7 +115,7 @@ class StageAccount:
         self.bytes_out += size
 
     def spend(self, timing: Timing) -> None:
-        """Add what the stage says it spent."""
+        """Add a timing that the stage has sent."""
         wall, cpu = self._wall_ns, self._cpu_ns
         wall["wait"] += timing.wait_ns
         wall["decode"] += timing.decode_ns
@@ -166,7 +166,11 @@ class RejectsFile:
     """The rejects file: one JSON object a line, by ascending record number."""
 
     def __init__(self, path: str | Path) -> None:
-        """Open a draft beside ``path``; raise SinkError where it can't be written."""
+        """Open a draft beside ``path``.
+
+        Raises:
+            SinkError: It can't be written.
+        """
         self.draft = Draft(path)
 
     def add(self, stage: str, rejection: Rejection) -> None:
@@ -182,7 +186,7 @@ class RejectsFile:
 
 
 class RunAccount:
-    """What has happened to the records of a run so far, whatever the engine."""
+    """What has happened to the records of a run so far, under any engine."""
 
     def __init__(
         self, stage_names: Iterable[str], rejection_log: RejectionLog | None = None
@@ -206,10 +210,14 @@ class RunAccount:
         filtered: int,
         rejections: Iterable[tuple[str, Rejection]],
     ) -> None:
-        """Count a batch that went all the way, and log what was refused of it.
+        """Count a batch that has reached the sink, and log its rejections.
 
-        ``rejections`` are pairs of stage name and rejection, in any order. Call this
-        in the order of the batches.
+        Call this in the order of the batches.
+
+        Args:
+            passed: Records that reached the sink.
+            filtered: Records that stages left out on purpose.
+            rejections: Pairs of stage name and rejection, in any order.
         """
         self.passed += passed
         self.filtered += filtered
@@ -220,7 +228,7 @@ class RunAccount:
 
     @property
     def settled(self) -> int:
-        """Records whose fate is known."""
+        """Records that have passed, or were filtered or rejected."""
         return self.passed + self.filtered + self.rejections.total()
 
     def check_conservation(self) -> None:
@@ -243,7 +251,17 @@ class RunAccount:
         cpu_s: float,
         one_process: bool,
     ) -> RunReport:
-        """Return the run report; ``cpu_s`` is of the process that drove the run."""
+        """Return the run report.
+
+        Args:
+            workload: Name of the workload.
+            engine: Name of the engine.
+            batch_size: Most records in a batch.
+            elapsed_s: Seconds from the first request to the published result.
+            startup_s: Seconds until every stage server was healthy.
+            cpu_s: CPU seconds of the process that drove the run.
+            one_process: Whether the stages ran in that process, too.
+        """
         transforms = [
             stage for name, stage in self.stages.items() if name not in (INGEST, SINK)
         ]

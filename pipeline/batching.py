@@ -1,8 +1,8 @@
-"""Cutting a stream of lines into batches, without doing any I/O.
+"""Cut a stream of lines into batches, without doing any I/O.
 
-Bytes go in as they were read, in blocks of any size; batches come out. How the
-stream was cut into blocks makes no difference to the batches, but where a linger is
-set: then it matters when a line came, by a clock that the batcher is given.
+Bytes go in as they were read, in blocks of any size; batches come out. The batches do
+not depend on how the stream was cut into blocks, unless a linger is set: then they
+depend on when each line arrived, by a clock that the caller may supply.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ from dataclasses import dataclass
 from pipeline.errors import UsageError
 
 DEFAULT_BATCH_RECORDS = 1000
-# Large enough that 100,000 ordinary events are one batch; small enough that a few
-# copies of one fit beside an interpreter in 150 MiB.
+# Large enough for a batch of 100,000 ordinary events. Small enough that a few copies of
+# a batch fit beside an interpreter in 150 MiB.
 DEFAULT_BATCH_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """When a batch is full: at so many records or so many payload bytes.
+    """When a batch is cut.
 
-    A single record over the byte limit is a batch of its own. Raises UsageError for
-    a limit below 1, or a linger that is no time.
+    Raises:
+        UsageError: A limit is below 1, or the linger is not a finite time above 0.
     """
 
+    #: Most records in a batch.
     records: int = DEFAULT_BATCH_RECORDS
+    #: Most bytes of payload. A single record over the limit is a batch of its own.
     bytes: int = DEFAULT_BATCH_BYTES
-    #: Seconds from its first record after which a batch is cut though it is not full;
-    #: None is never. Only a source that waits for its records, such as standard input,
-    #: has a use for it: one that makes them, or reads a file, fills every batch.
+    #: Seconds from its first record after which a batch is cut even if it is not full;
+    #: None for never. It matters only to a source that waits for its records, such as
+    #: standard input. One that makes them, or reads a file, fills every batch.
     linger_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -54,21 +56,27 @@ class LineBatch:
     first_record: int
     records: int
     text: bytes
-    #: Positions in this batch of lines that were too long; they are empty in ``text``.
+    #: Positions in this batch of the lines that were too long. They are empty in
+    #: ``text``.
     too_long: list[int]
 
 
 class LineBatcher:
     """Cuts blocks of bytes into batches of whole lines.
 
-    LF and CR LF end a line; the last line may lack its end. Of a line over
-    ``max_line_bytes`` (its end not counted) the content is dropped as it arrives, so
-    the memory held is bounded by one batch, one line and one block. ``max_records`` 0
-    means all.
+    LF and CR LF end a line; the last line may lack its end. The content of a line that
+    is too long is dropped as it arrives, so the memory held is bounded by one batch,
+    one line and one block.
 
-    The linger of the limits is for the caller to keep, who alone can wait: it asks
-    `due_in_s`, and then for `cut_due`. A batch lingers from when its first whole line
-    was taken, in seconds of ``clock``.
+    The batcher can't wait, so the caller keeps the linger of the limits: it waits
+    `due_in_s`, then calls `cut_due`. A batch lingers from the time when its first whole
+    line was taken.
+
+    Args:
+        limits: When a batch is cut.
+        max_line_bytes: Longest line that is kept, without its end.
+        max_records: Stop after so many lines; 0 takes all.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -83,28 +91,28 @@ class LineBatcher:
         self._max_records = max_records
         self._clock = clock
         self._taken = 0
-        # The batch under way: its lines, without LF, and their bytes, with it.
+        # The unfinished batch: its lines, without LF, and their bytes, with LF.
         self._lines: list[bytes] = []
         self._bytes = 0
         self._too_long: list[int] = []
-        # When it has lingered long enough.
+        # When its linger ends.
         self._due = math.inf
-        # The line under way: what is there of it, or that it is being dropped.
+        # The unfinished line: its beginning, or that it is being dropped.
         self._partial = b""
         self._dropping = False
 
     @property
     def done(self) -> bool:
-        """Whether ``max_records`` is reached, so that more input changes nothing."""
+        """Whether ``max_records`` is reached, so that further input is ignored."""
         return 0 < self._max_records <= self._taken
 
     @property
     def held_bytes(self) -> int:
-        """Bytes held for the batch and the line under way."""
+        """Bytes held for the unfinished batch and line."""
         return self._bytes + len(self._partial)
 
     def due_in_s(self) -> float:
-        """Return the seconds until the batch under way is due; inf if it never is."""
+        """Return the seconds until the linger of the unfinished batch ends, or inf."""
         return max(0.0, self._due - self._clock())
 
     def feed(self, block: bytes) -> Iterator[LineBatch]:
@@ -123,7 +131,7 @@ class LineBatcher:
         # One byte over may still be the CR of a line end.
         if len(self._partial) > self._max_line_bytes + 1:
             self._partial, self._dropping = b"", True
-        # No line can be too long where all of them together are not.
+        # If all lines together are not too long, no line is.
         if len(data) > self._max_line_bytes:
             too_long += self._empty_long(lines)
         if self._max_records:
@@ -131,7 +139,7 @@ class LineBatcher:
         yield from self._take(lines, too_long)
 
     def cut_due(self) -> Iterator[LineBatch]:
-        """Yield the batch under way if it is due; a line without its end stays."""
+        """Yield the unfinished batch if its linger has ended; keep a partial line."""
         if self._due <= self._clock():
             yield self._cut()
 
@@ -143,7 +151,7 @@ class LineBatcher:
             yield self._cut()
 
     def _take(self, lines: list[bytes], too_long: list[int]) -> Iterator[LineBatch]:
-        """Add whole lines; ``too_long`` has the positions of those that were."""
+        """Add whole lines; ``too_long`` has the positions of those too long."""
         start = 0
         while start < len(lines):
             taken = lines[start : start + self._limits.records - len(self._lines)]
@@ -160,8 +168,8 @@ class LineBatcher:
                     for position in too_long
                     if start <= position < start + len(taken)
                 ]
-            # From now, not from when the block came: that handing on a batch before
-            # this one took its time is no reason to cut this one short.
+            # From now, not from when the block arrived: the time that the consumer of
+            # an earlier batch took must not shorten the linger of this one.
             if not self._lines and self._limits.linger_s is not None:
                 self._due = self._clock() + self._limits.linger_s
             self._lines += taken
@@ -184,7 +192,7 @@ class LineBatcher:
         return too_long
 
     def _fitting(self, lines: list[bytes]) -> list[bytes]:
-        """Return the first of ``lines``, as many as the batch under way has room for.
+        """Return the first of ``lines`` that the unfinished batch has room for.
 
         An empty batch has room for one line of any size.
         """
@@ -197,7 +205,7 @@ class LineBatcher:
 
     def _cut(self) -> LineBatch:
         records = len(self._lines)
-        self._lines.append(b"")  # so that the last line, too, is ended by LF
+        self._lines.append(b"")  # ends the last line by LF, too
         batch = LineBatch(
             first_record=self._taken - records + 1,
             records=records,

@@ -1,4 +1,4 @@
-"""Where time goes: laps of wall and CPU time, and memory."""
+"""Measure wall time and CPU time in laps, and peak memory."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import NamedTuple, Protocol
 
 
 class Lap(NamedTuple):
-    """Nanoseconds since the lap before: wall clock, and CPU of this thread."""
+    """Nanoseconds of one lap: by the wall clock, and CPU time of the thread."""
 
     wall: int
     cpu: int
 
 
 class LapTimer(Protocol):
-    """Whatever cuts time into laps as `Stopwatch` does, by a clock of its own."""
+    """Cuts time into laps, as `Stopwatch` does."""
 
     def lap(self) -> Lap:
         """Return the time since the last call, or since the start."""
 
 
 class Stopwatch:
-    """Cuts the time of one thread into laps that leave no gap."""
+    """Cuts the time of one thread into laps without gaps."""
 
     def __init__(self) -> None:
         self._wall = time.perf_counter_ns()
@@ -39,21 +39,21 @@ class Stopwatch:
 
 
 class ProcessClock:
-    """CPU of the whole process, all threads, in laps of nanoseconds."""
+    """Cuts the CPU time of the whole process, all threads, into laps."""
 
     def __init__(self) -> None:
         self._cpu = time.process_time_ns()
 
     def lap(self) -> int:
-        """Return the CPU since the last call, or since the start."""
+        """Return the CPU time in nanoseconds since the last call, or the start."""
         cpu = time.process_time_ns()
         spent, self._cpu = cpu - self._cpu, cpu
         return spent
 
 
 def peak_rss_bytes() -> int:
-    """Return the most memory that this process ever had resident."""
-    # Linux hands ru_maxrss down from the process that started this one.
+    """Return the peak of this process's resident memory, in bytes."""
+    # Linux passes ru_maxrss on from the parent process, so it may be too high.
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text().splitlines():

@@ -1,20 +1,19 @@
-"""What can go wrong, as one tree.
+"""The errors of the pipeline, as one tree.
 
 ::
 
-    PipelineError
-    ├── UsageError           a setting is wrong; nothing was started
-    ├── SourceError          the source can't be read, or holds no records
-    ├── SinkError            the result can't be written
-    ├── StageError           a stage can't be started or reached, or has failed
-    │   ├── ContractError    a stage answered what the wire contract forbids
-    │   └── FunctionError    a function of the workload raised; has its traceback
-    ├── ConservationError    ingested ≠ rejected + filtered + passed
-    └── ReportError          what benchmarks have saved can't be read
+    PipelineError              the root: a run failed
+    ├── UsageError             a setting is wrong; nothing was started
+    ├── SourceError            the source can't be read, or holds no records
+    ├── SinkError              the result can't be written
+    ├── StageError             a stage can't be started or reached, or has failed
+    │   ├── ContractError      a stage broke the wire contract
+    │   └── FunctionError      a function of the workload raised; has its traceback
+    ├── ConservationError      ingested ≠ rejected + filtered + passed
+    └── ReportError            a saved benchmark report can't be read
 
-Each message is one line that names the thing, what is wrong with it and, where
-there is something to do, what to do. ``exit_code`` is what the command line ends
-with.
+Each message is one line: what is wrong with which thing, then what to do about it. The
+command line exits with the ``exit_code`` of the error.
 """
 
 from __future__ import annotations
@@ -24,13 +23,14 @@ from dataclasses import dataclass
 from traceback import StackSummary, TracebackException, walk_tb
 from typing import ClassVar
 
-# A status has to fit in the headers of a call.
+# A status travels in the trailing headers of a call, whose size is limited.
 _MAX_LINE = 500
 
 
 class PipelineError(Exception):
-    """The root of the tree: a run that failed."""
+    """A run failed. The root of the tree."""
 
+    #: The exit code of the command line.
     exit_code: ClassVar[int] = 1
 
 
@@ -45,7 +45,7 @@ class SourceError(PipelineError):
 
 
 class SinkError(PipelineError):
-    """The result can't be written; an earlier result is as it was."""
+    """The result can't be written. An earlier result is left as it was."""
 
 
 class StageError(PipelineError):
@@ -53,13 +53,14 @@ class StageError(PipelineError):
 
 
 class ContractError(StageError):
-    """A stage answered what the wire contract forbids."""
+    """A stage broke the wire contract."""
 
 
 class FunctionError(StageError):
     """A function of the workload raised.
 
-    ``traceback`` is the text of where, without the frames that called the function.
+    Attributes:
+        traceback: The traceback as text, without the frames that called the function.
     """
 
     def __init__(self, message: str, traceback: str) -> None:
@@ -72,11 +73,15 @@ class ConservationError(PipelineError):
 
 
 class ReportError(PipelineError):
-    """What benchmarks have saved can't be read, or is none of ours."""
+    """A saved benchmark report can't be read, or is no report of this plugin."""
 
 
 def one_line(error: BaseException) -> str:
-    """Say what ``error`` is about in one line, for a message or a status."""
+    """Return what ``error`` says, as one line of at most 500 characters.
+
+    An OSError gives its reason in lower case, without its number and path. Notes of
+    the exception are appended.
+    """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     notes = getattr(error, "__notes__", [])
@@ -86,14 +91,15 @@ def one_line(error: BaseException) -> str:
 
 @dataclass(slots=True)
 class Place:
-    """Where in a run something goes on, for the message if it fails.
+    """Where a run is, for the message of an error that is raised there.
 
-    As text it names what is known of the stage, the batch and its first record.
+    ``str()`` names the stage, the batch and its first record, as far as each is known:
+    "stage rules: batch 3, from record 301".
     """
 
     stage: str = ""
     batch: int | None = None
-    #: Its sequence number, from 1; 0 where it is not known.
+    #: Sequence number of the batch's first record, from 1; 0 if not known.
     first_record: int = 0
 
     def __str__(self) -> str:
@@ -105,14 +111,14 @@ class Place:
 
 
 def raised(error: BaseException) -> str:
-    """Say in one line what a function raised: the type and what it is about."""
+    """Return the type and the text of an exception, as one line."""
     return f"{type(error).__name__}: {one_line(error)}"
 
 
 def user_traceback(error: BaseException) -> str:
-    """Return the traceback of ``error`` as text, without the frames of the engine.
+    """Return the traceback of ``error`` as text, without the engine's own frames.
 
-    Left out are frames with a local ``__tracebackhide__``, as pytest does.
+    Leaves out every frame with a local variable ``__tracebackhide__``, as pytest does.
     """
     shown = TracebackException.from_exception(error)
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]

@@ -1,4 +1,4 @@
-"""Opening what a source reads: files, and standard input."""
+"""Open files and standard input for a source."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from pipeline.source import ByteReader
 
 STANDARD_INPUT = "-"
 
-# How long a reader of standard input whom nobody wants any more can go unnoticed.
+# How often a reader of standard input checks whether the run has ended.
 _POLL_S = 0.1
 
 
 class Inputs:
-    """Opens what a source asks for, and keeps apart the time spent waiting for it.
+    """Opens inputs for a source, and measures the time spent waiting for them.
 
-    ``resolve`` turns a path as it was asked for into the one to open, or raises
-    SourceError. ``is_wanted`` is asked while standard input has nothing to read: once
-    it says no, standard input reads as ended.
+    Args:
+        resolve: Returns the path to open for the path that the source asked for, or
+            raises SourceError.
+        is_wanted: Called while standard input has nothing to read. Once it returns
+            False, standard input reads as ended.
     """
 
     def __init__(
@@ -39,7 +41,11 @@ class Inputs:
         self._waited_ns = 0
 
     def open(self, path: str) -> ByteReader:
-        """Open ``path``; "-" is standard input. Raises SourceError."""
+        """Open ``path`` for reading; "-" is standard input.
+
+        Raises:
+            SourceError: It can't be read.
+        """
         target = self._resolve(path)
         if path == STANDARD_INPUT:
             return _StandardInput(self._wait, self._is_wanted)
@@ -54,7 +60,7 @@ class Inputs:
         return waited
 
     def _wait(self, descriptor: int, timeout_s: float) -> bool:
-        """Wait until there is something to read; False if there is not in time."""
+        """Return whether there is something to read within ``timeout_s``."""
         start = time.perf_counter_ns()
         try:
             return bool(select.select([descriptor], [], [], timeout_s)[0])
@@ -86,4 +92,4 @@ class _StandardInput:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave standard input open: it is not ours to close."""
+        """Leave standard input open: it belongs to the process."""

@@ -1,4 +1,4 @@
-"""Publishing a file whole or not at all: write beside it, fsync, rename."""
+"""Publish a file whole or not at all: write beside it, fsync, rename."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from pipeline.errors import SinkError, one_line
 
 
 class Draft:
-    """A file in the making, beside the path that it will be published at.
+    """A file that is written beside the path where it will be published.
 
-    Until `publish` returns, an earlier file at that path is untouched. Leaving the
-    context without `publish` discards the draft. A link is followed, and an earlier
-    file's permissions are kept.
+    Until `publish`, an earlier file at that path is untouched. Leaving the context
+    without `publish` discards the draft. A link is followed, and the permissions of an
+    earlier file are kept.
 
-    Every method raises SinkError, naming the path, where the system refuses.
+    Every method raises SinkError, naming the path, if the system refuses.
+
+    Example::
+
+        with Draft("totals.ndjson") as draft:
+            draft.write(data)
+            draft.publish()
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -45,7 +51,7 @@ class Draft:
         self.size += len(data)
 
     def seal(self) -> None:
-        """Bring the whole draft safely to disk; what is left is a rename."""
+        """Write the whole draft to disk, so that publishing is only a rename."""
         if self._file.closed:
             return
         try:
@@ -56,7 +62,7 @@ class Draft:
             raise self._refused(error) from error
 
     def publish(self) -> None:
-        """Put the draft in its place."""
+        """Seal the draft and rename it to its path."""
         self.seal()
         try:
             self._draft.replace(self._target)
@@ -65,8 +71,8 @@ class Draft:
             raise self._refused(error) from error
 
     def discard(self) -> None:
-        """Remove the draft if it is not published; do nothing the second time."""
-        # What closing can't flush was to be thrown away.
+        """Remove the draft unless it is published. May be called twice."""
+        # Closing flushes, which may fail; but the data is thrown away here.
         with contextlib.suppress(OSError):
             self._file.close()
         self._draft.unlink(missing_ok=True)
@@ -82,14 +88,18 @@ class Draft:
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
-    """Publish ``data`` as the whole file at ``path``, or raise SinkError."""
+    """Publish ``data`` as the file at ``path``.
+
+    Raises:
+        SinkError: It can't be written; an earlier file is as it was.
+    """
     with Draft(path) as draft:
         draft.write(data)
         draft.publish()
 
 
 def _mode_of(target: Path) -> int | None:
-    """Return the permissions of an earlier file; None where there is none."""
+    """Return the permissions of an earlier file; None if there is none."""
     try:
         status = target.stat()
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""The engines: what runs a workload."""
+"""The engines that run a workload: monolith and split."""

@@ -1,4 +1,4 @@
-"""What every engine is given, and what every engine gives back."""
+"""The engine protocol, the settings of a run, and checks that all engines share."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pipeline.workload import Workload
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """One run of a workload."""
+    """The settings of one run of a workload."""
 
     workload: Workload
-    #: The workload's description of its source.
+    #: Describes what to read, in the message type of the workload's source.
     source: Message
-    #: The file that ``source`` names, "-" for standard input; empty if it names none.
+    #: The file that ``source`` names: "-" for standard input, empty for no file.
     input: str
     output: Path
     rejects: Path | None = None
     limits: BatchLimits = field(default_factory=BatchLimits)
     #: Stop after this many records; 0 reads all.
     max_records: int = 0
-    #: Called with the number of records settled so far, after every batch.
+    #: Called after every batch with the number of records settled so far.
     on_progress: Callable[[int], None] = lambda _: None
 
 
@@ -38,18 +38,18 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What the run report calls it."""
+        """Its name in the run report."""
 
     def run(self, settings: RunSettings) -> RunReport:
-        """Run to the end, publish the result and the rejects, and account for it.
+        """Run to the end, publish the result and the rejects, and return the account.
 
-        Raises PipelineError, and leaves earlier files as they were, where the run
-        fails.
+        Raises:
+            PipelineError: The run has failed; earlier files are as they were.
         """
 
 
 def check_not_empty(account: RunAccount) -> None:
-    """Raise SourceError for a run without records: a result of nothing is a mistake."""
+    """Raise SourceError if no record was ingested: such a run is a mistake."""
     if account.ingested == 0:
         raise SourceError("the source holds no records; nothing was published")
 
@@ -57,7 +57,7 @@ def check_not_empty(account: RunAccount) -> None:
 def check_counts(
     stage: str, number: int, *, given: int, records: int, filtered: int, rejected: int
 ) -> None:
-    """Raise ContractError unless a stage accounts for all records of a batch."""
+    """Raise ContractError unless a stage has accounted for every record of a batch."""
     if records + filtered + rejected != given:
         raise ContractError(
             f"stage {stage} was given {given} records in batch {number}, but answered "

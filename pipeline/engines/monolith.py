@@ -30,7 +30,7 @@ class MonolithEngine:
     name = "monolith"
 
     def run(self, settings: RunSettings) -> RunReport:
-        """Run to the end; see `Engine.run`."""
+        """Run to the end, as `Engine.run` says."""
         __tracebackhide__ = True
         with ExitStack() as stack:
             output = stack.enter_context(Draft(settings.output))
@@ -66,10 +66,10 @@ class MonolithEngine:
 
 @contextmanager
 def _named_failures() -> Iterator[Place]:
-    """Raise FunctionError, naming the place, for whatever a user's function raises.
+    """Turn any exception of a user's function into a FunctionError with its place.
 
-    One block around the whole run, because a block costs as much as a stage needs for
-    one record; the place is kept up to date instead.
+    There is one such block around the whole run, and the caller keeps the place up to
+    date: a block for each call would cost as much as a stage needs for one record.
     """
     __tracebackhide__ = True
     place = Place()
@@ -108,7 +108,7 @@ def _pass_batches(
             place.stage = stage.name
             made = stage(message)
             rejected = len(made.rejections)
-            # Only called to raise: the call takes longer than the check.
+            # Compared here, because the call takes longer than the comparison.
             if made.records + made.filtered + rejected != records:
                 check_counts(
                     stage.name,
@@ -131,11 +131,11 @@ def _pass_batches(
 
 
 class _Laps:
-    """Which stage each moment of the run belongs to.
+    """Divides the time of the run between the stages.
 
-    Only the wall clock is read at each lap: to ask for the CPU of a thread takes about
-    as long as a stage needs for one record. CPU is read once, and each stage gets the
-    share that it has of the time not spent waiting.
+    Each lap reads the wall clock only: reading the CPU time of a thread takes about as
+    long as a stage needs for one record. CPU time is read once, and divided between the
+    stages in proportion to their time without waiting.
     """
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class _Laps:
         self.cpu_s = 0.0
 
     def end(self, stage: str, waited_ns: int = 0) -> None:
-        """Give the time since the last lap to ``stage``, less ``waited_ns``."""
+        """Add the time since the last lap to ``stage``, less ``waited_ns``."""
         now = time.perf_counter_ns()
         self._work_ns[stage] += now - self._last - waited_ns
         self._waited_ns += waited_ns
@@ -158,7 +158,7 @@ class _Laps:
         return (self._last - self._start) / 1e9
 
     def spend_on(self, account: RunAccount) -> None:
-        """Enter the laps into the accounts of the stages."""
+        """Add the laps to the accounts of the stages."""
         cpu_ns = self._cpu.lap()
         self.cpu_s = cpu_ns / 1e9
         cpu_share = cpu_ns / max(1, self._work_ns.total())

@@ -1,4 +1,4 @@
-"""The replicas of one transform stage: any may take a batch, and order is restored."""
+"""Spread the batches of one transform stage over its replicas, and restore order."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pipeline.engines.window import Window, WindowLimits
 
 
 class Leg(Protocol):
-    """The stream to one replica; see `TransformLeg`."""
+    """The stream to one replica, as `TransformLeg` has it."""
 
     @property
     def unanswered(self) -> int:
-        """Batches that were sent and not answered yet."""
+        """The number of batches that were sent and have no reply yet."""
 
     async def send(self, batch: InFlightBatch, raw: bytes, /) -> None:
-        """Send a batch, whose bytes are ``raw``."""
+        """Send a batch; ``raw`` is its message, serialised."""
 
     async def close(self) -> None:
-        """Say that no batch follows."""
+        """Half-close the stream: no batch follows."""
 
     async def receive(self) -> InFlightBatch | None:
         """Return the next batch that the replica has answered; None at the end."""
@@ -32,14 +32,14 @@ class Replicas:
     """Spreads batches over the legs to the replicas of a stage, within its window."""
 
     def __init__(self, legs: Sequence[Leg], limits: WindowLimits) -> None:
-        #: The legs, the one that was used last at the end.
+        #: The legs, the most recently used one last.
         self._legs = list(legs)
         self._window = Window(limits, len(legs))
-        #: For each batch in flight, in order: its answer, when it comes.
+        #: The future answer of each batch in flight, in order; None ends them.
         self._turns: asyncio.Queue[asyncio.Future[InFlightBatch] | None] = (
             asyncio.Queue()
         )
-        #: The same by leg, where there is more than one.
+        #: The same futures by leg; empty if there is only one leg.
         self._awaited: dict[Leg, deque[asyncio.Future[InFlightBatch]]] = (
             {leg: deque() for leg in legs} if len(legs) > 1 else {}
         )
@@ -60,7 +60,7 @@ class Replicas:
         await leg.send(batch, raw)
 
     async def close(self) -> None:
-        """Say to every replica that no batch follows."""
+        """Half-close the stream to every replica."""
         for leg in self._legs:
             await leg.close()
         self._turns.put_nowait(None)
@@ -77,10 +77,10 @@ class Replicas:
         return batch
 
     def reading(self) -> list[Coroutine[None, None, None]]:
-        """Return what has to run beside `receive`: the reading of each of many legs.
+        """Return coroutines that must run while `receive` is called: one for each leg.
 
-        A single leg is read where its batches are wanted, which saves each batch a
-        change of tasks.
+        There is none for a single leg. `receive` reads it directly, which saves a task
+        switch for each batch.
         """
         return [self._read(leg) for leg in self._awaited]
 

@@ -1,4 +1,4 @@
-"""The split engine: stage servers, and the orchestrator that drives them."""
+"""The split engine: it starts stage servers, and relays batches between them."""
 
 from __future__ import annotations
 
@@ -44,17 +44,23 @@ class Downstream(Protocol):
         """Send a batch, as soon as the leg has room for it."""
 
     async def close(self) -> None:
-        """Take note that no batch follows."""
+        """Finish: no batch follows."""
 
 
 class SplitEngine:
-    """Runs a workload on one server process a stage, or more: its replicas.
+    """Runs a workload on stage servers: one process a stage, or several replicas.
 
-    ``replicas`` is how many servers a transform stage has, one where it is not named.
-    ``addresses`` are those of servers that run already; the others are started, and
-    stopped however the run ends. `run` drives an event loop of its own, so it can't be
-    called from inside one. With ``credentials``, those addresses that are HOST:PORT are
-    reached under TLS. ``on_message`` watches the legs.
+    `run` runs an event loop of its own, so it can't be called from inside one.
+
+    Args:
+        addresses: Addresses of servers that run already, by stage. The engine starts
+            the other servers, and stops them however the run ends.
+        replicas: How many servers each transform stage has; 1 for those not named.
+        transport: How the servers that the engine starts are reached.
+        window: The most that may be in flight at each transform stage.
+        start_timeout_s: Seconds that the servers have to start.
+        credentials: Use TLS for those of ``addresses`` that are HOST:PORT.
+        on_message: Called for each batch that crosses a leg.
     """
 
     name = "split"
@@ -82,7 +88,7 @@ class SplitEngine:
         self._start_timeout_s = start_timeout_s
 
     def run(self, settings: RunSettings) -> RunReport:
-        """Run to the end; see `Engine.run`."""
+        """Run to the end, as `Engine.run` says."""
         started = time.perf_counter()
         missing = self._missing(settings.workload)
         with ExitStack() as stack:
@@ -102,7 +108,8 @@ class SplitEngine:
             )
             run = _Run(
                 settings,
-                # A sink that is not ours may stand elsewhere and know other folders.
+                # A sink that was started elsewhere may serve other folders, and take
+                # the path relative to those.
                 target=str(
                     settings.output
                     if SINK in self._addresses
@@ -140,7 +147,8 @@ class SplitEngine:
     def _missing(self, workload: Workload) -> list[str]:
         """Return the stages to start a server for, once for each replica.
 
-        Raises UsageError where what was asked for can't be.
+        Raises:
+            UsageError: The addresses or replicas do not fit the workload.
         """
         names = workload.stage_names
         for name in (*self._addresses, *self._replicas):
@@ -178,7 +186,7 @@ class SplitEngine:
 
 
 class _Run:
-    """One run: the orchestrator proper."""
+    """The orchestrator of one run."""
 
     def __init__(
         self,
@@ -223,7 +231,7 @@ class _Run:
                     for connections in (first, *middle, last)
                     for connection in connections
                 ),
-                # The first stage that fails is named, not the one that is quickest.
+                # Of several that fail, the first in order is named, not in time.
                 return_exceptions=True,
             )
             for failure in checks:
@@ -286,17 +294,17 @@ class _Run:
 
 
 def _linger_ns(linger_s: float | None) -> int:
-    """Return a linger as the contract has it; however short, it is not 0, for none."""
+    """Return a linger in nanoseconds: 0 for none, and at least 1 for any other."""
     if linger_s is None:
         return 0
-    # The most is 292 years.
+    # At most 292 years, so that it fits the field.
     return round(min(max(linger_s * 1e9, 1), 2**63))
 
 
 async def _relay_all(
     ingest: IngestLeg, transforms: Sequence[Replicas], sink: SinkLeg
 ) -> None:
-    """Relay between neighbours, all at once; raise what failed first."""
+    """Relay between all neighbours concurrently; raise the first failure."""
     upstreams: list[Upstream] = [ingest, *transforms]
     downstreams: list[Downstream] = [*transforms, sink]
     try:
@@ -307,19 +315,19 @@ async def _relay_all(
                 for reading in replicas.reading():
                     relays.create_task(reading)
     except ExceptionGroup as group:
-        # The first failure is the cause; it made the other relays stop.
+        # The first failure is the cause: it cancelled the other relays.
         raise group.exceptions[0] from None
 
 
 async def _relay(upstream: Upstream, downstream: Downstream) -> None:
-    """Pass every batch from one leg on to the next."""
+    """Pass every batch on from one leg to the next."""
     while (batch := await upstream.receive()) is not None:
         await downstream.send(batch)
     await downstream.close()
 
 
 def _folders(settings: RunSettings) -> dict[str, list[Path]]:
-    """Return the folders that ingest and sink must be let touch, links followed."""
+    """Return the folders that ingest and sink have to serve, with links followed."""
     folders = {SINK: [Path(os.path.realpath(settings.output)).parent]}
     if settings.input not in ("", STANDARD_INPUT):
         folders[INGEST] = [Path(os.path.realpath(settings.input)).parent]

@@ -1,4 +1,4 @@
-"""The bound on what is in flight at one stage."""
+"""Bound what is in flight at one stage, in batches and in bytes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-# Enough to keep a stage busy, in batches of the size that suits gRPC best (64 to
-# 512 KiB); few enough that all legs together stay far below 150 MiB.
+# Enough to keep a stage busy with batches of the size that suits gRPC best, 64 to
+# 512 KiB. Few enough that all legs together stay far below 150 MiB.
 DEFAULT_WINDOW_BATCHES = 64
 DEFAULT_WINDOW_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class WindowLimits:
-    """The most that may be in flight at a stage, whatever the number of its replicas.
+    """The most that may be in flight at a stage, all its replicas together.
 
-    A batch larger than ``bytes`` goes alone; but no replica need ever wait for another
-    before it gets a batch.
+    Two exceptions keep every replica busy: a batch larger than ``bytes`` goes alone,
+    and as many batches as there are replicas may always be in flight.
     """
 
     batches: int = DEFAULT_WINDOW_BATCHES
@@ -25,10 +25,10 @@ class WindowLimits:
 
 
 class Window:
-    """Credits of one stage, in batches and in bytes: sent, and not passed on yet.
+    """Counts the batches that were sent to a stage and not passed on yet.
 
-    A batch that a replica has answered keeps its credit until its turn comes, so that
-    one slow replica can't make the others' answers pile up.
+    A batch that a replica has answered stays counted until the batches before it are
+    answered, so that behind one slow replica the answers of the others can't pile up.
     """
 
     def __init__(self, limits: WindowLimits, replicas: int = 1) -> None:
@@ -41,7 +41,7 @@ class Window:
     async def enter(self, size: int) -> None:
         """Wait until a batch of ``size`` bytes may be sent, and count it as sent.
 
-        For one sender: a second one must not wait at the same time.
+        Only one task may wait at a time.
         """
         while not self._has_room(size):
             self._room = asyncio.get_running_loop().create_future()

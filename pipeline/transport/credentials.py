@@ -1,4 +1,4 @@
-"""TLS: what a server shows, and what a client trusts."""
+"""TLS credentials of servers and channels."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from pipeline.errors import UsageError, one_line
 
 
 def server_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:
-    """Return what a server shows: a PEM file of its certificate chain, and its key's.
+    """Return the credentials of a server.
 
-    Raises UsageError where a file can't be read.
+    Args:
+        certificate: PEM file of the certificate chain.
+        key: PEM file of its private key.
+
+    Raises:
+        UsageError: A file can't be read.
     """
     return grpc.ssl_server_credentials([(_read(key), _read(certificate))])
 
 
 def channel_credentials(root: Path) -> grpc.ChannelCredentials:
-    """Return what a client trusts: whatever the PEM file ``root`` certifies.
+    """Return the credentials of a channel.
 
-    Raises UsageError where it can't be read.
+    Args:
+        root: PEM file of the certificates that the client trusts.
+
+    Raises:
+        UsageError: It can't be read.
     """
     return grpc.ssl_channel_credentials(_read(root))
 

@@ -1,4 +1,4 @@
-"""How this project's own processes set gRPC and numeric libraries up."""
+"""Environment variables for gRPC and numeric libraries in our own processes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from collections.abc import MutableMapping
 # size 1, 1.25 times at 100, 1.2 times at 1,000.
 _GRPC = {
     "GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener",
-    # What matters comes as a status; the library's own log lines go to stderr.
+    # Errors are reported as statuses; gRPC's own log lines would go to standard error.
     "GRPC_VERBOSITY": "NONE",
-    # The processes are spawned, never forked, and the support costs every call.
+    # Our processes are spawned, never forked, and fork support makes each call slower.
     "GRPC_ENABLE_FORK_SUPPORT": "false",
 }
 
 
-# One process a stage is the parallelism; threads of a stage would take the cores from
-# the others.
+# Stages run in parallel as processes; more threads in one would take cores from others.
 _ONE_THREAD = dict.fromkeys(
     (
         "MKL_NUM_THREADS",
@@ -31,10 +30,13 @@ _ONE_THREAD = dict.fromkeys(
 
 
 def set_defaults(environment: MutableMapping[str, str]) -> None:
-    """Set up gRPC for throughput, and numeric libraries for one thread.
+    """Set gRPC up for throughput and numeric libraries for one thread.
 
-    What the user has set already stays. Takes effect in a process that has imported
-    neither grpc nor such a library yet.
+    Variables that are set already are left as they are. Call this before gRPC or a
+    numeric library is imported: they read their variables then.
+
+    Args:
+        environment: ``os.environ``, or the environment of a process to be started.
     """
     for name, value in (_GRPC | _ONE_THREAD).items():
         environment.setdefault(name, value)

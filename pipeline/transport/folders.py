@@ -1,4 +1,4 @@
-"""What a server may touch: the folders that it was told to serve."""
+"""The folders that a server reads from and writes to on behalf of clients."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pipeline.publishing import Draft
 
 
 class ServedFolders:
-    """Folders that a client may name paths below, and perhaps standard input.
+    """Folders whose files clients may name, and perhaps standard input.
 
-    Links and ".." are followed before a path is judged. A relative path is taken from
-    the first folder that has it.
+    Links and ".." are resolved before a path is checked. A relative path is looked up
+    in each folder in turn.
     """
 
     def __init__(
@@ -24,11 +24,11 @@ class ServedFolders:
         self._standard_input = standard_input
 
     def inputs(self, is_wanted: Callable[[], bool]) -> Inputs:
-        """Return what a source may open."""
+        """Return the inputs of a source; see `Inputs` for ``is_wanted``."""
         return Inputs(self._resolve_source, is_wanted)
 
     def draft(self, path: str) -> Draft:
-        """Start the result file at ``path``; raise SinkError where it may not be."""
+        """Start the result file at ``path``; SinkError if outside the folders."""
         target = self._locate(path)
         if target is None:
             raise SinkError(
@@ -49,7 +49,7 @@ class ServedFolders:
         return target
 
     def _locate(self, path: str) -> Path | None:
-        """Return ``path`` with links followed, or None if it is not served."""
+        """Return ``path`` with links resolved; None if it is outside the folders."""
         candidates = [(folder / path).resolve() for folder in self._folders]
         served = [
             candidate

@@ -1,4 +1,4 @@
-"""Asking a stage whether it is ready."""
+"""Check that a stage server is ready."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TIMEOUT_S = 10.0
 
 
 async def check_health(stage: str, address: str, channel: grpc.aio.Channel) -> None:
-    """Return if the server at ``address`` says that it serves; else StageError."""
+    """Raise StageError unless the server at ``address`` reports SERVING."""
     check = channel.unary_unary(
         _CHECK,
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

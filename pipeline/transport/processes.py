@@ -1,4 +1,4 @@
-"""Stage servers as processes of their own: start, wait until ready, stop."""
+"""Start stage servers as processes, wait until they are ready, and stop them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Transport = Literal["unix", "tcp"]
 
 # A server without open streams stops in milliseconds.
 _STOP_S = 5.0
-# A socket's path has at most 107 bytes, and ours adds 30 to that of the folder.
+# A socket's path has at most 107 bytes; our file names take up to 30 of them.
 _MAX_FOLDER_BYTES = 75
 
 
@@ -43,24 +43,32 @@ class ServerProcess:
         standard_input: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start ``command``; its standard error goes to the file ``log``.
+        """Start the process.
 
-        With ``lifeline`` the command is given the option ``--lifeline`` of
-        `pipeline serve`. ``environment`` is added to that of this process. Raises
-        StageError where it can't be started.
+        Args:
+            stage: Name of the stage, for errors.
+            command: The program and its arguments.
+            log: File that its standard error is appended to.
+            lifeline: Add the option ``--lifeline`` of `pipeline serve`, by which the
+                server stops when this process ends.
+            standard_input: Let it read the standard input of this process.
+            environment: Added to the environment of this process.
+
+        Raises:
+            StageError: It can't be started.
         """
         self.stage = stage
-        #: Where it listens, once it is ready.
+        #: The address that it listens on; empty until it is ready.
         self.address = ""
-        #: All that it says of itself when it is.
+        #: The whole handshake; empty until it is ready.
         self.handshake: Mapping[str, Any] = {}
         self._log = log
         # The server stops when the write end closes, however this process ends.
         read_end, self._lifeline = os.pipe()
         inherited = {**os.environ, **(environment or {})}
         set_defaults(inherited)
-        # Ctrl-C in the terminal is for the orchestrator, not its servers; but only the
-        # group in the foreground may read the terminal.
+        # In a group of its own, a server does not get the Ctrl-C that is for the
+        # orchestrator. But only the foreground group may read from the terminal.
         self._has_group = not (standard_input and os.isatty(0))
         try:
             with log.open("ab") as stderr:
@@ -87,10 +95,14 @@ class ServerProcess:
         return self._process.pid
 
     def wait_ready(self, deadline: float) -> None:
-        """Wait for the handshake and note the address that it names.
+        """Wait for the handshake, and set `address` and `handshake` from it.
 
-        ``deadline`` is a time of the monotonic clock. Raises StageError where the
-        server dies, says something else, or says nothing by then.
+        Args:
+            deadline: Until when to wait, by `time.monotonic`.
+
+        Raises:
+            StageError: The server has ended, has printed something else, or has printed
+                nothing in time.
         """
         line = self._read_line(deadline)
         try:
@@ -140,12 +152,12 @@ class ServerProcess:
         return f"ended with exit code {status}"
 
     def wait_ended(self, timeout_s: float) -> None:
-        """Wait for the process to end by itself, but no longer than that."""
+        """Wait up to ``timeout_s`` for the process to end by itself."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=timeout_s)
 
     def exit_summary(self) -> str:
-        """Say in one line how the process ended and what it logged last."""
+        """Return in one line how the process ended, and the last line of its log."""
         # A connection breaks a moment before the process can be waited for.
         self.wait_ended(1.0)
         how = self.ending
@@ -156,30 +168,30 @@ class ServerProcess:
         return f"{how}; it last said: {last}" if last else how
 
     def stop(self) -> None:
-        """Ask the process to stop."""
+        """Ask the process to stop, by SIGTERM."""
         self.signal(signal.SIGTERM)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process and to those that it has started."""
+        """Send a signal to the process and to the processes that it has started."""
         if self._has_group:
             signal_group(self.pid, number)
         else:
             self._process.send_signal(number)
 
     def pause(self) -> None:
-        """Let the process stand still until SIGCONT; return when it does.
+        """Stop the process until SIGCONT, and return once it has stopped.
 
-        A process that runs on another core goes on for a moment after the signal was
-        sent; where the platform can't tell, so it may after this.
+        A process on another core runs on for a moment after the signal was sent. On
+        platforms other than Linux it may still do so when this returns.
         """
         self.signal(signal.SIGSTOP)
         if sys.platform == "linux":
-            # What is found is left for others to find, so an end is not missed either.
+            # WNOWAIT leaves the state to be waited for again, so no end is missed.
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def reap(self, deadline: float) -> None:
-        """Wait until the process is gone; from ``deadline`` on, by force."""
+        """Wait for the process to end, kill it at ``deadline``, and reap it."""
         wait_s = max(0.0, deadline - time.monotonic())
         if self._has_group:
             end_group(self._process, wait_s)
@@ -192,7 +204,7 @@ class ServerProcess:
 
 
 class StageServers:
-    """The stage servers of one run or more, started together and stopped together."""
+    """Stage servers that are started together and stopped together."""
 
     def __init__(
         self,
@@ -206,9 +218,16 @@ class StageServers:
     ) -> None:
         """Start a server for each of ``stages`` and wait until all are ready.
 
-        A stage that is there twice gets two servers: its replicas. ``folders`` are
-        those that ingest and sink may touch. Raises StageError, with nothing left
-        running, where one does not start.
+        Args:
+            workload: Name of the workload.
+            stages: Names of stages; one that is there twice gets two servers.
+            transport: Listen on unix sockets or on TCP ports of this machine.
+            folders: The folders that each of ingest and sink may read and write.
+            standard_input: Let ingest read the standard input of this process.
+            start_timeout_s: Seconds that all of them together have to start.
+
+        Raises:
+            StageError: A server did not start; none is left running.
         """
         self._home = new_folder()
         self.processes: list[ServerProcess] = []
@@ -242,21 +261,21 @@ class StageServers:
 
     @property
     def addresses(self) -> defaultdict[str, list[str]]:
-        """Where the servers of each stage listen; nowhere, for one that has none."""
+        """The addresses of the servers of each stage; none for any other stage."""
         addresses: defaultdict[str, list[str]] = defaultdict(list)
         for process in self.processes:
             addresses[process.stage].append(process.address)
         return addresses
 
     def exit_summary(self, address: str) -> str:
-        """Say what became of the server at ``address``; nothing if it is not ours."""
+        """Return how the server at ``address`` ended; empty if it is none of these."""
         for process in self.processes:
             if process.address == address:
                 return process.exit_summary()
         return ""
 
     def stop(self) -> None:
-        """Stop every server and wait until it is gone."""
+        """Stop all servers, and wait until they are gone."""
         for process in self.processes:
             process.stop()
         deadline = time.monotonic() + _STOP_S
@@ -273,7 +292,7 @@ class StageServers:
 
 
 def new_folder() -> Path:
-    """Make a temporary folder with a path short enough for the sockets in it."""
+    """Make a temporary folder whose path is short enough for sockets in it."""
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) > _MAX_FOLDER_BYTES:
         folder = "/tmp"  # noqa: S108
@@ -284,7 +303,7 @@ def serve_command(
     workload: str, stage: str, *, bind: str, folders: Sequence[Path] = ()
 ) -> list[str]:
     """Return the command that serves a stage with this Python and this package."""
-    # -P: a folder or file named pipeline where the user stands is not this package.
+    # -P keeps a file or folder named pipeline in the current one from being imported.
     command = [sys.executable, "-P", "-m", "pipeline", "serve", stage]
     command += ["--workload", workload, "--bind", bind]
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Running one stage as a server, until it is told to stop."""
+"""Run one stage as a gRPC server until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pipeline.workload import Workload
 
 _log = logging.getLogger(__name__)
 
-# How long streams may go on once the server is told to stop.
+# How long open streams may go on once the server is asked to stop.
 DRAIN_S = 30.0
-# Each open stream has a thread of its own.
+# Each open stream occupies a thread.
 _MAX_STREAMS = 64
 # sockaddr_un has room for 108 bytes, one of them the NUL at the end.
 _MAX_SOCKET_PATH_BYTES = 107
@@ -50,15 +50,19 @@ class RpcServer:
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
     ) -> None:
-        """Bind and start; with ``credentials``, under TLS.
+        """Bind and start.
 
-        ``name`` is what errors and threads are called by. ``add_services`` adds to the
-        server what it is to serve, and returns the names under which the health service
-        shall know it. ``bind`` is ``HOST:PORT``, port 0 taking a free one, or
-        ``unix:PATH``.
+        Args:
+            name: Names the server in errors and its threads.
+            add_services: Adds services to the server, and returns their names for the
+                health service.
+            bind: ``HOST:PORT``, where port 0 takes a free one, or ``unix:PATH``.
+            credentials: Serve under TLS with these.
+            interceptors: Interceptors of the server.
 
-        Raises UsageError for a ``bind`` that is neither, StageError where the address
-        can't be had.
+        Raises:
+            UsageError: ``bind`` is no address.
+            StageError: The address can't be bound.
         """
         _check_bind(bind)
         self._server = grpc.server(
@@ -80,7 +84,7 @@ class RpcServer:
                 f"stage {name} can't bind {bind}: it is taken, or not an address of "
                 f"this machine"
             ) from None
-        #: The address that is really bound.
+        #: The address that is bound; port 0 is replaced by the port taken.
         self.address = bind if bind.startswith(_UNIX) else f"{_host(bind)}:{port}"
         self._server.start()
         for service in ("", *services):
@@ -92,12 +96,12 @@ class RpcServer:
         self._server.stop(grace_s).wait()
 
     def stop_now(self) -> None:
-        """Cut the streams that are still open, also of a drain under way."""
+        """Cancel all open streams, also during a drain."""
         self._server.stop(None)
 
 
 class StageServer(RpcServer):
-    """One stage, serving, with health and reflection."""
+    """A server of one stage, with health and reflection."""
 
     def __init__(
         self,
@@ -109,9 +113,21 @@ class StageServer(RpcServer):
         interceptors: Sequence[grpc.ServerInterceptor] = (),
         label: str = "",
     ) -> None:
-        """Bind and start; see `RpcServer`, whose name is ``label`` or the stage.
+        """Bind and start, as `RpcServer` does.
 
-        Raises UsageError for a ``stage`` that the workload does not have.
+        Args:
+            workload: The workload that the stage belongs to.
+            stage: Name of the stage.
+            bind: See `RpcServer`.
+            folders: What ingest and sink may read and write.
+            credentials: See `RpcServer`.
+            interceptors: See `RpcServer`.
+            label: Names the server in errors and its threads; by default the stage's
+                name.
+
+        Raises:
+            UsageError: The workload has no such stage, or ``bind`` is no address.
+            StageError: The address can't be bound.
         """
         service, handlers = _handlers(workload, stage, folders)
 
@@ -128,22 +144,27 @@ class StageServer(RpcServer):
 
 
 class Stoppable(Protocol):
-    """A server that is up."""
+    """A running server."""
 
     def drain(self) -> None:
-        """Refuse new streams, let the open ones finish."""
+        """Refuse new streams, and return when the open ones have finished."""
 
     def stop_now(self) -> None:
-        """Cut the streams that are still open."""
+        """Cancel all open streams."""
 
 
 def serve_until_stopped(
     server: Stoppable, announce: Callable[[], None], lifeline: int | None = None
 ) -> None:
-    """Announce the server, then serve until SIGTERM or SIGINT and drain.
+    """Announce the server, serve until SIGTERM or SIGINT, then drain.
 
-    A second signal cuts the drain short. ``lifeline`` is a file descriptor whose end
-    of file means that whoever started the server is gone: it then stops at once.
+    A second signal cuts the drain short.
+
+    Args:
+        server: The server.
+        announce: Called once signals are handled; prints the handshake.
+        lifeline: A file descriptor to read. At its end of file the parent process is
+            gone, and the server stops at once.
     """
     stopping = threading.Event()
     woken, wake = socket.socketpair()
@@ -160,8 +181,8 @@ def serve_until_stopped(
         stop()
         wake.send(b"\0")
 
-    # A handler runs in the main thread, and a signal that comes just before a wait of
-    # that thread, or in another one, does not end the wait. A byte to read does.
+    # A signal that arrives just before the main thread waits, or in another thread,
+    # does not end the wait, so its handler does not run. A byte to read does.
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -177,7 +198,7 @@ def serve_until_stopped(
 def _handlers(
     workload: Workload, stage: str, folders: ServedFolders
 ) -> tuple[str, dict[str, grpc.RpcMethodHandler[Any, Any]]]:
-    """Return the service of a stage and its method."""
+    """Return the name of a stage's service, and its method by name."""
     if stage == INGEST:
         read = grpc.unary_stream_rpc_method_handler(
             IngestServicer(workload, folders).Read,

@@ -1,8 +1,9 @@
-"""The servicers: each wraps one part of a workload and knows nothing of its payload.
+"""The gRPC servicers of a source, a transform stage and a sink.
 
-They are ordinary gRPC servicers over `Batch` messages, so a server can host them and
-grpcio-testing can drive them without a socket. Every error that a client should see
-ends the call with a status and one line of details; what else happened is logged.
+They are ordinary servicers over `Batch` messages: a server can host them, and
+grpcio-testing can drive them without a socket. They do not depend on the workload's
+payload. An error ends the call with a status and one line of details; a function that
+raises is logged with its traceback, too.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ _MAX_TRACEBACK_BYTES = 16 * 1024
 class StageServicer:
     """Serves a transform stage: `Stage.Process` of the contract.
 
-    Each call tells its times by a stopwatch of its own from ``new_stopwatch``.
+    Args:
+        stage: The stage.
+        new_stopwatch: Makes the stopwatch that measures one call.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class IngestServicer:
     def Read(  # noqa: N802 - named by the contract
         self, request: ReadRequest, context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Send what the request names as batches numbered from 0."""
+        """Send the records that the request names, as batches numbered from 0."""
         __tracebackhide__ = True
         cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
         inputs = self._folders.inputs(context.is_active)
@@ -149,7 +152,7 @@ class SinkServicer:
             _fail(context, error, place)
 
     def _write(self, requests: Iterator[WriteRequest], place: Place) -> WriteSummary:
-        """Do so; keep ``place`` at the batch that is being folded in."""
+        """Fold and publish; keep ``place`` at the batch that is being folded."""
         __tracebackhide__ = True
         cpu, watch, account = ProcessClock(), Stopwatch(), Timing()
         first = next(requests, None)
@@ -203,7 +206,7 @@ def _place(batch: Batch) -> Place:
 
 
 def _split(lap: Lap, waited_ns: int) -> tuple[Lap, Lap]:
-    """Split a lap into waiting for input and the rest."""
+    """Split a lap into waiting for input and the remaining time."""
     return Lap(waited_ns, 0), Lap(lap.wall - waited_ns, lap.cpu)
 
 
@@ -236,9 +239,9 @@ def _send_last_timing(
 
 
 def _fail(context: grpc.ServicerContext, error: Exception, place: Place) -> NoReturn:
-    """End the call with the status that ``error``, raised at ``place``, stands for."""
+    """End the call with the status for ``error``, which was raised at ``place``."""
     if isinstance(error, grpc.RpcError):
-        raise error  # the client is gone; there is nobody to tell
+        raise error  # the client is gone, so no status reaches it
     at = f"{place}: " if str(place) else ""
     if isinstance(error, PayloadError):
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{at}{error}")
@@ -246,7 +249,7 @@ def _fail(context: grpc.ServicerContext, error: Exception, place: Place) -> NoRe
         context.abort(_STATUS.get(type(error), grpc.StatusCode.INTERNAL), str(error))
     _log.error("%sfailed", at, exc_info=error)
     text = user_traceback(error).encode(errors="replace")
-    # Its end says most, and metadata has its limit.
+    # Metadata is limited in size, and the end of a traceback is its most useful part.
     context.set_trailing_metadata(((TRACEBACK_KEY, text[-_MAX_TRACEBACK_BYTES:]),))
     context.abort(grpc.StatusCode.INTERNAL, f"{at}{raised(error)}")
 

@@ -45,7 +45,7 @@ class SinkStub:
 
 
 def stub_type(stage: str) -> type[IngestStub | StageStub | SinkStub]:
-    """Return the client of the service that a stage of that name serves."""
+    """Return the client for the stage of that name: ingest, sink or a transform."""
     if stage == INGEST:
         return IngestStub
     return SinkStub if stage == SINK else StageStub

@@ -1,4 +1,4 @@
-"""The wire contract in Python: methods, payloads, and how a channel is set up."""
+"""The wire contract in Python: methods, metadata keys, channel options, payloads."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ READ = f"/{INGEST_SERVICE}/Read"
 PROCESS = f"/{STAGE_SERVICE}/Process"
 WRITE = f"/{SINK_SERVICE}/Write"
 
-#: Trailing metadata with what a stage spent after its last reply.
+#: Trailing metadata: what a stage spent after its last reply, as a `Timing`.
 TIMING_KEY = "pipeline-timing-bin"
 
-#: Trailing metadata with the traceback of a stage function that failed.
+#: Trailing metadata: the traceback of a stage function that raised, in UTF-8.
 TRACEBACK_KEY = "pipeline-traceback-bin"
 
-#: For channels and servers alike. Batches are capped in bytes where they are cut, so
-#: the message limit is off. Without so_reuseport 0, two servers on one port both
-#: start and share its traffic.
+#: Options of channels and servers alike. The limit on messages is off, because batches
+#: are limited in bytes where they are cut. With so_reuseport, its default, two servers
+#: could bind one port and share its traffic.
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # Room for a traceback; by default a call fails from 16 KiB on.
+    # Room for a traceback. By default a call fails if its metadata exceeds 16 KiB.
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.so_reuseport", 0),
     ("grpc.use_local_subchannel_pool", 1),
@@ -40,20 +40,24 @@ M = TypeVar("M", bound=Message)
 
 
 class PayloadError(ValueError):
-    """A payload is of another type than the one wanted, or can't be decoded."""
+    """A payload has another type than the receiver takes, or can't be decoded."""
 
 
 def pack(message: Message, into: AnyMessage) -> None:
-    """Put ``message`` into a payload."""
+    """Serialise ``message`` into a payload."""
     into.type_url = _type_url(type(message))
     into.value = message.SerializeToString()
 
 
 def unpack(payload: AnyMessage, wanted: type[M]) -> M:
-    """Take the message out of a payload; raise PayloadError if it is not ``wanted``."""
+    """Return the message in a payload.
+
+    Raises:
+        PayloadError: The payload is not of type ``wanted``, or can't be decoded.
+    """
     if payload.type_url != _type_url(wanted):
         name = payload.type_url.rpartition("/")[2]
-        # Only the part behind the last slash names the type; others may differ.
+        # Only what follows the last slash names the type; languages differ before it.
         if name != wanted.DESCRIPTOR.full_name:
             raise PayloadError(
                 f"takes {wanted.DESCRIPTOR.full_name}, was sent {name or 'no payload'}"

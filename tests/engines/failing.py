@@ -50,7 +50,7 @@ def failed(engine: Engine, run: RunSettings) -> PipelineError:
 
 
 def is_soon_gone(folder: Path, pattern: str) -> bool:
-    """Say whether a sink in another thread discards its draft within ten seconds."""
+    """Return whether no file matches ``pattern`` within ten seconds."""
     deadline = time.monotonic() + 10
     while list(folder.glob(pattern)):
         if time.monotonic() > deadline:

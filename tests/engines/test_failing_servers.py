@@ -1,4 +1,4 @@
-"""A run whose servers fail, or are not what they should be, says which it was."""
+"""A run names the server that fails or breaks the contract."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_stage_that_breaks_the_contract_is_named(
 def test_a_stage_that_fails_while_more_is_sent_is_quoted(
     settings_for: SettingsFor, addresses: dict[str, str], fake_stage: FakeStage
 ) -> None:
-    """Its own words reach the user, though a write fails in the same moment."""
+    """The message is the stage's, even if a write fails at the same time."""
 
     def fail(requests: Iterator[Batch], context: grpc.ServicerContext) -> Never:
         next(requests)
@@ -117,7 +117,7 @@ def test_payloads_are_relayed_undecoded(
 def test_a_stage_of_another_kind_is_refused(
     settings_for: SettingsFor, addresses: dict[str, str]
 ) -> None:
-    """A server that has no such method is told apart from one that has failed."""
+    """A server without the method is distinguished from one that has failed."""
     engine = SplitEngine({**addresses, "parse": addresses["sink"]})
 
     message = failure(engine, settings_for(DATA), StageError)
@@ -206,7 +206,7 @@ def test_servers_are_stopped_when_a_run_fails(
 
 
 def is_running(pid: int) -> bool:
-    """Say whether a process is there."""
+    """Return whether a process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

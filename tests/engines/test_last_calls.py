@@ -1,4 +1,4 @@
-"""What is still open when a run fails comes to its end before the event loop closes."""
+"""Calls that are open when a run fails end before the event loop closes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Check = Callable[..., Awaitable[HealthCheckResponse]]
 
 
 async def turns(number: int) -> None:
-    """Let the event loop go round so often."""
+    """Let the event loop run so many iterations."""
     for _ in range(number):
         await asyncio.sleep(0)
 
 
 class FakeChannel:
-    """A channel with one call, which learns that it is over after the channel closes.
+    """A channel with one call, which ends after the channel has closed.
 
-    Its server is not ready, and says so after so many turns of the event loop.
+    Its server is not ready, and reports that after so many iterations of the loop.
     """
 
     def __init__(self, health_turns: int, end: Callable[[], Awaitable[None]]) -> None:
@@ -74,7 +74,7 @@ def fails(
 def test_calls_end_before_the_event_loop_closes(
     settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are not cut, though they learn of their end after the run has failed."""
+    """They are not cancelled, although they end after the run has failed."""
     channels = {name: FakeChannel(0, lambda: turns(5)) for name in EVENTS.stage_names}
 
     fails(settings_for(b""), channels, monkeypatch)
@@ -87,7 +87,7 @@ def test_calls_end_before_the_event_loop_closes(
 def test_a_call_that_never_ends_holds_up_no_run(
     settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is cut after a moment."""
+    """It is cancelled after a moment."""
     monkeypatch.setattr(workarounds, "_WAIT_FOR_CALLS_S", 0.01)
 
     async def never() -> None:
@@ -105,7 +105,7 @@ def test_a_call_that_never_ends_holds_up_no_run(
 def test_the_first_stage_that_is_not_ready_is_named(
     settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First in the order of the stages, though a later one says so sooner."""
+    """First in the order of the stages, although a later one answers sooner."""
     names = EVENTS.stage_names
     channels = {
         name: FakeChannel(len(names) - place, lambda: turns(0))

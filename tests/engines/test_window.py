@@ -13,7 +13,7 @@ LIMITS = WindowLimits(batches=3, bytes=100)
 
 
 def enters_at_once(window: Window, size: int) -> bool:
-    """Say whether a batch gets in without waiting; if so, it is in."""
+    """Return whether a batch enters without waiting."""
     attempt = window.enter(size)
     try:
         attempt.send(None)
@@ -24,7 +24,7 @@ def enters_at_once(window: Window, size: int) -> bool:
 
 
 async def trial(window: Window, size: int) -> bool:
-    """Say the same, from inside a running loop."""
+    """Return the same, inside a running loop."""
     return enters_at_once(window, size)
 
 

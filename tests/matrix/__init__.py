@@ -1,1 +1,1 @@
-"""What must hold at any batch size: ``--pipeline-batch-sizes`` says which are tried."""
+"""Tests that must pass at any batch size, set by ``--pipeline-batch-sizes``."""

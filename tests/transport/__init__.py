@@ -1,1 +1,1 @@
-"""Tests of this project."""
+"""Tests of servers, servicers and processes."""
