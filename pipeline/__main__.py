@@ -1,4 +1,4 @@
-"""Runs the command line: ``python -m pipeline``."""
+"""Run the command line with ``python -m pipeline``."""
 
 from pipeline.cli import main
 
