@@ -7,8 +7,9 @@ from ``pipeline`` itself. Each name is imported when it is first used, so that
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pipeline.public_names import lazy_names
 
 if TYPE_CHECKING:
     # The same names as in _MODULES, for type checkers, which don't read that table.
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_DISTRIBUTION = "pytest-grpc-pipeline"
-
 _MODULES = {
     "pipeline.accounting": ("RunReport",),
     "pipeline.accumulator": ("Accumulator",),
@@ -97,23 +96,9 @@ _MODULES = {
     ),
     "pipeline.workloads.rows": ("messages", "per_record"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-
 
 if not TYPE_CHECKING:  # or any misspelt name would pass for an Any
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name when it is first used (PEP 562)."""
-        if name in _MODULE_OF:
-            value = getattr(import_module(_MODULE_OF[name]), name)
-        elif name == "__version__":
-            from importlib.metadata import version
-
-            value = version(_DISTRIBUTION)
-        else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = value
-        return value
+    __getattr__ = lazy_names(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

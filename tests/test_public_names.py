@@ -10,21 +10,26 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import assert_type
 
 import pytest
 from google.protobuf.message import Message
 
 import pipeline
+import pytest_pipeline
 from pipeline import RunReport, RunSettings, SplitEngine, Workload, workload_named
 
 HEAVY = ("grpc", "google.protobuf", "numpy", "msgspec", "click", "rich")
+PACKAGES = [pipeline, pytest_pipeline]
+
+each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda it: it.__name__)
 
 
-def imports_for_type_checkers() -> dict[str, str]:
+def imports_for_type_checkers(package: ModuleType) -> dict[str, str]:
     """The names that __init__.py imports under TYPE_CHECKING, with their modules."""
-    assert pipeline.__file__ is not None
-    tree = ast.parse(Path(pipeline.__file__).read_text())
+    assert package.__file__ is not None
+    tree = ast.parse(Path(package.__file__).read_text())
     (block,) = (
         node
         for node in tree.body
@@ -38,33 +43,43 @@ def imports_for_type_checkers() -> dict[str, str]:
     }
 
 
-def test_all_lists_every_public_name_sorted() -> None:
+@each_package
+def test_all_lists_every_public_name_sorted(package: ModuleType) -> None:
     """Sorted without regard to case; type checkers see the same names."""
-    assert pipeline.__all__ == sorted(pipeline.__all__, key=str.casefold)
-    assert len(set(pipeline.__all__)) == len(pipeline.__all__)
-    assert {*pipeline.__all__} == {*imports_for_type_checkers(), "__version__"}
-    assert {*pipeline.__all__} <= {*dir(pipeline)}
+    names = package.__all__
+
+    assert names == sorted(names, key=str.casefold)
+    assert len(set(names)) == len(names)
+    assert {*names} == {*imports_for_type_checkers(package), "__version__"}
+    assert {*names} <= {*dir(package)}
 
 
-@pytest.mark.parametrize("name", pipeline.__all__)
-def test_a_public_name_can_be_imported_and_is_documented(name: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [(package, name) for package in PACKAGES for name in package.__all__],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_public_name_can_be_imported_and_is_documented(
+    package: ModuleType, name: str
+) -> None:
     """Messages are documented in their .proto files."""
-    value = getattr(pipeline, name)
+    value = getattr(package, name)
 
     if name == "__version__":
         assert value == version("pytest-grpc-pipeline")
         return
-    module = import_module(imports_for_type_checkers()[name])
+    module = import_module(imports_for_type_checkers(package)[name])
     assert value is getattr(module, name)
     if not (inspect.isclass(value) and issubclass(value, Message)):
         assert inspect.getdoc(value)
 
 
-def test_no_public_name_is_a_module() -> None:
+@each_package
+def test_no_public_name_is_a_module(package: ModuleType) -> None:
     """Importing the module would replace the name in the package."""
-    modules = {module.name for module in pkgutil.iter_modules(pipeline.__path__)}
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
 
-    assert not modules & {*pipeline.__all__}
+    assert not modules & {*package.__all__}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -88,6 +103,8 @@ def test_type_checkers_see_the_types_of_public_names() -> None:
     ("code", "allowed"),
     [
         ("import pipeline", ()),
+        ("import pytest_pipeline", ()),
+        ("from pytest_pipeline import StageServerFactory, stage_fixture", ()),
         ("import pipeline; pipeline.UsageError, pipeline.BatchLimits", ()),
         (
             "from pipeline import LINES, Output, Workload, per_record, workload_named",
@@ -98,7 +115,7 @@ def test_type_checkers_see_the_types_of_public_names() -> None:
 def test_importing_public_names_loads_nothing_heavy(
     code: str, allowed: tuple[str, ...]
 ) -> None:
-    """A workload needs protobuf alone; only engines need grpc."""
+    """A workload needs protobuf alone, and a test file nothing until it runs."""
     done = subprocess.run(
         [
             sys.executable,
