@@ -1,7 +1,7 @@
-"""Are the verdicts of the conformance suite the same each time, on a busy machine?
+"""Measure whether the conformance suite gives the same verdicts on a busy machine.
 
-Runs the suite on stages of this package while every core is kept busy, and compares the
-verdicts of the runs::
+Runs the suite several times on the stages of this package, with every core kept busy,
+and compares the verdicts::
 
     python benchmarks/verdicts.py --runs 10 --workload events
 """
@@ -25,7 +25,7 @@ STAGES = ("parse", "rules", "aggregate")
 
 @contextmanager
 def busy_cores() -> Iterator[None]:
-    """Keep each core busy with a process that does nothing else."""
+    """Keep each core busy with a process that spins."""
     burning = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"])
         for _ in range(os.cpu_count() or 1)
@@ -39,7 +39,7 @@ def busy_cores() -> Iterator[None]:
 
 
 def verdicts(workload: str, folder: Path) -> dict[str, str]:
-    """Run the suite once and return the verdict of each check."""
+    """Run the suite once; return the verdict and message of each check."""
     command = [sys.executable, "-m", "pytest", "-q", "--pyargs"]
     command += ["pytest_pipeline.suite.conformance", "--pipeline-workload", workload]
     for stage in STAGES:
@@ -56,7 +56,7 @@ def verdicts(workload: str, folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run, compare, and print; exit with 1 where two runs differ."""
+    """Run the suite and print what differs; exit with 1 if two runs differ."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--workload", default="events")

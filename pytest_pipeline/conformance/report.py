@@ -18,7 +18,7 @@ import pytest
 PREFIX = "conformance_"
 _NAMES = ("check", "stage", "workload", "status", "required", "why", "message")
 
-#: The verdicts of checks that ran; a skip proves nothing.
+#: The outcomes that are verdicts on a stage; skips and faults are not.
 _CHECKED = ("passed", "failed", "known", "reported")
 _MARKS = {
     "passed": "✓",
@@ -133,7 +133,7 @@ class ConformanceReport:
 
     @property
     def _unchecked(self) -> list[str]:
-        """The stages that no check ran on."""
+        """The stages for which no check gave a verdict."""
         return [
             stage
             for stage in self._stages

@@ -1,4 +1,4 @@
-"""The list of checks: what it promises, and what it can't be made to do."""
+"""The catalogue of checks, and the faults that a check must not blame on a stage."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pytest_pipeline.conformance.checked_call import CheckedCall
 from pytest_pipeline.conformance.errors import HarnessFaultError
 
 
-def test_what_the_contract_requires_is_frozen() -> None:
-    """Stages rely on it: later checks are reported, and go into no list of v1."""
+def test_the_list_of_required_checks_is_frozen() -> None:
+    """Stages rely on it, so a check that is added later is not required by v1."""
     listed = files("pytest_pipeline.conformance") / f"required_{CONTRACT}.txt"
 
     assert hashlib.sha256(listed.read_bytes()).hexdigest() == (
@@ -26,31 +26,31 @@ def test_what_the_contract_requires_is_frozen() -> None:
     )
 
 
-def test_what_is_required_is_checked() -> None:
-    """And there is a later check, which is not required."""
+def test_every_required_check_exists() -> None:
+    """One check was added later and is not required."""
     assert set(CHECKS) - REQUIRED == {"timing.plausible"}
     assert set(CHECKS) >= REQUIRED
 
 
 @pytest.mark.parametrize("check_id", CHECKS)
-def test_each_check_says_why_in_one_sentence(check_id: str) -> None:
-    """Its id is two words of letters and dashes, its reason ends where it should."""
+def test_each_check_has_an_id_and_a_reason_of_one_sentence(check_id: str) -> None:
+    """The id has two parts, and the reason has one full stop, at its end."""
     assert re.fullmatch(r"[a-z]+\.[a-z]+(-[a-z]+)*", check_id)
     assert re.fullmatch(r"[A-Z][^.]{20,}\.", CHECKS[check_id].why)
 
 
 @pytest.mark.parametrize("check_id", CHECKS)
-def test_each_check_is_on_the_page(check_id: str) -> None:
-    """With the same reason."""
+def test_each_check_is_documented_with_its_reason(check_id: str) -> None:
+    """The table in docs/conformance.md has the same text."""
     page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
 
     assert f"| `{check_id}` | {CHECKS[check_id].why} |\n" in page
 
 
-def test_a_machine_that_stands_still_is_no_fault_of_the_stage(
+def test_a_wait_that_takes_far_too_long_is_a_fault_of_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A wait that takes far longer than it was to is told apart from one in vain."""
+    """A wait that ends on time without a result is not."""
     times = chain([0.0, 5.0], repeat(5.0))
     monkeypatch.setattr(checked_call, "now", lambda: next(times))
 

@@ -1,4 +1,4 @@
-"""The checks are checked: each stage that is broken in one way is caught."""
+"""Every mutant, a stage that is broken in one way, is caught by the right check."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.conformance.mutants.honest import Honest
 from tests.conformance.mutants.program import PROGRAMS
 from tests.node import EXAMPLE, NODE
 
-#: A mutant that does not answer is waited for so long.
+#: Seconds to wait for a mutant that does not answer.
 PATIENCE_S = 1.0
 
-#: Those in Node, and the check that must catch each.
+#: The mutants in Node, and the check that must catch each.
 IN_NODE = {
     "wraps-at-32-bits": "result.payload",
     "rounds-large-values": "result.payload",
@@ -42,7 +42,7 @@ StageOf = Callable[..., StageUnderTest]
 
 @pytest.fixture
 def stage_of(stage_server: StageServerFactory) -> Iterator[StageOf]:
-    """Serve a stage and return it as it is checked."""
+    """Serve a stage and return it as a stage under test."""
     served: list[Honest] = []
 
     def stage_of(honest: Honest, timeout_s: float = 10.0) -> StageUnderTest:
@@ -72,7 +72,7 @@ def stage_of(stage_server: StageServerFactory) -> Iterator[StageOf]:
 def test_a_mutant_is_caught(
     stage_of: StageOf, mutant: type[Honest], check_id: str
 ) -> None:
-    """By the check that should, and as a failure of the stage."""
+    """The check fails the stage."""
     verdict = judge(CHECKS[check_id], stage_of(mutant(), PATIENCE_S))
 
     assert verdict.status == "failed"
@@ -82,7 +82,7 @@ def test_a_mutant_is_caught(
 def test_a_mutant_of_the_process_is_caught(
     stage_server: StageServerFactory, program: str
 ) -> None:
-    """What a server does as a process can be wrong too."""
+    """These mutants break what a server does as a process."""
     workload = workload_named("events")
     server = stage_server(
         [sys.executable, "-m", "tests.conformance.mutants.program", program],
@@ -98,7 +98,7 @@ def test_a_mutant_of_the_process_is_caught(
 def in_node(
     stage_server: StageServerFactory, mutant: str, timeout_s: float
 ) -> StageUnderTest:
-    """Start a mutant in Node and return it as it is checked."""
+    """Start a mutant in Node and return it as a stage under test."""
     program = Path(__file__).parent / "mutants" / "mutants.mjs"
     workload = workload_named("events")
     return StageUnderTest(
@@ -112,20 +112,20 @@ def in_node(
 
 @pytest.mark.usefixtures("installed_node_example")
 @pytest.mark.parametrize("mutant", IN_NODE)
-def test_a_mutant_that_is_not_in_python_is_caught(
+def test_a_mutant_in_node_is_caught(
     stage_server: StageServerFactory, mutant: str
 ) -> None:
-    """The checks know nothing of the language."""
+    """The checks do not depend on the language of the stage."""
     stage = in_node(stage_server, mutant, PATIENCE_S)
 
     assert judge(CHECKS[IN_NODE[mutant]], stage).status == "failed"
 
 
 @pytest.mark.usefixtures("installed_node_example")
-def test_the_stage_that_they_are_mutants_of_passes_everything(
+def test_the_example_in_node_passes_every_check(
     stage_server: StageServerFactory,
 ) -> None:
-    """The example in Node keeps the contract, with no skip but what it declares."""
+    """Only the limit, which it declares not to have, is skipped."""
     stage = in_node(stage_server, "none", 10.0)
     found = {check_id: judge(check, stage) for check_id, check in CHECKS.items()}
 
@@ -139,13 +139,13 @@ def test_the_stage_that_they_are_mutants_of_passes_everything(
 
 
 @pytest.mark.parametrize(("workload", "stage"), HONEST_STAGES)
-def test_an_honest_stage_passes_everything(
+def test_an_honest_stage_passes_every_check(
     stage_of: StageOf, workload: str, stage: str
 ) -> None:
-    """So what catches a mutant catches its mutation; skipped is what is declared."""
+    """So a check that fails a mutant fails because of its mutation."""
 
     class HonestStage(Honest):
-        """One of them."""
+        """The honest stage of one workload."""
 
         declaration = Declaration(reflection=False, timing=False, max_message_bytes=0)
 
@@ -153,27 +153,27 @@ def test_an_honest_stage_passes_everything(
     tested = stage_of(HonestStage())
     found = {check_id: judge(check, tested) for check_id, check in CHECKS.items()}
 
-    ours = "it was given by its address, so it is not ours to start and stop"
+    by_address = "it was given by its address, so it is not ours to start and stop"
     assert {
         check_id: verdict
         for check_id, verdict in found.items()
         if verdict.status != "passed"
     } == {
-        "start.handshake": Verdict("skipped", ours),
-        "stop.drain": Verdict("skipped", ours),
+        "start.handshake": Verdict("skipped", by_address),
+        "stop.drain": Verdict("skipped", by_address),
         "limit.over": Verdict("skipped", "declared: it takes messages of any size"),
     }
 
 
 def test_there_is_a_mutant_for_each_check() -> None:
-    """A check that no mutant fails might never fail."""
+    """A check that no mutant fails may be unable to fail."""
     caught_by = {check_id for mutant in MUTANTS for check_id in mutant.caught_by}
 
     assert caught_by | set(PROGRAMS.values()) == set(CHECKS)
 
 
-def test_no_mutant_is_left_out() -> None:
-    """Each class of the folder is in the list, and is caught by something."""
+def test_every_mutant_class_is_in_the_list() -> None:
+    """Each of them names a check that must catch it."""
     folder = Path(__file__).parent / "mutants"
     defined = sum(
         path.read_text().count("(Honest):")

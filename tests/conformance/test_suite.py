@@ -1,4 +1,4 @@
-"""The suite as its users run it: by one command, outside this project."""
+"""The conformance suite, run by one command outside this project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_pipeline.fixtures import StageServerFactory
 ROOT = Path(__file__).parent.parent.parent
 SUITE = ("--pyargs", "pytest_pipeline.suite.conformance")
 
-#: The parse stage of this package, as a user would start it.
+#: The command of the parse stage of this package.
 OURS = f"{sys.executable} -P -m pipeline serve parse --bind 127.0.0.1:0"
 
 DECLARED = """
@@ -32,14 +32,14 @@ Check = Callable[..., pytest.RunResult]
 
 
 def program(name: str) -> str:
-    """Return the command of a mutant; "honest" is none."""
+    """Return the command of a mutant, or of the honest stage for "honest"."""
     module = "tests.conformance.mutants.program"
     return f"env PYTHONPATH={ROOT} {sys.executable} -m {module} {name}"
 
 
 @pytest.fixture
 def check(pytester: pytest.Pytester) -> Check:
-    """Run the suite on a stage, in an empty folder."""
+    """Return a function that runs the suite on a stage, in an empty folder."""
 
     def check(stage: str, *options: str, declared: str = "") -> pytest.RunResult:
         arguments = [*SUITE, "--pipeline-stage", f"parse={stage}", *options]
@@ -51,10 +51,10 @@ def check(pytester: pytest.Pytester) -> Check:
     return check
 
 
-def test_our_own_stage_passes_everything(
+def test_the_parse_stage_of_this_package_passes_every_check(
     check: Check, pytester: pytest.Pytester
 ) -> None:
-    """With no skip but the one that is declared; the verdicts are written."""
+    """Only the limit is skipped, and the report and JUnit file are written."""
     result = check(
         OURS,
         "--pipeline-conformance-report",
@@ -78,14 +78,14 @@ def test_our_own_stage_passes_everything(
     } == {"limit.over": "declared: it takes messages of any size"}
     page = (pytester.path / "verdicts.md").read_text()
     assert all(f"| {check_id} | events | " in page for check_id in CHECKS)
-    suite = ET.parse(pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - ours
+    suite = ET.parse(pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - written by this run
     assert (suite.get("tests"), suite.get("failures")) == (str(len(CHECKS)), "0")
 
 
-def test_a_server_that_runs_already_is_checked(
+def test_a_running_server_is_checked_by_its_address(
     check: Check, stage_server: StageServerFactory
 ) -> None:
-    """By its address; what only a command can show is skipped, and says so."""
+    """Checks that must start or stop it are skipped with a reason, and it runs on."""
     server = stage_server("parse", servers="subprocess", transport="tcp")
 
     result = check(server.address, "-rs", "-k", "start or stop or events-reply")
@@ -102,10 +102,10 @@ def test_a_server_that_runs_already_is_checked(
     assert server.health == "SERVING"
 
 
-def test_the_workers_of_xdist_come_to_one_verdict(
+def test_xdist_workers_share_one_report(
     check: Check, pytester: pytest.Pytester
 ) -> None:
-    """Each has a server of its own, and the report has all of them."""
+    """The report has the checks of all workers."""
     result = check(
         OURS,
         "-n",
@@ -122,8 +122,10 @@ def test_the_workers_of_xdist_come_to_one_verdict(
     assert verdicts["stages"]["parse"]["counts"] == {"passed": 9}
 
 
-def test_a_failure_says_what_why_and_what_came_before(check: Check) -> None:
-    """It is one of the stage, with its last batches; the run fails."""
+def test_a_failure_shows_violation_reason_and_last_batches(
+    check: Check,
+) -> None:
+    """The run fails."""
     result = check(program("cuts-what-is-open"), "-k", "stop")
 
     assert result.ret == 1
@@ -142,7 +144,7 @@ KNOWN = '[stage.parse.known_failures]\n"{}" = "issue 12"\n'
 
 
 def test_a_known_failure_does_not_fail_the_run(check: Check) -> None:
-    """It is no pass either."""
+    """It does not count as passed either."""
     known = KNOWN.format("stop.drain")
 
     result = check(program("cuts-what-is-open"), "-k", "stop", declared=known)
@@ -159,10 +161,10 @@ def test_a_known_failure_does_not_fail_the_run(check: Check) -> None:
         ("start.reflection", "stale: a known failure, but skipped: *not declared*"),
     ],
 )
-def test_a_known_failure_that_is_none_is_stale(
+def test_a_known_failure_that_does_not_fail_is_stale(
     check: Check, known: str, message: str
 ) -> None:
-    """One that passes fails the run, and so does one that is skipped."""
+    """The run fails if it passes, and if it is skipped."""
     declared = KNOWN.format(known)
 
     result = check(program("honest"), "-k", known, declared=declared)
@@ -171,8 +173,8 @@ def test_a_known_failure_that_is_none_is_stale(
     result.stdout.fnmatch_lines([f"*{message}*"])
 
 
-def test_a_later_check_fails_only_who_has_opted_in(check: Check) -> None:
-    """Of others it is reported."""
+def test_a_check_added_later_fails_only_stages_that_opted_in(check: Check) -> None:
+    """For other stages the failure is reported, and the run passes."""
     declared = "[stage.parse]\ntiming = true\n"
     opted_in = declared + 'opt_in = ["timing.plausible"]\n'
 
@@ -189,7 +191,7 @@ def test_a_later_check_fails_only_who_has_opted_in(check: Check) -> None:
 
 
 def test_a_run_that_checks_nothing_fails(check: Check) -> None:
-    """Though all that it has are skips, each with a good reason."""
+    """Skips alone are not enough, each with a good reason."""
     declared = '[stage.parse]\nworkloads = ["work-items"]\n'
 
     result = check(program("honest"), "-k", "events-reply", "-rs", declared=declared)
@@ -204,8 +206,8 @@ def test_a_run_that_checks_nothing_fails(check: Check) -> None:
     )
 
 
-def test_a_stage_that_does_not_start_has_failed(check: Check) -> None:
-    """Every check says why, and it is tried once."""
+def test_a_stage_that_does_not_start_fails_every_check(check: Check) -> None:
+    """Each failure has the reason, and the stage is started once only."""
     result = check("sh -c 'echo tried >> tries; exit 3'", "-k", "events-reply")
 
     assert result.ret == 1
@@ -214,10 +216,10 @@ def test_a_stage_that_does_not_start_has_failed(check: Check) -> None:
     assert Path("tries").read_text() == "tried\n"
 
 
-def test_a_fault_of_the_checking_is_an_error(
+def test_an_exception_in_a_check_is_an_error_and_not_a_failure(
     check: Check, pytester: pytest.Pytester
 ) -> None:
-    """And no failure of the stage, neither here nor in JUnit's XML."""
+    """JUnit's XML counts it as an error too."""
     pytester.makeconftest(
         "from pytest_pipeline.conformance.check import Check\n"
         "def run(self, stage): raise MemoryError('no room')\n"
@@ -231,7 +233,7 @@ def test_a_fault_of_the_checking_is_an_error(
     result.stdout.fnmatch_lines(
         ["stage parse: 1 not made, by a fault of the checking", "*nothing was checked*"]
     )
-    suite = ET.parse(pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - ours
+    suite = ET.parse(pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - written by this run
     assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
 
 
@@ -286,10 +288,10 @@ def test_a_report_that_can_not_be_written_fails_the_run_in_one_line(
         ),
     ],
 )
-def test_a_wrong_declaration_is_wrong_usage(
+def test_a_wrong_declaration_is_a_usage_error(
     check: Check, declared: str, message: str
 ) -> None:
-    """One line names the file, the key, and what it must be; nothing is started."""
+    """One line has the file, the key and what it must be, before a stage starts."""
     result = check("false", declared=declared)
 
     assert result.ret == 2
@@ -319,10 +321,10 @@ def test_a_wrong_declaration_is_wrong_usage(
         ),
     ],
 )
-def test_wrong_usage_is_told_before_anything_starts(
+def test_wrong_usage_is_one_line_before_any_stage_starts(
     pytester: pytest.Pytester, options: tuple[str, ...], message: str
 ) -> None:
-    """In one line."""
+    """The exit code is 2."""
     result = pytester.runpytest_subprocess(*SUITE, *options)
 
     assert result.ret == 2

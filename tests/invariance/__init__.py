@@ -1,1 +1,1 @@
-"""Tests of the library of invariance."""
+"""Tests of `pytest_pipeline.invariance`."""

@@ -1,4 +1,4 @@
-"""The split against the monolith: what is compared, and what is then found."""
+"""Comparing the split with the monolith on given streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTITIONED = PartitionedStream(EVENTS, sample(EVENTS), (1, 9, 30))
 
 
 def loses_a_record(events: Events) -> Output[Amounts]:
-    """Call one that passes filtered."""
+    """Count one record as filtered that passes."""
     output = rules(events)
     if not output.records:
         return output
@@ -29,14 +29,14 @@ def loses_a_record(events: Events) -> Output[Amounts]:
 
 
 def doubles_a_value(events: Events) -> Output[Amounts]:
-    """Change what the sum is of, and no count."""
+    """Double the values, and leave the counts as they are."""
     output = rules(events)
     output.message.value[:] = [2 * value for value in output.message.value]
     return output
 
 
 def raises(events: Events) -> Output[Amounts]:
-    """Fail."""
+    """Raise ZeroDivisionError."""
     raise ZeroDivisionError(f"no luck with {len(events.type)} events")
 
 
@@ -48,10 +48,10 @@ def raises(events: Events) -> Output[Amounts]:
         (raises, "must give what the monolith gives: failure"),
     ],
 )
-def test_a_split_that_is_not_the_monolith_is_found(
+def test_a_split_that_differs_from_the_monolith_is_found(
     stage_server: StageServerFactory, function: object, finding: str
 ) -> None:
-    """A stage that is served elsewhere is held to the function of the workload."""
+    """A stage served elsewhere must equal the function of the workload."""
     broken = stage_server(stage(function, "rules"))  # type: ignore[arg-type]
     addresses = {"rules": broken.address}
 
@@ -62,8 +62,8 @@ def test_a_split_that_is_not_the_monolith_is_found(
         stages.check(PARTITIONED)
 
 
-def test_both_engines_fail_with_the_same_words() -> None:
-    """A function that raises is named by stage, batch and first record."""
+def test_both_engines_fail_with_the_same_message() -> None:
+    """The message names the stage, the batch and its first record."""
     workload: Workload = replace(
         EVENTS,
         transforms=(
@@ -92,8 +92,8 @@ def test_the_split_runs_exactly_the_batches_of_the_partition() -> None:
     assert outcome.report.records.ingested == len(PARTITIONED.stream)
 
 
-def test_an_empty_line_is_a_record() -> None:
-    """Streams are made of records, whatever is in them."""
+def test_an_empty_line_is_rejected_as_a_record() -> None:
+    """An empty line is not skipped."""
     lines = (Lines(first_record=1, text=b"\n"), Lines(first_record=2, text=b"\n"))
     partitioned = replace(
         PARTITIONED, stream=replace(PARTITIONED.stream, payloads=lines), partition=()

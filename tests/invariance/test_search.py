@@ -1,4 +1,4 @@
-"""Looking for streams for which something depends on how work is divided."""
+"""Searching for streams whose result depends on how work is divided."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pytest_pipeline.records.streams import Stream, parse_partition
 
 
 def with_stage(function: Callable[..., Output[Any]], name: str) -> Workload:
-    """Return the events workload with another function in the place of one stage."""
+    """Return the events workload with one stage replaced."""
     made = stage(function, name)
     return replace(
         EVENTS,
@@ -38,12 +38,12 @@ def with_stage(function: Callable[..., Output[Any]], name: str) -> Workload:
 
 
 def with_result(result: type[TotalsByType]) -> Workload:
-    """Return the events workload with another result."""
+    """Return the events workload with its result replaced."""
     return replace(EVENTS, new_result=result)
 
 
 def names_by_position(lines: Lines) -> Output[Events]:
-    """Call the second user of each batch something else."""
+    """Rename the second user of each batch."""
     output = parse(lines)
     if output.records > 1:
         output.message.user[1] = "somebody"
@@ -51,7 +51,7 @@ def names_by_position(lines: Lines) -> Output[Events]:
 
 
 def loses_the_last_rejection(lines: Lines) -> Output[Events]:
-    """Of two rejections in a batch, drop one."""
+    """Drop the last rejection of a batch with two or more."""
     output = parse(lines)
     rejections = list(output.rejections)
     if len(rejections) > 1:
@@ -60,7 +60,7 @@ def loses_the_last_rejection(lines: Lines) -> Output[Events]:
 
 
 def empties_what_it_is_given(events: Events) -> Output[Amounts]:
-    """Take the columns out of the message."""
+    """Clear the input message."""
     output = rules(events)
     events.Clear()
     return output
@@ -70,7 +70,7 @@ _calls = count(1)
 
 
 def counts_calls(amounts: Amounts) -> Output[Totals]:
-    """Give another sum each time."""
+    """Return a different sum for each call."""
     output = aggregate(amounts)
     for total in output.message.totals:
         total.sum = next(_calls).to_bytes(8)
@@ -78,31 +78,31 @@ def counts_calls(amounts: Amounts) -> Output[Totals]:
 
 
 def raises_at_a_purchase(events: Events) -> Output[Amounts]:
-    """Fail."""
+    """Raise ZeroDivisionError for a batch with a purchase."""
     if 3 in events.type:
         raise ZeroDivisionError("no luck")
     return rules(events)
 
 
 class ForgetsToMerge(TotalsByType):
-    """Takes the state of another for its own."""
+    """Replaces its state when another is merged."""
 
     def merge(self, totals: Totals, /) -> None:
-        """Forget what was there."""
+        """Replace the state."""
         self._totals.clear()
         super().merge(totals)
 
     def add(self, totals: Totals, /) -> bytes:
-        """Add as ever."""
+        """Add correctly."""
         TotalsByType.merge(self, totals)
         return b""
 
 
 class OrdersItsState(TotalsByType):
-    """Equal states are other bytes, by the order in which they came about."""
+    """Serialises equal states differently, by the order of the events."""
 
     def state(self) -> Totals:
-        """Leave the order as it is."""
+        """Keep the order in which the types came."""
         totals = super().state()
         order = list(self._totals)
         rows = sorted(totals.totals, key=lambda total: order.index(total.type))
@@ -110,10 +110,10 @@ class OrdersItsState(TotalsByType):
 
 
 class CountsWhatIsReplayed(TotalsByType):
-    """Restored, it has a record more."""
+    """Counts one purchase more after it is restored."""
 
     def merge(self, totals: Totals, /) -> None:
-        """Count a purchase twice."""
+        """Count a purchase twice while restoring."""
         super().merge(totals)
         for total in totals.totals:
             if total.type == 3 and self._restoring:
@@ -122,7 +122,7 @@ class CountsWhatIsReplayed(TotalsByType):
     _restoring = True
 
     def add(self, totals: Totals, /) -> bytes:
-        """Add as ever."""
+        """Add correctly."""
         self._restoring = False
         self.merge(totals)
         self._restoring = True
@@ -143,10 +143,10 @@ class CountsWhatIsReplayed(TotalsByType):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_depends_on_the_division_is_found(
+def test_a_violation_is_found_by_its_property(
     workload: Workload, prop: str, finding: str
 ) -> None:
-    """By its property, with the smallest stream and what is different about it."""
+    """The error has the difference, the smallest stream and a command."""
     searched = next(one for one in properties_of(workload) if str(one) == prop)
 
     with pytest.raises(InvarianceError, match=finding) as raised:
@@ -158,16 +158,16 @@ def test_what_depends_on_the_division_is_found(
 
 
 @pytest.mark.parametrize("workload", BUILT_IN)
-def test_ours_do_not_depend_on_it(workload: str) -> None:
-    """Every property holds for the workloads of this project."""
+def test_the_built_in_workloads_have_every_property(workload: str) -> None:
+    """Thirty streams each do not find a violation."""
     found = workload_named(workload)
 
     for prop in properties_of(found):
         prop.search(found, examples=30)
 
 
-def test_the_smallest_stream_is_small() -> None:
-    """Two records are needed for a second one in a batch, and one cut between them."""
+def test_the_failing_stream_is_shrunk_to_two_records() -> None:
+    """Two records and one cut between them are enough for this violation."""
     workload = with_stage(names_by_position, "parse")
 
     with pytest.raises(InvarianceError) as raised:
@@ -177,8 +177,8 @@ def test_the_smallest_stream_is_small() -> None:
     assert "cut after: 1\n" in str(raised.value)
 
 
-def test_the_line_to_paste_repeats_a_failure(tmp_path: Path) -> None:
-    """In another process, and with the same words; a whole workload is one line too."""
+def test_the_printed_command_repeats_the_failure(tmp_path: Path) -> None:
+    """Another process prints the same message, as a search of the workload does."""
     (tmp_path / "mine.py").write_text(
         "from tests.invariance.test_search import names_by_position, with_stage\n"
         "from dataclasses import replace\n"
@@ -219,24 +219,24 @@ def test_the_line_to_paste_repeats_a_failure(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_property_that_there_is_not_is_wrong_usage(
+def test_an_unknown_property_or_stage_is_a_usage_error(
     prop: Property, message: str
 ) -> None:
-    """The error says what there is."""
+    """The error lists the valid names."""
     with pytest.raises(UsageError, match=message):
         prop.search(EVENTS)
 
 
-def test_a_workload_that_reads_needs_an_input() -> None:
-    """Ours have records of their own; a user's are taken from what it reads."""
+def test_a_users_workload_that_reads_an_input_needs_data() -> None:
+    """Only the built-in workloads have records without an input."""
     mine = replace(EVENTS, name="mine:MINE")
 
     with pytest.raises(UsageError, match="reads an input, and there is none"):
         Property("merge").search(mine)
 
 
-def test_a_stream_survives_the_word_that_stands_for_it() -> None:
-    """Encoded and decoded, it is the same records; other words are refused."""
+def test_a_stream_is_equal_after_encoding_and_decoding() -> None:
+    """A word that is not an encoded stream is a usage error."""
     stream = Stream((Lines(first_record=1, text=b"\xff\0\n"), Lines(too_long=[0])))
 
     assert Stream.decode(stream.encode(), Lines) == stream
@@ -245,7 +245,7 @@ def test_a_stream_survives_the_word_that_stands_for_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "1,", "a", "-1", "1,,2"])
-def test_a_partition_is_sizes_from_one(text: str) -> None:
-    """Anything else is refused."""
+def test_a_partition_with_other_than_positive_sizes_is_refused(text: str) -> None:
+    """The error says what to write."""
     with pytest.raises(UsageError, match="must be sizes from 1"):
         parse_partition(text)

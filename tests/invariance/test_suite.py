@@ -1,4 +1,4 @@
-"""The suite as its users run it: by one command, outside this project."""
+"""The invariance suite, run by one command outside this project."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MINE = replace(EVENTS, transforms=(stage(parse), *EVENTS.transforms[1:]))
 
 @pytest.fixture(autouse=True)
 def _mine(pytester: pytest.Pytester) -> None:
-    """Have a workload of one's own, and an input of it."""
+    """Write a user's workload and an input for it."""
     pytester.makepyfile(mine=MINE)
     (pytester.path / "data").write_bytes(
         b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n' * 3
@@ -40,17 +40,17 @@ def _mine(pytester: pytest.Pytester) -> None:
 
 
 def test_each_property_of_a_workload_is_a_test(pytester: pytest.Pytester) -> None:
-    """Of ours without any option but the number of examples."""
+    """The events workload needs no options."""
     result = pytester.runpytest_subprocess(*SUITE)
 
     result.assert_outcomes(passed=len(properties_of(EVENTS)))
     assert result.ret == 0
 
 
-def test_what_does_not_hold_fails_with_a_line_to_paste(
+def test_a_violation_fails_one_test_and_prints_a_command(
     pytester: pytest.Pytester,
 ) -> None:
-    """It is said once, and all else of a user's own workload passes."""
+    """The other properties of the workload pass."""
     result = pytester.runpytest_subprocess(
         *SUITE, "--pipeline-workload", "mine:MINE", "--pipeline-data", "data"
     )
@@ -79,10 +79,10 @@ def test_what_does_not_hold_fails_with_a_line_to_paste(
         ),
     ],
 )
-def test_wrong_usage_is_told_once(
+def test_wrong_usage_is_one_line_before_any_test(
     pytester: pytest.Pytester, options: tuple[str, ...], message: str
 ) -> None:
-    """Before any test, in one line."""
+    """The exit code is 2."""
     result = pytester.runpytest_subprocess(*SUITE, *options)
 
     assert result.ret == 2

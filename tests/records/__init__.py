@@ -1,1 +1,1 @@
-"""Tests of this project."""
+"""Tests of `pytest_pipeline.records`."""

@@ -1,4 +1,4 @@
-"""The strategies and the samples: what they are good for."""
+"""Strategies, samples, and the payload functions that they use."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WANTED = {
 
 
 def reasons_of(workload: str, batches: list[Output[Any]]) -> Counter[str]:
-    """Return the reasons for which records are rejected, with their numbers."""
+    """Count the rejections of all stages, by reason."""
     reasons: Counter[str] = Counter()
     for batch in batches:
         for at in range(1, 4):
@@ -46,8 +46,8 @@ def reasons_of(workload: str, batches: list[Output[Any]]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("workload", BUILT_IN)
-def test_a_sample_has_a_record_for_each_reason(workload: str) -> None:
-    """And some that pass every stage, and are filtered."""
+def test_a_sample_has_a_record_for_each_rejection_reason(workload: str) -> None:
+    """Some of its records pass every stage, and it is the same each time."""
     records = sample(workload_named(workload)).cut((7, 7))
 
     assert set(reasons_of(workload, records)) == WANTED[workload]
@@ -58,12 +58,12 @@ def test_a_sample_has_a_record_for_each_reason(workload: str) -> None:
 
 
 @pytest.mark.parametrize("workload", ["events", "work-items"])
-def test_streams_come_to_every_reason(workload: str) -> None:
-    """Each is among the examples of a few ordinary tests; mixed has those of both."""
+def test_streams_have_records_for_every_rejection_reason(workload: str) -> None:
+    """A thousand examples have all of them; mixed has those of both workloads."""
     reasons: Counter[str] = Counter()
 
-    # Which examples come depends on what is imported, for hypothesis takes constants
-    # from there; so there are many.
+    # Hypothesis draws constants from the modules that are imported, so the examples
+    # vary with the imports. A thousand are enough in any case.
     @settings(max_examples=1000, database=None)
     @given(strategies.streams(workload_named(workload)))
     def count(stream: Stream) -> None:
@@ -73,8 +73,8 @@ def test_streams_come_to_every_reason(workload: str) -> None:
     assert set(reasons) == WANTED[workload]
 
 
-def test_streams_come_to_records_that_pass_and_differ() -> None:
-    """So that there is something to merge."""
+def test_streams_have_records_of_two_types_that_pass() -> None:
+    """A test of merging needs states that differ."""
     streams = strategies.streams(EVENTS)
 
     def has_two_kinds(stream: Stream) -> bool:
@@ -90,8 +90,8 @@ def test_streams_come_to_records_that_pass_and_differ() -> None:
     )
 
 
-def test_files_hold_overlong_lines_where_a_limit_is_given() -> None:
-    """They are lines like the others, of one byte over at the least."""
+def test_files_have_overlong_lines_if_a_limit_is_given() -> None:
+    """Two hundred examples have one."""
     find(
         strategies.event_files(max_line_bytes=200),
         lambda data: any(len(line.rstrip(b"\r")) > 200 for line in data.split(b"\n")),
@@ -101,7 +101,7 @@ def test_files_hold_overlong_lines_where_a_limit_is_given() -> None:
 
 @given(strategies.overlong_lines(100))
 def test_an_overlong_line_is_longer_than_the_limit(line: bytes) -> None:
-    """By one byte at the least, and is one line."""
+    """It has no line end."""
     assert len(line) > 100
     assert b"\n" not in line
 
@@ -109,18 +109,18 @@ def test_an_overlong_line_is_longer_than_the_limit(line: bytes) -> None:
 @pytest.mark.parametrize("workload", BUILT_IN)
 @given(st.data())
 @settings(max_examples=20)
-def test_batches_are_numbered_and_hold_all_records(
+def test_batches_are_numbered_from_zero_and_not_empty(
     workload: str, data: st.DataObject
 ) -> None:
-    """From 0 without gaps, none of them empty, as ingest sends them."""
+    """Ingest sends them so."""
     batches: list[Batch] = data.draw(strategies.batches(workload_named(workload)))
 
     assert [batch.number for batch in batches] == list(range(len(batches)))
     assert all(batch.records >= 1 for batch in batches)
 
 
-def test_the_records_of_a_users_own_workload_are_those_it_reads() -> None:
-    """Its lines in any order, numbered from 1; nothing of ours is among them."""
+def test_streams_of_an_input_have_only_its_lines() -> None:
+    """The lines come in any order, numbered from 1."""
     lines = b"one\ntwo\nthree\n"
 
     stream = find(strategies.streams(EVENTS, lines), lambda stream: len(stream) == 2)
@@ -133,8 +133,8 @@ def test_the_records_of_a_users_own_workload_are_those_it_reads() -> None:
     }
 
 
-def test_columns_are_put_end_to_end_and_lines_together() -> None:
-    """Positions of lines that were too long move with their batch."""
+def test_joined_payloads_have_all_columns_and_lines() -> None:
+    """Positions of lines that are too long are shifted."""
     events = joined([Events(user=["a"]), Events(), Events(user=["b", "c"])])
     lines = joined(
         [
@@ -147,8 +147,8 @@ def test_columns_are_put_end_to_end_and_lines_together() -> None:
     assert lines == Lines(first_record=4, text=b"a\n\n\nb\n", too_long=[1, 2])
 
 
-def test_a_payload_without_its_records_keeps_all_else() -> None:
-    """Such as the type of its rows; that is what an earlier stage leaves of a batch."""
+def test_an_emptied_payload_keeps_its_other_fields() -> None:
+    """Its columns and lines are gone."""
     rows = Rows(type="a.Type", record=[1, 2], row=[b"x", b"y"])
     mixed = MixedRecords(lines=Lines(first_record=3, text=b"x\n"), line_record=[1])
 
@@ -156,14 +156,14 @@ def test_a_payload_without_its_records_keeps_all_else() -> None:
     assert emptied(mixed) == MixedRecords(lines=Lines(first_record=3))
 
 
-def test_what_is_another_in_each_batch_can_not_be_put_together() -> None:
+def test_payloads_that_differ_in_a_plain_field_can_not_be_joined() -> None:
     """The error names the field."""
     with pytest.raises(UsageError, match="number: is another in each batch"):
         joined([Batch(number=0), Batch(number=1)])
 
 
-def test_records_are_numbered_by_their_place() -> None:
-    """Events among work items by their place in the run, and among events too."""
+def test_records_are_numbered_by_their_position() -> None:
+    """A line of mixed records has a number among all records, and one among lines."""
     line = MixedRecords(lines=Lines(text=b"x\n"), line_record=[1])
     item = MixedRecords(items=WorkItems(record=[1], id=[7]))
 

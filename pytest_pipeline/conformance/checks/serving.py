@@ -102,10 +102,10 @@ async def drain(stage: StageUnderTest) -> None:
             await call.half_close()
             ended = await call.rest()
         # After the channel is closed: a draining server may wait for an idle client.
-        has_ended = await _ends(stage)
+        has_ended = await _ends_in_time(stage)
     finally:
         stage.server.kill()
-        await _starts_again(stage)
+        await _restart(stage)
     if ended.code is not grpc.StatusCode.OK or len(ended.replies) != 2:
         raise Violation(
             f"asked to stop with a stream open, it answered {len(ended.replies)} of 2 "
@@ -122,7 +122,7 @@ def _ask_to_stop(stage: StageUnderTest) -> None:
     signal_group(pid, signal.SIGTERM)
 
 
-async def _starts_again(stage: StageUnderTest) -> None:
+async def _restart(stage: StageUnderTest) -> None:
     try:
         await asyncio.to_thread(stage.server.restart)
     except StageError as error:
@@ -140,7 +140,7 @@ async def _wait_until_heeded(stage: StageUnderTest) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _ends(stage: StageUnderTest) -> bool:
+async def _ends_in_time(stage: StageUnderTest) -> bool:
     deadline = time.monotonic() + _STOP_S
     while not stage.server.ending:
         if time.monotonic() > deadline:
@@ -159,7 +159,7 @@ async def plausible(stage: StageUnderTest) -> None:
         [one.batch for one in stage.requests((9, 9, 9))]
     )
     passed = time.monotonic() - started
-    told = 0
+    reported = 0
     for reply in replies:
         timing = reply.timing
         if stage.declaration.timing and not timing.process_ns:
@@ -169,11 +169,11 @@ async def plausible(stage: StageUnderTest) -> None:
                 f"declares that it tells no times, but the reply to batch "
                 f"{reply.number} does"
             )
-        told += timing.wait_ns + timing.decode_ns + timing.process_ns
-        told += timing.encode_ns + timing.send_ns
-    if told / _NS > passed:
+        reported += timing.wait_ns + timing.decode_ns + timing.process_ns
+        reported += timing.encode_ns + timing.send_ns
+    if reported / _NS > passed:
         raise Violation(
-            f"tells of {told / _NS:.3f} s in a stream that took {passed:.3f} s"
+            f"tells of {reported / _NS:.3f} s in a stream that took {passed:.3f} s"
         )
 
 

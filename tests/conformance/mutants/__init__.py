@@ -1,11 +1,11 @@
-"""Stages that are each broken in one way, to prove the checks that must catch them."""
+"""Stages that are each broken in one way, to prove that the checks catch them."""
 
 from __future__ import annotations
 
 from tests.conformance.mutants import payloads, replies, results, streams
 from tests.conformance.mutants.honest import Honest
 
-#: Those in Python that need no process of their own.
+#: The mutants that are served in the process of the tests.
 MUTANTS: tuple[type[Honest], ...] = (
     *replies.MUTANTS,
     *streams.MUTANTS,

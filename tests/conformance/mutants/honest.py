@@ -1,4 +1,4 @@
-"""An honest stage in small steps, each of which a mutant can break."""
+"""The honest stage, in small steps that mutants override."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Honest:
 
     workload: ClassVar[str] = "events"
     stage: ClassVar[str] = "parse"
-    #: The checks that must catch it.
+    #: The ids of the checks that must fail this mutant.
     caught_by: ClassVar[tuple[str, ...]] = ()
     declaration: ClassVar[Declaration] = Declaration()
 
     def __init__(self) -> None:
         self.function = workload_named(self.workload).transform(self.stage)
-        #: Set when the test is over, for those that wait for ever.
+        #: Set at the end of the test, to release mutants that wait for it.
         self.is_over = threading.Event()
 
     def Process(
@@ -38,11 +38,11 @@ class Honest:
             yield self.answer(request, context)
 
     def answer(self, request: Batch, context: grpc.ServicerContext) -> Batch:
-        """Answer a batch, or refuse it."""
+        """Return the reply to a batch, or refuse it."""
         return self.reply(request, self.apply(self.decode(request, context)))
 
     def decode(self, request: Batch, context: grpc.ServicerContext) -> Message:
-        """Take the payload out, or refuse it."""
+        """Decode the payload, or refuse it."""
         try:
             message: Message = unpack(request.payload, self.function.takes)
         except PayloadError as error:
@@ -65,7 +65,7 @@ class Honest:
         return batch
 
     def wait_for_the_end_of(self, context: grpc.ServicerContext) -> None:
-        """Wait until the other side gives a call up."""
+        """Wait until the client ends the call."""
         given_up = threading.Event()
         if context.add_callback(given_up.set):
             given_up.wait()

@@ -1,4 +1,4 @@
-"""Mutants that take what they must refuse, or refuse what they must take."""
+"""Mutants that accept payloads they must refuse, or refuse those they must accept."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _MIB = 1024 * 1024
 
 
 class RefusesWhatItDoesNotKnow(Honest):
-    """A payload with a field of a later contract is refused."""
+    """Refuses payloads with unknown fields."""
 
     caught_by = ("payload.unknown-fields",)
 
     def decode(self, request: Batch, context: grpc.ServicerContext) -> Message:
-        """Be strict."""
+        """Refuse unknown fields."""
         message = super().decode(request, context)
         if len(UnknownFieldSet(message)):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown field")
@@ -28,12 +28,12 @@ class RefusesWhatItDoesNotKnow(Honest):
 
 
 class ComparesTheWholeUrl(Honest):
-    """Only the type URLs of one language are taken."""
+    """Refuses type URLs with an unusual prefix."""
 
     caught_by = ("payload.type-url",)
 
     def decode(self, request: Batch, context: grpc.ServicerContext) -> Message:
-        """Compare what stands before the slash too."""
+        """Compare the whole type URL."""
         name = self.function.takes.DESCRIPTOR.full_name
         if request.payload.type_url != f"type.googleapis.com/{name}":
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown type")
@@ -41,12 +41,12 @@ class ComparesTheWholeUrl(Honest):
 
 
 class SwallowsErrors(Honest):
-    """What it can't read it takes for nothing."""
+    """Treats a payload that it can't decode as an empty one."""
 
     caught_by = ("payload.unknown-type", "payload.missing", "payload.undecodable")
 
     def answer(self, request: Batch, context: grpc.ServicerContext) -> Batch:
-        """Go on, whatever comes."""
+        """Process an empty payload instead of refusing."""
         try:
             unpack(request.payload, self.function.takes)
         except PayloadError:
@@ -55,12 +55,12 @@ class SwallowsErrors(Honest):
 
 
 class BlamesItself(Honest):
-    """What it can't read it calls a failure of its own."""
+    """Ends with INTERNAL for a payload that it can't decode."""
 
     caught_by = ("payload.undecodable",)
 
     def answer(self, request: Batch, context: grpc.ServicerContext) -> Batch:
-        """Fail."""
+        """Abort with INTERNAL instead of INVALID_ARGUMENT."""
         try:
             unpack(request.payload, self.function.takes)
         except PayloadError as error:
@@ -68,32 +68,32 @@ class BlamesItself(Honest):
         return super().answer(request, context)
 
 
-class ReadsByTheType(Honest):
-    """A batch without payload passes as an empty one."""
+class AcceptsAMissingPayload(Honest):
+    """Treats a batch without a payload as an empty one."""
 
     caught_by = ("payload.missing",)
 
     def answer(self, request: Batch, context: grpc.ServicerContext) -> Batch:
-        """Take what has no type for nothing."""
+        """Process an empty payload if there is no type URL."""
         if not request.payload.type_url:
             return self.reply(request, self.apply(self.function.takes()))
         return super().answer(request, context)
 
 
 class HasTheLimitOfGrpc(Honest):
-    """Messages over 4 MiB are refused, as by servers that are left as they are."""
+    """Refuses messages over 4 MiB, the default limit of gRPC."""
 
     caught_by = ("limit.within",)
 
     def answer(self, request: Batch, context: grpc.ServicerContext) -> Batch:
-        """Refuse what is large."""
+        """Refuse large messages."""
         if request.ByteSize() > 4 * _MIB:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too large")
         return super().answer(request, context)
 
 
 class KeepsNoLimit(Honest):
-    """A limit is declared, and not kept."""
+    """Declares a limit and does not enforce it."""
 
     declaration = Declaration(max_message_bytes=_MIB)
     caught_by = ("limit.over",)
@@ -104,7 +104,7 @@ MUTANTS = (
     ComparesTheWholeUrl,
     SwallowsErrors,
     BlamesItself,
-    ReadsByTheType,
+    AcceptsAMissingPayload,
     HasTheLimitOfGrpc,
     KeepsNoLimit,
 )

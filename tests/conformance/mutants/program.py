@@ -1,6 +1,6 @@
-"""Mutants of the process around a stage: ``python -m`` this module, with a name.
+"""Mutants of the process around a stage: run this module with the name of one.
 
-Each is the honest parse stage in a program that does one thing wrongly.
+Each serves the honest parse stage in a program that does one thing wrong.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ PROGRAMS: Mapping[str, str] = {
 
 
 class SilentHealth(health.HealthServicer):
-    """Tells who watches that it serves, and who asks that it does not."""
+    """Reports SERVING to `Watch` and NOT_SERVING to `Check`."""
 
     def Check(
         self,
-        request: health_pb2.HealthCheckRequest,  # noqa: ARG002 - whatever it is
+        request: health_pb2.HealthCheckRequest,  # noqa: ARG002 - the signature of gRPC
         context: grpc.ServicerContext,  # noqa: ARG002
     ) -> health_pb2.HealthCheckResponse:
-        """Say no."""
+        """Report NOT_SERVING."""
         return health_pb2.HealthCheckResponse(
             status=health_pb2.HealthCheckResponse.NOT_SERVING
         )
@@ -57,7 +57,7 @@ class Program:
         self._server.start()
 
     def announce(self) -> None:
-        """Heed SIGTERM in its own way, and say where it listens."""
+        """Handle SIGTERM as the mutant does, and print the handshake."""
         if self._name == "cuts-what-is-open":
             signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
         if self._name == "outlives-sigterm":
@@ -72,7 +72,7 @@ class Program:
         self._server.stop(5.0).wait()
 
     def stop_now(self) -> None:
-        """Cut them."""
+        """Cut open streams."""
         self._server.stop(None)
 
 

@@ -1,4 +1,4 @@
-"""Mutants that answer wrongly."""
+"""Mutants that send wrong replies."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.conformance.mutants.honest import Honest
 
 
 class DropsTheLastOfARaggedBatch(Honest):
-    """Of a batch that is not full, the last record is lost."""
+    """Drops the last record of a batch that is not full."""
 
     caught_by = ("stream.ragged", "result.counts")
     full = 0
 
     def answer(self, request: Batch, context: grpc.ServicerContext) -> Batch:
-        """Call a batch full that has as many records as the largest before it."""
+        """Drop a record of a batch that is smaller than the largest so far."""
         self.full = max(self.full, request.records)
         message: Any = self.decode(request, context)
         if request.records < self.full:
@@ -32,14 +32,14 @@ class DropsTheLastOfARaggedBatch(Honest):
 
 
 class Reorders(Honest):
-    """Every second reply overtakes the one before."""
+    """Swaps replies in pairs."""
 
     caught_by = ("reply.in-order",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Answer in pairs."""
+        """Send the second reply of a pair first."""
         held: Batch | None = None
         for request in requests:
             reply = self.answer(request, context)
@@ -54,14 +54,14 @@ class Reorders(Honest):
 
 
 class Doubles(Honest):
-    """The third batch is answered twice."""
+    """Answers the third batch twice."""
 
     caught_by = ("reply.one-each",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Answer each, and one again."""
+        """Send one reply again."""
         for position, request in enumerate(requests):
             reply = self.answer(request, context)
             yield reply
@@ -70,14 +70,14 @@ class Doubles(Honest):
 
 
 class NeverStops(Honest):
-    """The last batch is answered over and over."""
+    """Answers the last batch without end."""
 
     caught_by = ("reply.one-each",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Go on while anybody listens."""
+        """Repeat the last reply while the client listens."""
         reply = Batch()
         for request in requests:
             reply = self.answer(request, context)
@@ -87,7 +87,7 @@ class NeverStops(Honest):
 
 
 class ForgetsWhatIsEmpty(Honest):
-    """A batch without records gets no reply."""
+    """Sends no reply to a batch without records."""
 
     stage = "rules"
     caught_by = ("reply.empty-batch",)
@@ -95,14 +95,14 @@ class ForgetsWhatIsEmpty(Honest):
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Answer those with records."""
+        """Answer batches with records only."""
         for request in requests:
             if request.records:
                 yield self.answer(request, context)
 
 
 class ForgetsWhatItLeavesEmpty(Honest):
-    """A batch of which no record is left gets no reply."""
+    """Sends no reply if no record of a batch passes."""
 
     stage = "rules"
     caught_by = ("reply.singles",)
@@ -110,7 +110,7 @@ class ForgetsWhatItLeavesEmpty(Honest):
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Answer where something is left."""
+        """Answer if a record passed, or if the batch was empty."""
         for request in requests:
             reply = self.answer(request, context)
             if reply.records or not request.records:
@@ -118,14 +118,14 @@ class ForgetsWhatItLeavesEmpty(Honest):
 
 
 class Renumbers(Honest):
-    """Replies are numbered as they go, not as the batches were."""
+    """Numbers replies by their position in the stream."""
 
     caught_by = ("reply.number",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Count from 0."""
+        """Number the replies from 0."""
         for number, request in zip(count(), requests, strict=False):
             reply = self.answer(request, context)
             reply.number = number
@@ -133,7 +133,7 @@ class Renumbers(Honest):
 
 
 class Lags(Honest):
-    """Each reply waits for the next batch, or for the end."""
+    """Sends each reply after the next batch, or at the end of the stream."""
 
     caught_by = ("reply.prompt", "stream.half-close")
 
@@ -151,36 +151,36 @@ class Lags(Honest):
 
 
 class Miscounts(Honest):
-    """What it filters it does not tell."""
+    """Leaves filtered records out of the counts."""
 
     stage = "rules"
     caught_by = ("reply.counts", "result.counts")
 
     def apply(self, message: Any) -> Output[Any]:
-        """Leave the number of filtered records out."""
+        """Clear the count of filtered records."""
         output = super().apply(message)
         return Output(output.message, output.records)
 
 
 class ReturnsAnotherType(Honest):
-    """The payload of the reply is that of the request."""
+    """Replies with a payload of the wrong type."""
 
     caught_by = ("reply.type",)
 
     def reply(self, request: Batch, output: Output[Any]) -> Batch:
-        """Say the right counts of the wrong payload."""
+        """Pack another type, with the right counts."""
         reply = super().reply(request, output)
         pack(Lines(), into=reply.payload)
         return reply
 
 
 class RejectsBackwards(Honest):
-    """Rejections come from the last record to the first."""
+    """Lists rejections in descending order."""
 
     caught_by = ("reply.rejections-ascending",)
 
     def reply(self, request: Batch, output: Output[Any]) -> Batch:
-        """Turn them round."""
+        """Reverse the rejections."""
         reply = super().reply(request, output)
         rejections = list(reply.rejections)
         del reply.rejections[:]
@@ -189,14 +189,14 @@ class RejectsBackwards(Honest):
 
 
 class AcknowledgesFirst(Honest):
-    """A batch is acknowledged before anybody has looked into it."""
+    """Replies to a batch before decoding it."""
 
     caught_by = ("flow.no-early-reply",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Take back with the status what was acknowledged with the reply."""
+        """Reply to a bad batch, and then refuse it."""
         for request in requests:
             try:
                 unpack(request.payload, self.function.takes)
@@ -206,14 +206,14 @@ class AcknowledgesFirst(Honest):
 
 
 class SaysMoreThanAsked(Honest):
-    """After a batch comes a reply to the next one, which nobody has sent."""
+    """Replies to the next batch before it is sent."""
 
     caught_by = ("flow.no-early-reply",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Answer twice, once in advance."""
+        """Send two replies to each batch."""
         for request in requests:
             yield self.answer(request, context)
             yield Batch(number=request.number + 1)

@@ -1,4 +1,4 @@
-"""Mutants that work something out wrongly, or tell wrongly of themselves."""
+"""Mutants with wrong results, or with wrong declarations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conformance.mutants.honest import Honest
 
 
 class RoundsASum(Honest):
-    """Sums are doubles."""
+    """Rounds sums to doubles."""
 
     stage = "aggregate"
     caught_by = ("result.payload", "result.end-to-end")
@@ -28,12 +28,12 @@ class RoundsASum(Honest):
 
 
 class LosesTheReason(Honest):
-    """What is rejected is, but nobody learns why."""
+    """Gives every rejection the same reason."""
 
     caught_by = ("result.rejections", "result.end-to-end")
 
     def reply(self, request: Batch, output: Output[Any]) -> Batch:
-        """Call everything malformed."""
+        """Set the reason to "malformed"."""
         reply = super().reply(request, output)
         for rejection in reply.rejections:
             rejection.reason = "malformed"
@@ -41,12 +41,12 @@ class LosesTheReason(Honest):
 
 
 class LosesTheField(Honest):
-    """The reason is there, but not the field that it is about."""
+    """Leaves the field out of rejections."""
 
     caught_by = ("result.rejections",)
 
     def reply(self, request: Batch, output: Output[Any]) -> Batch:
-        """Leave it out."""
+        """Clear the field."""
         reply = super().reply(request, output)
         for rejection in reply.rejections:
             rejection.ClearField("field")
@@ -54,7 +54,7 @@ class LosesTheField(Honest):
 
 
 class NumbersWithinTheBatch(Honest):
-    """Rejected records are numbered from the start of their batch."""
+    """Numbers rejected records from the start of their batch."""
 
     caught_by = ("result.rejections",)
 
@@ -67,13 +67,13 @@ class NumbersWithinTheBatch(Honest):
 
 
 class MissesTheEdge(Honest):
-    """A value of 10 is filtered, though it is enough."""
+    """Filters values of 10, which must pass."""
 
     stage = "rules"
     caught_by = ("result.counts",)
 
     def apply(self, events: Events) -> Output[Any]:
-        """Keep what is over 10."""
+        """Keep values over 10."""
         amounts = Amounts()
         for type_, value in zip(events.type, events.value, strict=True):
             if value > 10 and type_ != EVENT_TYPE_VIEW:
@@ -84,13 +84,13 @@ class MissesTheEdge(Honest):
 
 
 class WrapsAt32Bits(Honest):
-    """Values are 32-bit integers."""
+    """Wraps values at 32 bits."""
 
     stage = "rules"
     caught_by = ("result.payload",)
 
     def apply(self, message: Any) -> Output[Any]:
-        """Let what is larger wrap."""
+        """Convert values to signed 32-bit integers."""
         output = super().apply(message)
         values = output.message.value
         values[:] = [(value + 2**31) % 2**32 - 2**31 for value in values]
@@ -98,12 +98,12 @@ class WrapsAt32Bits(Honest):
 
 
 class SortsItsBatch(Honest):
-    """Records come out in another order than they went in."""
+    """Changes the order of records in a batch."""
 
     caught_by = ("result.payload",)
 
     def apply(self, message: Any) -> Output[Any]:
-        """Sort a column, though the sums stay as they are."""
+        """Sort a column, which leaves the sums right."""
         output = super().apply(message)
         users = output.message.user
         users[:] = sorted(users)
@@ -111,12 +111,12 @@ class SortsItsBatch(Honest):
 
 
 class StripsUsers(Honest):
-    """White space around a user is lost, which the sample has none of."""
+    """Strips users; the sample has none with white space around it."""
 
     caught_by = ("result.any-records",)
 
     def apply(self, message: Any) -> Output[Any]:
-        """Tidy up where nobody asked for it."""
+        """Strip white space."""
         output = super().apply(message)
         users = output.message.user
         users[:] = [user.strip() for user in users]
@@ -124,14 +124,14 @@ class StripsUsers(Honest):
 
 
 class IsOffByTheLastBit(Honest):
-    """A score is the next double after the right one."""
+    """Is wrong by one unit in the last place."""
 
     workload = "work-items"
     stage = "rules"
     caught_by = ("result.payload",)
 
     def apply(self, message: Any) -> Output[Any]:
-        """Be nearly right."""
+        """Return the next larger double."""
         output = super().apply(message)
         scores = output.message.score
         scores[:] = [math.nextafter(score, math.inf) for score in scores]
@@ -139,13 +139,13 @@ class IsOffByTheLastBit(Honest):
 
 
 class LosesTheSignOfZero(Honest):
-    """−0.0 becomes 0.0, which are equal, but not the same to the last bit."""
+    """Turns −0.0 into 0.0, which is equal but has other bits."""
 
     workload = "work-items"
     caught_by = ("result.payload",)
 
     def apply(self, message: Any) -> Output[Any]:
-        """Add zero."""
+        """Add 0.0."""
         output = super().apply(message)
         values = output.message.normalised
         values[:] = [value + 0.0 for value in values]
@@ -153,40 +153,40 @@ class LosesTheSignOfZero(Honest):
 
 
 class HasNoReflection(Honest):
-    """Reflection is declared, and not there."""
+    """Declares reflection and does not serve it."""
 
     declaration = Declaration(reflection=True)
     caught_by = ("start.reflection",)
 
 
 class TellsNoTime(Honest):
-    """Timing is declared, and not told."""
+    """Declares timing and reports no times."""
 
     declaration = Declaration(timing=True, opt_in=("timing.plausible",))
     caught_by = ("timing.plausible",)
 
 
 class TellsOfTooMuchTime(Honest):
-    """Hours pass in a stream of milliseconds."""
+    """Reports more time than has passed."""
 
     declaration = Declaration(timing=True, opt_in=("timing.plausible",))
     caught_by = ("timing.plausible",)
 
     def reply(self, request: Batch, output: Output[Any]) -> Batch:
-        """Take nanoseconds for something longer."""
+        """Report one hour."""
         reply = super().reply(request, output)
         reply.timing.process_ns = 3_600_000_000_000
         return reply
 
 
 class TellsTimeThoughItSaysNot(Honest):
-    """That no times are told is declared, and not so."""
+    """Declares no timing and reports times."""
 
     declaration = Declaration(timing=False, opt_in=("timing.plausible",))
     caught_by = ("timing.plausible",)
 
     def reply(self, request: Batch, output: Output[Any]) -> Batch:
-        """Tell one."""
+        """Report a nanosecond."""
         reply = super().reply(request, output)
         reply.timing.process_ns = 1
         return reply

@@ -1,4 +1,4 @@
-"""Mutants that do not end, or keep what they should not."""
+"""Mutants that do not end streams, or that keep state."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.conformance.mutants.honest import Honest
 
 
 class HangsOnAnEmptyStream(Honest):
-    """A stream without batches never ends."""
+    """Never ends a stream without batches."""
 
     caught_by = ("stream.empty",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """End only what has begun."""
+        """End streams that had a batch only."""
         answered = False
         for request in requests:
             answered = True
@@ -34,14 +34,14 @@ class HangsOnAnEmptyStream(Honest):
 
 
 class AnswersNothingWithSomething(Honest):
-    """A stream without batches gets a reply."""
+    """Sends a reply in a stream without batches."""
 
     caught_by = ("stream.empty",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Have a last word."""
+        """Send an empty reply."""
         answered = False
         for request in requests:
             answered = True
@@ -51,40 +51,40 @@ class AnswersNothingWithSomething(Honest):
 
 
 class IgnoresTheHalfClose(Honest):
-    """All is answered, but the stream never ends."""
+    """Answers every batch, and never ends the stream."""
 
     caught_by = ("stream.half-close",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Wait for more."""
+        """Wait for the client to end the call."""
         yield from super().Process(requests, context)
         self.wait_for_the_end_of(context)
 
 
 class TakesTheHalfCloseForAFailure(Honest):
-    """Where the client ends, the stage fails."""
+    """Ends with an error when the client half-closes."""
 
     caught_by = ("stream.half-close",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Blame the client."""
+        """Abort with CANCELLED."""
         yield from super().Process(requests, context)
         context.abort(grpc.StatusCode.CANCELLED, "the client went away")
 
 
 class HoldsWhatWasCancelled(Honest):
-    """A cancelled stream keeps its thread."""
+    """Holds the thread of a cancelled stream."""
 
     caught_by = ("stream.cancel",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Wait for a client that has gone."""
+        """Block until the test ends."""
         try:
             for request in requests:
                 yield self.answer(request, context)
@@ -94,21 +94,21 @@ class HoldsWhatWasCancelled(Honest):
 
 
 class RefusesDeadlines(Honest):
-    """A call with a deadline is refused."""
+    """Refuses calls with a deadline."""
 
     caught_by = ("stream.deadline",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Serve those who have time."""
+        """Abort if there is a deadline."""
         if context.time_remaining() is not None:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, "takes no deadlines")
         return super().Process(requests, context)
 
 
 class ServesOneAtATime(Honest):
-    """A second stream waits for the first to end."""
+    """Serves one stream at a time."""
 
     caught_by = ("stream.two-at-once",)
 
@@ -119,13 +119,13 @@ class ServesOneAtATime(Honest):
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Take turns."""
+        """Hold a lock for the whole stream."""
         with self.turn:
             yield from super().Process(requests, context)
 
 
 class RemembersStreams(Honest):
-    """What a stream gets depends on how many there were."""
+    """Gives other results in each stream."""
 
     caught_by = ("state.between-streams",)
     streams = 0
@@ -138,7 +138,7 @@ class RemembersStreams(Honest):
         return super().Process(requests, context)
 
     def apply(self, message: Any) -> Output[Any]:
-        """Let the count show."""
+        """Append one mark a stream to the first user."""
         output = super().apply(message)
         if output.records:
             output.message.user[0] += "'" * self.streams
@@ -146,7 +146,7 @@ class RemembersStreams(Honest):
 
 
 class RunsATotal(Honest):
-    """Each state holds those of the batches before it too."""
+    """Adds the states of earlier batches to each state."""
 
     stage = "aggregate"
     caught_by = ("state.replay", "result.payload")
@@ -154,7 +154,7 @@ class RunsATotal(Honest):
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Keep a state for each stream."""
+        """Keep a running total for the stream."""
         running = TotalsByType()
         for request in requests:
             message = self.decode(request, context)
@@ -164,14 +164,14 @@ class RunsATotal(Honest):
 
 
 class ReadsAhead(Honest):
-    """Batches pile up in the stage while its replies are not read."""
+    """Buffers batches without limit while its replies are not read."""
 
     caught_by = ("flow.slow-reader",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Read in a thread of its own, as fast as it can."""
+        """Read all batches in a thread."""
         read: deque[Batch | None] = deque()
         there_is_one = threading.Semaphore(0)
 
@@ -194,14 +194,14 @@ class ReadsAhead(Honest):
 
 
 class ForgetsAfterAStall(Honest):
-    """Of what waits for a slow reader, only some comes in the end."""
+    """Loses a reply while the client is slow to read."""
 
     caught_by = ("flow.slow-reader",)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Lose the hundredth batch of a stream."""
+        """Skip batch 100."""
         for request in requests:
             if request.number != 100:
                 yield self.answer(request, context)
