@@ -38,6 +38,9 @@ python_maximum_signature_line_length = 88
 # Annotations such as ``Batch`` need not be importable from where they are documented.
 autodoc_class_signature = "mixed"
 
+# Option names begin with two hyphens, which must not become a dash.
+smartquotes = False
+
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]

@@ -86,7 +86,7 @@ def run(command: str, folder: Path, environment: dict[str, str]) -> None:
         capture_output=True,
         check=False,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
