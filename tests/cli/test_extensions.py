@@ -67,7 +67,7 @@ def test_help_lists_the_commands_of_other_distributions(run: Run) -> None:
     shown = run("-m", "pipeline", "--help").stdout
 
     assert "  greet     Greet someone." in shown
-    assert "  report    Draw what benchmarks have measured as one page." in shown
+    assert "  report    Draw saved benchmark results as a page." in shown
     assert "  run       Run a workload." in shown
     assert "  broken    can't be loaded from others: No module named" in shown
 

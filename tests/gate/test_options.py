@@ -9,13 +9,13 @@ import pytest
 from pytest_pipeline.gate.gating import chosen_arguments
 from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, GateSettings
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "gate.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "how-to" / "gate.md"
 
 
 def test_every_option_is_documented() -> None:
     """On the page about the gate."""
     for name in GateSettings.__dataclass_fields__:
-        assert f"`--pipeline-gate-{name}`" in PAGE.read_text()
+        assert f"{{option}}`pytest --pipeline-gate-{name}`" in PAGE.read_text()
 
 
 @pytest.mark.parametrize(

@@ -51,10 +51,10 @@ def raises(lines: Lines) -> Output[Events]:
     return parse(lines)
 
 
-def loses(lines: Lines) -> Output[Events]:
-    """Account for one record less than there are."""
+def miscounts(lines: Lines) -> Output[Events]:
+    """Account for one record more than there are."""
     output = parse(lines)
-    return replace(output, filtered=output.filtered - 1)
+    return replace(output, filtered=output.filtered + 1)
 
 
 def with_parse(function: Any) -> Workload:
@@ -65,7 +65,7 @@ def with_parse(function: Any) -> Workload:
 
 DYING = with_parse(dies)
 RAISING = with_parse(raises)
-LOSING = with_parse(loses)
+MISCOUNTING = with_parse(miscounts)
 
 
 def outcome(engine: Engine, run: RunSettings) -> Any:
@@ -152,7 +152,7 @@ def test_leaving_the_block_ends_every_process() -> None:
     ("changes", "error"),
     [
         ({"workload": "RAISING"}, FunctionError),
-        ({"workload": "LOSING"}, ContractError),
+        ({"workload": "MISCOUNTING"}, ContractError),
         ({"source": "missing"}, SourceError),
         ({"output": "missing/result"}, SinkError),
         ({"max_records": 0, "source": "empty"}, SourceError),
