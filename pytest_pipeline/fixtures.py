@@ -38,13 +38,15 @@ Scope = Literal["session", "package", "module", "class", "function"]
 
 
 class StageServerFactory:
-    """Starts servers and ends them together; the fixture ``stage_server`` is one::
+    """Starts servers and ends them together; the fixture ``stage_server`` is one.
 
-    def test_it(stage_server):
-        greeter = stage_server(
-            Greeter(), add_to_server=add_GreeterServicer_to_server
-        )
-        assert greeter.stub.Greet(name("you")).value == "hello you"
+    Example::
+
+        def test_it(stage_server):
+            greeter = stage_server(
+                Greeter(), add_to_server=add_GreeterServicer_to_server
+            )
+            assert greeter.stub.Greet(name("you")).value == "hello you"
     """
 
     def __init__(self, pool: ServerPool, settings: PipelineSettings) -> None:
