@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from sys import modules as loaded
 from typing import Any
 
@@ -25,6 +24,9 @@ def lazy_names(
 
     def __getattr__(name: str) -> Any:  # noqa: N807
         if name == "__version__":
+            # Here, since it takes as long to import as the rest of a command's --help.
+            from importlib.metadata import version
+
             value: Any = version(_DISTRIBUTION)
         elif name in module_of:
             value = getattr(import_module(module_of[name]), name)
