@@ -76,10 +76,30 @@ def test_a_public_name_can_be_imported_and_is_documented(
 
 @each_package
 def test_no_public_name_is_a_module(package: ModuleType) -> None:
-    """Importing the module would replace the name in the package."""
+    """Importing the module would replace the name in the package.
+
+    pipeline.stage is both, and can be called as the function.
+    """
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
 
-    assert not modules & {*package.__all__}
+    assert modules & {*package.__all__} <= {"stage"}
+
+
+def test_a_workload_may_still_import_from_pipeline_stage() -> None:
+    """The path of workloads from before the public names; `stage` can be called."""
+    code = """
+from google.protobuf.struct_pb2 import Struct
+import pipeline
+from pipeline.stage import Output, Workload, stage
+
+def double(message: Struct) -> Output[Struct]:
+    return Output(message, records=1)
+
+assert pipeline.Output is Output and pipeline.Workload is Workload
+assert pipeline.stage(double).name == stage(double).name == "double"
+"""
+
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
