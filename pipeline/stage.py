@@ -1,4 +1,4 @@
-"""The import path of workloads that were written before ``pipeline`` exported its names.
+"""The import path of workloads from before ``pipeline`` exported its names.
 
 New workloads import from ``pipeline``. This module has the same name as the function
 `pipeline.stage`, and importing it binds the module to that name. Calling the module

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn
 
 import click
+from click.shell_completion import shell_complete
 
 from pipeline.cli.demo import demo
 from pipeline.cli.generate import generate
@@ -19,6 +20,8 @@ from pipeline.transport.environment import set_defaults
 
 _DISTRIBUTION = "pytest-grpc-pipeline"
 _INTERRUPTED = 130
+# The shell script that completes commands sets it, with what it asks for.
+_COMPLETION = "_PIPELINE_COMPLETE"
 
 #: Each entry point of this group adds a command, a `click.Command`.
 _EXTENSIONS = "pipeline.commands"
@@ -93,6 +96,8 @@ for _command in (generate, run, demo, tune_command, serve):
 def main() -> NoReturn:
     """Run the command line and exit; a failure is one line on standard error."""
     set_defaults(os.environ)
+    if instruction := os.environ.get(_COMPLETION):
+        sys.exit(shell_complete(cli, {}, "pipeline", _COMPLETION, instruction))
     try:
         # cli.main() would print another line at Ctrl-C.
         with cli.make_context("pipeline", sys.argv[1:]) as context:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,75 +15,109 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.accounting import RunReport
+    from pipeline.cli.progress import Schedule
     from pipeline.engines.base import Engine, RunSettings
 
 BATCH_SIZES = (1, 10, 50, 100, 1000)
-#: Batch size and replicas of parse in each run of work items.
-WORK_RUNS = ((1, 1), (10, 1), (50, 1), (1, 2), (10, 2))
+#: Batch size and replicas of parse of the runs of work items.
+WORK_RUNS = ((1, 1), (10, 1), (20, 1), (1, 2), (10, 2))
+#: The lowest and the highest of six ratios enclose their median with 97 % confidence.
+WORK_ROUNDS = 6
 
+_LIGHT_ROUNDS = 3
+# At the smallest sizes, runs of fewer events are long enough.
+_EVENTS_PER_SIZE = 1000
 _CALIBRATION_ITEMS = 50
+# Seconds that each part takes on two idle cores, to estimate what is left.
+_START_S, _LIGHT_S, _CALIBRATION_S, _ROUND_S = 1.0, 2.0, 2.0, 3.0
 
 
 @click.command(short_help="Show what the split costs and what batching wins back.")
-@click.option("--events", default=50_000, show_default=True, help="Events in each run.")
-@click.option("--items", default=500, show_default=True, help="Work items in each run.")
+@click.option(
+    "--events",
+    default=100_000,
+    show_default=True,
+    help="Most events in a run. There are fewer at batch sizes below 100.",
+)
+@click.option("--items", default=40, show_default=True, help="Work items in a run.")
 def demo(events: int, items: int) -> None:
     """Compare the split with the monolith, on light and on CPU-bound work.
 
     The light work is events. Both engines run them at batch sizes 1, 10, 50, 100 and
-    1000.
+    1000, three times in turns. Each row has the medians, and is printed once measured.
 
-    The CPU-bound work is work items. The split runs them with one parse server at batch
-    sizes 1, 10 and 50, and with two parse servers at 1 and 10.
+    The CPU-bound work is work items. In each of six rounds the split runs them with one
+    parse server at batch sizes 1, 10 and 20, and with two parse servers at 1 and 10.
+    Below the rounds, each is compared with the first, with an interval.
 
-    The demo prints a table for each. It fails unless all results are byte-identical. It
-    takes about two minutes with the default options.
+    The demo fails unless all results are byte-identical. It takes about half a minute
+    with the default options on two cores.
 
     Exit codes: 0 success, 1 a run failed, 2 wrong usage, 130 interrupted.
     """
     # Imported here so that --help does not load gRPC.
     from rich.console import Console
 
+    from pipeline.cli.progress import Schedule
+
     for option, count in (("--events", events), ("--items", items)):
         if count < 1:
             raise UsageError(f"{option} {count}: must be 1 or more")
     console = Console(highlight=False)
+    schedule = Schedule(
+        2 * _START_S
+        + len(BATCH_SIZES) * _LIGHT_S
+        + _CALIBRATION_S
+        + WORK_ROUNDS * _ROUND_S
+    )
     with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as name:
         folder = Path(name).resolve()
-        _light_work(events, folder, console)
+        _light_work(events, folder, console, schedule)
         console.print()
-        _cpu_bound_work(items, folder, console)
+        _cpu_bound_work(items, folder, console, schedule)
 
 
 @dataclass
 class _Runs:
-    """Runs of one workload that must all have the same result."""
+    """Runs of one workload; those of equally many records must have equal results."""
 
     settings: RunSettings
-    result: bytes | None = None
+    schedule: Schedule
+    results: dict[int, bytes] = field(default_factory=dict)
 
-    def run(self, engine: Engine, batch_size: int, what: str) -> RunReport:
-        """Run at a batch size; raise ConservationError if the result differs."""
+    def run(
+        self, engine: Engine, batch_size: int, what: str, records: int = 0
+    ) -> RunReport:
+        """Run the first ``records``, or all for 0.
+
+        Raises:
+            ConservationError: The result differs from that of an earlier run.
+        """
         from pipeline.batching import BatchLimits
         from pipeline.cli.progress import steps
 
         with steps() as show:
-            show(f"{what}, batch size {batch_size}")
+            show(f"{what}, batch size {batch_size:,}; {self.schedule}")
             report = engine.run(
-                replace(self.settings, limits=BatchLimits(records=batch_size))
+                replace(
+                    self.settings,
+                    limits=BatchLimits(records=batch_size),
+                    max_records=records,
+                )
             )
         result = self.settings.output.read_bytes()
-        if self.result not in (None, result):
+        if self.results.setdefault(records, result) != result:
             raise ConservationError(
                 f"{what} at batch size {batch_size} gave another result than the "
                 f"runs before"
             )
-        self.result = result
         return report
 
 
-def _light_work(events: int, folder: Path, console: Console) -> None:
-    from pipeline.cli.demo_output import BatchingRow, print_batching
+def _light_work(
+    events: int, folder: Path, console: Console, schedule: Schedule
+) -> None:
+    from pipeline.cli.demo_output import BatchingTable
     from pipeline.engines.base import RunSettings
     from pipeline.engines.monolith import MonolithEngine
     from pipeline.engines.split import SplitEngine
@@ -95,32 +129,47 @@ def _light_work(events: int, folder: Path, console: Console) -> None:
     path = folder / "events.ndjson"
     with path.open("wb") as file:
         file.writelines(generate_events(events, seed=1, users=1000))
-    console.print(f"Light work: {events:,} events, {path.stat().st_size / 1e6:.1f} MB")
+    console.print(f"Light work: up to {events:,} events; {schedule}")
     runs = _Runs(
         RunSettings(
             workload=EVENTS,
             source=line_source(path),
             input=str(path),
             output=folder / "totals.ndjson",
-        )
+        ),
+        schedule,
     )
     folders = {"ingest": [folder], "sink": [folder]}
     with StageServers(EVENTS.name, EVENTS.stage_names, folders=folders) as servers:
+        schedule.advance(_START_S)
         split, monolith = SplitEngine(servers.addresses), MonolithEngine()
-        rows = [
-            BatchingRow(
-                split=runs.run(split, batch_size, "split"),
-                monolith=runs.run(monolith, batch_size, "monolith"),
+        table = BatchingTable(console)
+        for size in BATCH_SIZES:
+            records = min(events, size * _EVENTS_PER_SIZE)
+            pairs = [
+                (
+                    runs.run(split, size, "split", records),
+                    runs.run(monolith, size, "monolith", records),
+                )
+                for _ in range(_LIGHT_ROUNDS)
+            ]
+            schedule.advance(_LIGHT_S)
+            table.add(
+                [report for report, _ in pairs],
+                [report for _, report in pairs],
+                schedule,
             )
-            for batch_size in BATCH_SIZES
-        ]
-    print_batching(rows, console)
-    console.print("All results are the same, byte for byte:")
-    console.print((runs.result or b"").decode().rstrip())
+    table.explain()
+    console.print(
+        f"Both engines gave the same results, byte for byte. That of {events:,} events:"
+    )
+    console.print(runs.results[records].decode().rstrip(), soft_wrap=True)
 
 
-def _cpu_bound_work(items: int, folder: Path, console: Console) -> None:
-    from pipeline.cli.demo_output import print_replicas
+def _cpu_bound_work(
+    items: int, folder: Path, console: Console, schedule: Schedule
+) -> None:
+    from pipeline.cli.demo_output import WorkTable
     from pipeline.engines.base import RunSettings
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
@@ -136,6 +185,7 @@ def _cpu_bound_work(items: int, folder: Path, console: Console) -> None:
     most = max(replicas for _, replicas in WORK_RUNS)
     stages = [*WORK_ITEMS.stage_names, *["parse"] * (most - 1)]
     with StageServers(WORK_ITEMS.name, stages, folders={"sink": [folder]}) as servers:
+        schedule.advance(_START_S)
         engines = {
             replicas: SplitEngine(
                 {**servers.addresses, "parse": servers.addresses["parse"][:replicas]}
@@ -145,19 +195,30 @@ def _cpu_bound_work(items: int, folder: Path, console: Console) -> None:
 
         def ipc_share(iterations: int) -> float:
             source = work_item_source(records=_CALIBRATION_ITEMS, iterations=iterations)
-            probe = _Runs(replace(settings, source=source))
+            probe = _Runs(replace(settings, source=source), schedule)
             return probe.run(engines[1], 1, "calibration").ipc_share
 
         iterations = calibrated_iterations(ipc_share)
+        schedule.advance(_CALIBRATION_S)
         console.print(
-            f"CPU-bound work: {items:,} work items of {iterations:,} iterations"
+            f"CPU-bound work: {items:,} work items of {iterations:,} iterations; "
+            f"{schedule}"
         )
         source = work_item_source(records=items, iterations=iterations)
-        runs = _Runs(replace(settings, source=source))
-        rows = [
-            runs.run(engines[replicas], batch_size, f"{replicas} of parse")
-            for batch_size, replicas in WORK_RUNS
-        ]
-    print_replicas(rows, console)
+        runs = _Runs(replace(settings, source=source), schedule)
+        table = WorkTable(WORK_RUNS, console)
+        for number in range(WORK_ROUNDS):
+            # Every other round goes backwards, so that a machine that slows down
+            # favours no run.
+            order = WORK_RUNS[:: -1 if number % 2 else 1]
+            reports = {
+                (size, replicas): runs.run(
+                    engines[replicas], size, f"{replicas} parse servers"
+                )
+                for size, replicas in order
+            }
+            schedule.advance(_ROUND_S)
+            table.add([reports[run] for run in WORK_RUNS], schedule)
+    table.compare()
     console.print("All results are the same, byte for byte. Their last line:")
-    console.print((runs.result or b"").decode().splitlines()[-1], soft_wrap=True)
+    console.print(runs.results[0].decode().splitlines()[-1], soft_wrap=True)

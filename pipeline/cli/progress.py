@@ -39,6 +39,41 @@ class _ProgressLine:
         return Text(f"{self._settled:,} records, {speed:,.0f}/s, {elapsed:.0f} s")
 
 
+class Schedule:
+    """How far a plan has come, and an estimate of how long the rest takes.
+
+    Args:
+        total_s: The seconds that the whole plan is expected to take.
+        clock: Returns seconds.
+    """
+
+    def __init__(
+        self, total_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._total_s = total_s
+        self._clock = clock
+        self._start_s = clock()
+        self._done_s = 0.0
+
+    def advance(self, expected_s: float) -> None:
+        """Count a part of the plan as done, by the seconds expected for it."""
+        self._done_s += expected_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """The seconds since the start."""
+        return self._clock() - self._start_s
+
+    @property
+    def left_s(self) -> float:
+        """The seconds left if the rest takes as much longer than expected."""
+        pace = self.elapsed_s / self._done_s if self._done_s else 1.0
+        return pace * (self._total_s - self._done_s)
+
+    def __str__(self) -> str:
+        return f"{self.elapsed_s:.0f} s elapsed, about {self.left_s:.0f} s left"
+
+
 @contextmanager
 def steps() -> Iterator[Callable[[str], None]]:
     """Show the current step; yield a function that sets it.

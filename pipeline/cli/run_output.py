@@ -10,11 +10,14 @@ from rich.table import Table
 from pipeline.accounting import RunReport
 
 _MIB = 1024 * 1024
+# On a narrower terminal lines wrap, so that no number of the table is cut.
+_LEAST_WIDTH = 90
 
 
 def print_summary(report: RunReport, output: Path) -> None:
     """Print the counts, the rejections by reason, and the time of each stage."""
     console = Console(highlight=False)
+    console.width = max(console.width, _LEAST_WIDTH)
     records = report.records
     console.print(
         f"{records.ingested:,} records: {records.passed:,} passed, "

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +25,8 @@ _POOR_MISFIT = 0.15
 _SURE = 0.8
 
 _BAR_WIDTH = 22
+# On a narrower terminal lines wrap, so that no number is cut.
+_LEAST_WIDTH = 72
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Tuning:
 def print_tuning(tuning: Tuning) -> None:
     """Print the curve and, in sentences, what it means."""
     console = Console(highlight=False)
+    console.width = max(console.width, _LEAST_WIDTH)
     console.print(
         f"{tuning.workload}: {len(tuning.cost.curve)} batch sizes, {len(tuning.rounds)}"
         f" rounds. All results are those of the monolith, byte for byte."
@@ -172,8 +176,10 @@ def recommendation(cost: BatchCost, message_bytes: float) -> Iterator[str]:
 def _table(cost: BatchCost) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("batch size", "records/s", "95 % of resamples", "by the fit"):
-        table.add_column(name, justify="right")
-    table.add_column("log scale", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    # A narrow terminal shrinks the bars alone.
+    table.add_column("log scale", max_width=_BAR_WIDTH)
     speeds = [1 / point.measured_s.value for point in cost.curve]
     # The scale spans at least a decade, so that equal speeds have equal bars.
     lowest = min(*speeds, max(speeds) / 10) / 2
@@ -184,8 +190,8 @@ def _table(cost: BatchCost) -> Table:
             _speed(speed),
             f"{_speed(1 / point.measured_s.high)}–{_speed(1 / point.measured_s.low)}",
             _speed(1 / point.fitted_s),
-            "█" * round(_BAR_WIDTH * length)
-            + (" ◀" if point.size == cost.recommended else ""),
+            "▶" if point.size == cost.recommended else "",
+            Bar(1, 0, length),
         )
     return table
 

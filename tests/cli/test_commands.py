@@ -260,18 +260,45 @@ def test_progress_is_shown_on_a_terminal_only(
 
 def test_the_demo_prints_both_tables_and_the_results() -> None:
     """Each batch size has a row with the exact number of stream writes."""
-    done = pipeline("demo", "--events", "200", "--items", "20")
-    shown = done.stdout.decode()
+    done = pipeline("demo", "--events", "200", "--items", "5")
+    light, work = done.stdout.decode().split("CPU-bound work")
 
     assert (done.returncode, done.stderr) == (SUCCESS, b"")
-    rows = {
-        words[0]: words
-        for line in shown.splitlines()
-        if len(words := line.split()) == 8
-    }
+    rows = {words[0]: words for line in light.splitlines() if (words := line.split())}
     for batch_size, writes in [("1", 600), ("10", 60), ("50", 12), ("100", 6)]:
         assert rows[batch_size][6] == str(writes)
     assert rows["1,000"][6] == "3"
-    work = [line.split()[:2] for line in shown.split("CPU-bound work")[1].splitlines()]
-    assert work[2:7] == [["1", "1"], ["10", "1"], ["50", "1"], ["1", "2"], ["10", "2"]]
-    assert shown.count("All results are the same") == 2
+    # Each row ends with the seconds that have elapsed and those that are left.
+    assert rows["1,000"][-3] == rows["1,000"][-1] == "s"
+    lines = [line.split() for line in work.splitlines()]
+    assert [line[0] for line in lines[3:9]] == ["1", "2", "3", "4", "5", "6"]
+    assert {line[-1] for line in lines[3:9]} == {"s"}
+    assert lines[8][-2:] == ["0", "s"], "nothing is left after the last round"
+    compared = [line[:3] for line in lines[11:16]]
+    assert compared == [
+        [size, "×", servers]
+        for size, servers in [
+            ("1", "1"),
+            ("10", "1"),
+            ("20", "1"),
+            ("1", "2"),
+            ("10", "2"),
+        ]
+    ]
+    assert "same results, byte for byte" in light
+    assert "All results are the same, byte for byte" in work
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete_commands_and_options(
+    shell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each shell reads a script first, which then asks for the completions."""
+    monkeypatch.setenv("COMP_WORDS", "pipeline run --eng")
+    # bash and zsh count the word to complete; fish passes it.
+    monkeypatch.setenv("COMP_CWORD", "--eng" if shell == "fish" else "2")
+
+    monkeypatch.setenv("_PIPELINE_COMPLETE", f"{shell}_source")
+    assert f"{shell}_complete".encode() in pipeline().stdout
+    monkeypatch.setenv("_PIPELINE_COMPLETE", f"{shell}_complete")
+    assert b"--engine" in pipeline().stdout

@@ -175,9 +175,10 @@ def test_sizes_that_were_left_out_are_printed_with_the_reason() -> None:
 
 
 def test_the_curve_has_one_row_a_size_and_marks_the_recommended_one(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bars grow with the throughput, and rows fit into 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
     print_tuning(tuning(costs(310e-6, 5e-6), too_few=(50_000,)))
 
     printed = capsys.readouterr().out
@@ -186,9 +187,26 @@ def test_the_curve_has_one_row_a_size_and_marks_the_recommended_one(
     lengths = [row.count("█") for row in rows]
     assert lengths == sorted(lengths)
     assert lengths[0] >= 1
-    assert [row.endswith("◀") for row in rows] == [False] * 3 + [True, False]
+    assert ["▶" in row for row in rows] == [False] * 3 + [True, False]
     assert max(map(len, printed.splitlines())) <= 80
     assert "left out 50,000" in printed
+
+
+def test_a_narrow_terminal_shrinks_the_bars_and_cuts_no_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the width of the numbers, lines wrap."""
+    numbers = []
+    for columns in ("120", "75", "30"):
+        monkeypatch.setenv("COLUMNS", columns)
+        print_tuning(tuning(costs(310e-6, 5e-6)))
+        printed = capsys.readouterr().out
+        rows = [line for line in printed.splitlines() if "█" in line]
+        numbers.append([row.split()[:4] for row in rows])
+        assert "…" not in printed
+
+    assert numbers[0] == numbers[1] == numbers[2]
+    assert len(numbers[0]) == len(SIZES)
 
 
 def test_the_json_has_the_measurements_and_the_fit() -> None:
