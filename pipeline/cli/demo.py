@@ -202,7 +202,8 @@ def _cpu_bound_work(
         schedule.advance(_CALIBRATION_S)
         console.print(
             f"CPU-bound work: {items:,} work items of {iterations:,} iterations; "
-            f"{schedule}"
+            f"{schedule}",
+            soft_wrap=True,
         )
         source = work_item_source(records=items, iterations=iterations)
         runs = _Runs(replace(settings, source=source), schedule)
