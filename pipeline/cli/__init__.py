@@ -12,6 +12,7 @@ from click.shell_completion import shell_complete
 
 from pipeline.cli.demo import demo
 from pipeline.cli.generate import generate
+from pipeline.cli.new import new
 from pipeline.cli.run import run
 from pipeline.cli.serve import serve
 from pipeline.cli.tune import tune as tune_command
@@ -89,7 +90,7 @@ def cli() -> None:
     """  # noqa: D301 - \b keeps click from wrapping the lines below it
 
 
-for _command in (generate, run, demo, tune_command, serve):
+for _command in (new, generate, run, demo, tune_command, serve):
     cli.add_command(_command)
 
 
