@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 BATCH_SIZES = (1, 10, 50, 100, 1000)
 #: Batch size and replicas of parse of the runs of work items.
-WORK_RUNS = ((1, 1), (10, 1), (20, 1), (1, 2), (10, 2))
+WORK_RUNS = ((1, 1), (4, 1), (8, 1), (1, 2), (4, 2))
 #: The lowest and the highest of six ratios enclose their median with 97 % confidence.
 WORK_ROUNDS = 6
 
 _LIGHT_ROUNDS = 3
 # At the smallest sizes, runs of fewer events are long enough.
-_EVENTS_PER_SIZE = 1000
+_EVENTS_PER_SIZE = 800
 _CALIBRATION_ITEMS = 50
 # Seconds that each part takes on two idle cores, to estimate what is left.
 _START_S, _LIGHT_S, _CALIBRATION_S, _ROUND_S = 1.0, 2.0, 2.0, 3.0
@@ -37,9 +37,9 @@ _START_S, _LIGHT_S, _CALIBRATION_S, _ROUND_S = 1.0, 2.0, 2.0, 3.0
     "--events",
     default=100_000,
     show_default=True,
-    help="Most events in a run. There are fewer at batch sizes below 100.",
+    help="Most events in a run. There are fewer at batch sizes below 125.",
 )
-@click.option("--items", default=40, show_default=True, help="Work items in a run.")
+@click.option("--items", default=32, show_default=True, help="Work items in a run.")
 def demo(events: int, items: int) -> None:
     """Compare the split with the monolith, on light and on CPU-bound work.
 
@@ -47,7 +47,7 @@ def demo(events: int, items: int) -> None:
     1000, three times in turns. Each row has the medians, and is printed once measured.
 
     The CPU-bound work is work items. In each of six rounds the split runs them with one
-    parse server at batch sizes 1, 10 and 20, and with two parse servers at 1 and 10.
+    parse server at batch sizes 1, 4 and 8, and with two parse servers at 1 and 4.
     Below the rounds, each is compared with the first, with an interval.
 
     The demo fails unless all results are byte-identical. It takes about half a minute

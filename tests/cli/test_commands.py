@@ -274,7 +274,7 @@ def test_the_demo_prints_both_tables_and_the_results() -> None:
     assert [line[0] for line in lines[3:9]] == ["1", "2", "3", "4", "5", "6"]
     assert lines[8][-2:] == ["0", "s"], "nothing is left after the last round"
     compared = [" ".join(line[:3]) for line in lines[11:16]]
-    assert compared == ["1 × 1", "10 × 1", "20 × 1", "1 × 2", "10 × 2"]
+    assert compared == ["1 × 1", "4 × 1", "8 × 1", "1 × 2", "4 × 2"]
     assert "same results, byte for byte" in light
     assert "All results are the same, byte for byte" in work
 
