@@ -27,7 +27,7 @@ WORK_ROUNDS = 6
 _LIGHT_ROUNDS = 3
 # At the smallest sizes, runs of fewer events are long enough.
 _EVENTS_PER_SIZE = 800
-_CALIBRATION_ITEMS = 50
+_CALIBRATION_ITEMS = 25
 # Seconds that each part takes on two idle cores, to estimate what is left.
 _START_S, _LIGHT_S, _CALIBRATION_S, _ROUND_S = 1.0, 2.0, 2.0, 3.0
 
