@@ -246,7 +246,6 @@ def _has_servers(item: pytest.Item) -> bool:
 
 def _owned(pool: ServerPool) -> Owned:
     """Return the resources of the session's servers, which outlive a test."""
-    from pytest_pipeline.servers.hosts import InProcessHost
     from pytest_pipeline.servers.leaks import Owned
 
     servers = pool.servers
@@ -257,10 +256,7 @@ def _owned(pool: ServerPool) -> Owned:
             if server.kind == "subprocess" and server.host.pid is not None
         ),
         threads=frozenset(
-            thread
-            for server in servers
-            if isinstance(server.host, InProcessHost)
-            for thread in server.host.threads
+            thread for server in servers for thread in server.host.threads
         ),
         addresses=frozenset(server.host.address for server in servers),
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import UsageError
+from pipeline.errors import StageError, UsageError, one_line
+from pipeline.standard_streams import claim_standard_output
 
 
 @click.command(short_help="Serve one stage until stopped.")
@@ -61,7 +62,8 @@ def serve(
     """Serve STAGE of a workload: ingest, parse, rules, aggregate or sink.
 
     When it is ready, the server prints one line of JSON: stage, workload, address and
-    process ID. It logs to standard error.
+    process ID. Nothing else goes to standard output, which is closed then. It logs to
+    standard error, and so does everything that the workload prints.
 
     On SIGTERM or SIGINT, the server finishes its open streams, refuses new ones, and
     exits.
@@ -77,6 +79,8 @@ def serve(
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s {stage} %(levelname)s %(message)s"
     )
+    # Before the workload is imported: whatever it prints belongs to the log.
+    handshake_file = claim_standard_output()
     if (tls_certificate is None) != (tls_key is None):
         raise UsageError("--tls-certificate and --tls-key: give both or neither")
     server = StageServer(
@@ -96,6 +100,14 @@ def serve(
             "address": server.address,
             "pid": os.getpid(),
         }
-        click.echo(json.dumps(handshake))
+        try:
+            with handshake_file:
+                handshake_file.write(f"{json.dumps(handshake)}\n".encode())
+        except OSError as error:
+            server.stop_now()
+            raise StageError(
+                f"stage {stage} can't print its handshake to standard output: "
+                f"{one_line(error)}"
+            ) from error
 
     serve_until_stopped(server, announce, lifeline)

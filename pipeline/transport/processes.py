@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import selectors
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,11 +20,14 @@ from pipeline.errors import StageError, one_line
 from pipeline.stages import INGEST
 from pipeline.transport.environment import set_defaults
 from pipeline.transport.process_group import end_group, signal_group
+from pipeline.transport.process_output import ProcessOutput
 
 Transport = Literal["unix", "tcp"]
 
 # A server without open streams stops in milliseconds.
 _STOP_S = 5.0
+# The last line of a log is looked for in so much of its end.
+_TAIL_BYTES = 16 * 1024
 # A socket's path has at most 107 bytes; our file names take up to 30 of them.
 _MAX_FOLDER_BYTES = 75
 
@@ -48,7 +50,8 @@ class ServerProcess:
         Args:
             stage: Name of the stage, for errors.
             command: The program and its arguments.
-            log: File that its standard error is appended to.
+            log: File that its standard error is appended to, and of its standard
+                output everything but the handshake.
             lifeline: Add the option ``--lifeline`` of `pipeline serve`, by which the
                 server stops when this process ends.
             standard_input: Let it read the standard input of this process.
@@ -88,6 +91,8 @@ class ServerProcess:
             ) from error
         finally:
             os.close(read_end)
+        pipe = cast("IO[bytes]", self._process.stdout)  # started with stdout=PIPE
+        self._output = ProcessOutput(stage, pipe, log)
 
     @property
     def pid(self) -> int:
@@ -97,49 +102,31 @@ class ServerProcess:
     def wait_ready(self, deadline: float) -> None:
         """Wait for the handshake, and set `address` and `handshake` from it.
 
+        Lines that are no handshake are skipped, into the log.
+
         Args:
             deadline: Until when to wait, by `time.monotonic`.
 
         Raises:
-            StageError: The server has ended, has printed something else, or has printed
-                nothing in time.
+            StageError: The server has ended, or has not printed its handshake in time.
         """
-        line = self._read_line(deadline)
-        try:
-            said = json.loads(line)
-            self.address = str(said["address"])
-            self.handshake = dict(said)
-        except (ValueError, KeyError, TypeError):
-            pass
-        else:
-            return
-        if not line:
-            raise StageError(f"stage {self.stage} did not start: {self.exit_summary()}")
-        raise StageError(
-            f"stage {self.stage} did not start: it printed {line[:100]!r}, not one "
-            f"line of JSON with its address"
-        )
-
-    def _read_line(self, deadline: float) -> bytes:
-        pipe = self._pipe
-        line = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise StageError(
-                        f"stage {self.stage} did not start in time: it has not said "
-                        f"where it listens"
-                    )
-                data = os.read(pipe.fileno(), 4096)
-                if not data:
-                    break
-                line += data
-        return line
+        said = self._output.handshake(deadline)
+        if not said:
+            why = self.exit_summary()
+            if line := self._output.first_line:
+                why = (
+                    f"it printed {line[:100]!r}, not one line of JSON with its "
+                    f"address; {why}"
+                )
+            raise StageError(f"stage {self.stage} did not start: {why}")
+        self.address = said["address"]
+        self.handshake = dict(said)
+        self._output.follow()
 
     @property
-    def _pipe(self) -> IO[bytes]:
-        return cast("IO[bytes]", self._process.stdout)  # started with stdout=PIPE
+    def threads(self) -> frozenset[threading.Thread]:
+        """The threads of this process that read its output."""
+        return frozenset([self._output.thread] if self._output.thread else [])
 
     @property
     def ending(self) -> str:
@@ -163,7 +150,9 @@ class ServerProcess:
         how = self.ending
         if not how:
             return "its process still runs"
-        lines = self._log.read_text(errors="replace").split("\n")
+        with self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = log.read().decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"{how}; it last said: {last}" if last else how
 
@@ -199,7 +188,7 @@ class ServerProcess:
             self.wait_ended(wait_s)
             self._process.kill()
             self._process.wait()
-        self._pipe.close()
+        self._output.close()
         os.close(self._lifeline)
 
 

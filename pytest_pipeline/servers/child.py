@@ -11,9 +11,9 @@ import json
 import logging
 import os
 import pickle
-import sys
 from pathlib import Path
 
+from pipeline.standard_streams import claim_standard_output
 from pipeline.transport.server import serve_until_stopped
 from pytest_pipeline.servers.servicers import UserServicer
 
@@ -32,6 +32,8 @@ def main() -> None:
         level=logging.INFO,
         format=f"%(asctime)s {arguments.name} %(levelname)s %(message)s",
     )
+    # Before the servicer is imported: whatever it prints belongs to the log.
+    handshake_file = claim_standard_output()
     # The file was written by the test session that started this process.
     servicer: UserServicer = pickle.loads(arguments.servicer.read_bytes())  # noqa: S301
     credentials = None
@@ -43,8 +45,8 @@ def main() -> None:
 
     def announce() -> None:
         handshake = {"address": server.address, "pid": os.getpid()}
-        sys.stdout.write(f"{json.dumps(handshake)}\n")
-        sys.stdout.flush()
+        with handshake_file:
+            handshake_file.write(f"{json.dumps(handshake)}\n".encode())
 
     serve_until_stopped(server, announce, arguments.lifeline)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import queue
 import signal
@@ -353,3 +354,34 @@ def test_the_exit_status_of_a_dead_process_is_known(
     assert server.ending == "ended by SIGKILL"
     server.restart()
     assert server.health == "SERVING"
+
+
+LOUD_SERVICER = """
+import os
+from tests.plugin.greeter import Greeter
+
+print("imported", "-" * 70_000)
+
+
+class Loud(Greeter):
+    def Greet(self, request, context):
+        print("greeting", "-" * 70_000)
+        os.system("echo by a shell")
+        return super().Greet(request, context)
+"""
+
+
+def test_a_servicer_in_a_process_may_print_as_much_as_it_likes(
+    stage_server: StageServerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is imported; all of it is in the server's log."""
+    (tmp_path / "loud_servicer.py").write_text(LOUD_SERVICER)
+    monkeypatch.syspath_prepend(tmp_path)
+    servicer = importlib.import_module("loud_servicer").Loud()
+    server = stage_server(
+        servicer, add_to_server=add_GreeterServicer_to_server, servers="subprocess"
+    )
+
+    assert server.stub.Greet(StringValue(value="you")).value == "hello you"
+    for text in ("imported ---", "greeting ---", "by a shell\n"):
+        assert text in server.logs

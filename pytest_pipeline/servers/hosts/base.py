@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -22,6 +23,10 @@ class Host(Protocol):
     @property
     def pid(self) -> int | None:
         """The process of the server; None if it is not known."""
+
+    @property
+    def threads(self) -> frozenset[threading.Thread]:
+        """The threads of this process that the server needs."""
 
     @property
     def ending(self) -> str:

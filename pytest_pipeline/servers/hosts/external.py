@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ class ExternalHost:
 
     handshake: Mapping[str, Any] = MappingProxyType({})
     pid = None
+    threads: frozenset[threading.Thread] = frozenset()
     ending = ""
     log = ""
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,6 +57,11 @@ class ProcessHost:
         return self._process.pid if self._process else None
 
     @property
+    def threads(self) -> frozenset[threading.Thread]:
+        """The threads of this process that read the output of the server."""
+        return self._process.threads if self._process else frozenset()
+
+    @property
     def ending(self) -> str:
         """How the process ended; empty while it runs."""
         if self._process is not None:
@@ -69,7 +75,7 @@ class ProcessHost:
 
     @property
     def log(self) -> str:
-        """What the process has written to its standard error."""
+        """What the process has written to its standard error and output."""
         try:
             return self._log.read_text(errors="replace")
         except FileNotFoundError:
