@@ -285,7 +285,13 @@ def pipeline_compare(benchmark: BenchmarkFixture, pipeline_record: Record) -> Co
         pipeline_record.answered(answer.compared)
         return answer
 
-    return Comparer(answering=answering)
+    # The settings of pytest-benchmark have no public names in the fixture.
+    return Comparer(
+        timer=benchmark._timer,  # noqa: SLF001
+        disable_gc=benchmark._disable_gc,  # noqa: SLF001
+        warmup=int(benchmark._warmup or 0),  # noqa: SLF001
+        answering=answering,
+    )
 
 
 def stage_fixture(what: Any, *, scope: Scope = "session", **settings: Any) -> Any:

@@ -20,8 +20,10 @@ from typing import Any, Self
 from pipeline.transport.process_group import end_group
 from pytest_pipeline.gate import worker
 from pytest_pipeline.gate.errors import GateFaultError
+from pytest_pipeline.measure import instrumentation
 
-_PLUGIN = "pipeline_gate_worker"
+#: The package that `worker.py` is part of, on a side.
+_PACKAGE = "pipeline_gate_side"
 #: Timeout for a message; one call of a benchmark may take minutes.
 _PATIENCE_S = 600.0
 #: Timeout for the end of a session, including the servers of its fixtures.
@@ -65,14 +67,15 @@ class SideSession:
         self._lines = ours.makefile("r", encoding="utf-8")
         # Its own folder: the side must not import the rest of this package.
         plugins = log.with_suffix(".plugins")
-        plugins.mkdir(exist_ok=True)
-        shutil.copyfile(worker.__file__, plugins / f"{_PLUGIN}.py")
+        plugin = _copy_worker(plugins)
         with theirs, log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the user's own tests
                 # -P: like the pytest command, without the current folder on sys.path.
                 [
                     *(*_unshuffled(), str(side.python), "-P"),
-                    *("-m", "pytest", "-p", _PLUGIN, *arguments),
+                    *("-m", "pytest", "-p", plugin, *arguments),
+                    # pytest-benchmark, even if plugins are not loaded by themselves.
+                    *("-p", "benchmark"),
                 ],
                 cwd=side.folder,
                 env={
@@ -194,6 +197,16 @@ class SideSession:
 
     def _fault(self, problem: str) -> GateFaultError:
         return GateFaultError(f"{self.side.name}: {problem}")
+
+
+def _copy_worker(folder: Path) -> str:
+    """Copy the worker and what it imports below ``folder``; return its module name."""
+    for module in (worker, instrumentation):
+        path = Path(str(module.__file__))
+        place = folder / _PACKAGE / path.parent.name / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    return f"{_PACKAGE}.gate.worker"
 
 
 @functools.cache

@@ -1,8 +1,12 @@
 """The pytest plugin that runs the benchmarks of one side on request.
 
-This file is copied into the environment of each revision, which may have another
-version of this package, or none. So it is a single file that imports only pytest and
+This file is copied to each revision, with `instrumentation.py`, because a revision may
+have another version of this package, or none. So it imports only that file, pytest and
 pytest-benchmark. The other end is ``side_session.py``.
+
+It measures what the tests run and nothing else: plugins that trace, limit the time of a
+test, shuffle or rerun tests are put aside, and the settings of pytest-benchmark (timer,
+garbage collection, warm-up) are honoured.
 
 Messages are lines of JSON over a socket, whose file descriptor is in the environment.
 The worker first sends what it ``collected``. On ``run`` it starts a test, and sends
@@ -12,21 +16,61 @@ until it receives ``done``; then it lets the test finish and sends how it ``ende
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import json
 import os
+import signal
 import socket
+import sys
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+# Relative, because the two files are copied to places of their own.
+from ..measure.instrumentation import uninstrumented  # noqa: TID252
+
 SOCKET = "PIPELINE_GATE_SOCKET"
+#: The environment variable with the folder of the repository that both sides come from.
+ORIGIN = "PIPELINE_GATE_ORIGIN"
 MARKER = "pipeline_gate"
 
 Sample = Callable[[int], float]
+
+#: Options of plugins, with the values that keep them out of a measurement.
+_PUT_ASIDE = {
+    # Of pytest-benchmark, whose rounds the gate replaces.
+    "benchmark_disable": True,
+    "benchmark_enable": False,
+    "benchmark_only": False,
+    "benchmark_skip": False,
+    # Tests in other processes: pytest-xdist and pytest-forked.
+    "dist": "no",
+    "forked": False,
+    # Tracers and profilers: pytest-cov, pytest-memray, pytest-profiling, CodSpeed.
+    "no_cov": True,
+    "memray": False,
+    "profile": False,
+    "profile_svg": False,
+    "codspeed": False,
+    # Debuggers wait for input.
+    "usepdb": False,
+    "trace": False,
+    # Files outside of the checkout, which both sides would write.
+    "basetemp": None,
+    "xmlpath": None,
+    "log_file": None,
+}
+#: The same seed on both sides, for pytest-randomly.
+_SEED = 1
+_RANDOM_SEEDS = ("default", "last")
+# A timer that stands still would make samples that never end.
+_STILL_S, _STILL_SHARE = 2.0, 1e-3
 
 
 class _Worker:
@@ -37,8 +81,9 @@ class _Worker:
         self._lines = channel.makefile("r", encoding="utf-8")
         #: Whether the current test has been measured.
         self.served = False
-        #: Why the current test failed or was skipped.
+        #: Why the current test failed or was skipped; for a failure, its report too.
         self.problem = ""
+        self.report = ""
         self.skipped = ""
         self.not_collected: list[str] = []
         #: Files and folders of the command line, each with a test in it or "".
@@ -55,18 +100,21 @@ class _Worker:
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def serve(self, sample: Sample) -> None:
+    def serve(self, fixture: Any, sample: Sample, warm_up: Callable[[], None]) -> None:
         """Take samples on request, unless this test has been measured already."""
         if self.served:
             return
         self.served = True
-        self.say(kind="ready")
-        while (message := self.told())["do"] == "sample":
-            _move_to(message["turn"])
-            pieces = range(message["pieces"])
-            self.say(
-                kind="seconds", seconds=min(sample(message["calls"]) for _ in pieces)
-            )
+        with _undisturbed(collect_garbage=not fixture._disable_gc):  # noqa: SLF001
+            warm_up()
+            self.say(kind="ready")
+            while (message := self.told())["do"] == "sample":
+                _move_to(message["turn"])
+                pieces = range(message["pieces"])
+                self.say(
+                    kind="seconds",
+                    seconds=min(sample(message["calls"]) for _ in pieces),
+                )
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -79,6 +127,7 @@ class _Worker:
         """Note how a test ended; of several problems, the first."""
         if report.failed:
             self.problem = self.problem or _last_line(report)
+            self.report = self.report or report.longreprtext
         elif report.skipped:
             self.skipped = self.skipped or _last_line(report)
 
@@ -102,23 +151,47 @@ class _Worker:
         self.say(
             kind="collected",
             benchmarks={name: _threshold(item) for name, item in items.items()},
-            problems=self.not_collected,
+            problems=self.not_collected or _shared_modules(),
         )
         while (message := self.told())["do"] == "run":
-            self.served, self.problem, self.skipped = False, "", ""
+            self.served = False
+            self.problem = self.report = self.skipped = ""
             # The next item decides which fixtures pytest tears down.
             session.config.hook.pytest_runtest_protocol(
                 item=items[message["name"]], nextitem=items.get(message["next"])
             )
             if not (self.served or self.problem or self.skipped):
                 self.problem = "it did not call its benchmark"
-            self.say(kind="ended", problem=self.problem, skipped=self.skipped)
+            self.say(
+                kind="ended",
+                problem=self.problem,
+                report=self.report,
+                skipped=self.skipped,
+            )
         return True
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_timeout_set_timer(self) -> bool:
+        """Disable pytest-timeout: a test waits while the other side is measured."""
+        return True
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_timeout_cancel_timer(self) -> bool:
+        """Leave nothing to cancel."""
+        return True
+
+
+# Not wrapper=True: a revision may have an old pluggy.
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Stop pytest-cov before it starts its tracer, in this hook."""
+    _put_aside(early_config.known_args_namespace)
+    yield
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Disable pytest-benchmark's own rounds, and pytest-xdist."""
+    """Take over pytest-benchmark, and put other plugins aside."""
     try:
         from pytest_benchmark.fixture import BenchmarkFixture
     except ImportError:
@@ -128,20 +201,14 @@ def pytest_configure(config: pytest.Config) -> None:
     channel.set_inheritable(False)
     worker = _Worker(channel)
     config.pluginmanager.register(worker, "pipeline-gate-session")
-    _take_over(BenchmarkFixture, worker)
+    _take_over_call(BenchmarkFixture, worker)
+    _take_over_pedantic(BenchmarkFixture, worker)
     config.addinivalue_line(
         "markers", f"{MARKER}(threshold): relative change from which it is slower."
     )
-    for name, value in (
-        ("benchmark_disable", True),
-        ("benchmark_enable", False),
-        ("benchmark_only", False),
-        ("benchmark_skip", False),
-        # Of pytest-xdist.
-        ("dist", "no"),
-    ):
-        if hasattr(config.option, name):
-            setattr(config.option, name, value)
+    _put_aside(config.option)
+    if getattr(config.option, "randomly_seed", None) in _RANDOM_SEEDS:
+        config.option.randomly_seed = _SEED
     # A file or a test may be missing in this revision. pytest would fail for a missing
     # test, so it gets the existing files, and the tests are selected here.
     if not config.getoption("pyargs"):
@@ -151,9 +218,34 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args[:] = dict.fromkeys(path for path, _ in there)
 
 
-def _take_over(fixture: Any, worker: _Worker) -> None:
-    """Let the gate measure each call of the benchmark fixture."""
-    call, pedantic = fixture.__call__, fixture.pedantic
+def _put_aside(options: Any) -> None:
+    for name, value in _PUT_ASIDE.items():
+        if hasattr(options, name):
+            setattr(options, name, value)
+
+
+@contextmanager
+def _undisturbed(*, collect_garbage: bool) -> Iterator[None]:
+    """Stop tracers, profilers and time limits while a test is measured.
+
+    The samples of the other side count for the limits of this one.
+    """
+    with ExitStack() as stack:
+        faulthandler.cancel_dump_traceback_later()
+        for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            left, interval = signal.setitimer(timer, 0)
+            if left:
+                stack.callback(signal.setitimer, timer, left, interval)
+        if tracemalloc.is_tracing():
+            stack.callback(tracemalloc.start, tracemalloc.get_traceback_limit())
+            tracemalloc.stop()
+        stack.enter_context(uninstrumented(collect_garbage=collect_garbage))
+        yield
+
+
+def _take_over_call(fixture: Any, worker: _Worker) -> None:
+    """Let the gate measure ``benchmark(function)``."""
+    call = fixture.__call__
 
     # Patch the class: Python looks __call__ up there, and the hooks of pytest-benchmark
     # check for this very type.
@@ -161,14 +253,31 @@ def _take_over(fixture: Any, worker: _Worker) -> None:
     def sampled_call(
         self: Any, function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
+        clock = _clock_of(self)
+
         def sample(calls: int) -> float:
-            began = time.perf_counter()
+            began = clock()
             for _ in range(calls):
                 function(*args, **kwargs)
-            return time.perf_counter() - began
+            return clock() - began
 
-        worker.serve(sample)
+        def warm_up() -> None:
+            # As in pytest-benchmark: so many calls, for so many seconds at most.
+            until = time.monotonic() + self._max_time
+            for _ in range(self._warmup or 0):
+                function(*args, **kwargs)
+                if time.monotonic() > until:
+                    break
+
+        worker.serve(self, _checked(sample, clock), warm_up)
         return call(self, function, *args, **kwargs)
+
+    fixture.__call__ = sampled_call
+
+
+def _take_over_pedantic(fixture: Any, worker: _Worker) -> None:
+    """Let the gate measure ``benchmark.pedantic(function)``."""
+    pedantic = fixture.pedantic
 
     @functools.wraps(pedantic)
     def gated_pedantic(
@@ -180,24 +289,80 @@ def _take_over(fixture: Any, worker: _Worker) -> None:
         teardown: Callable[..., Any] | None = None,
         **how: Any,
     ) -> Any:
+        clock = _clock_of(self)
+
         def sample(calls: int) -> float:
             seconds = 0.0
             for _ in range(calls):
                 # As in pytest-benchmark, the setup may return the arguments.
                 made = setup() if setup is not None else None
                 given, named = made or (args, kwargs or {})
-                began = time.perf_counter()
+                began = clock()
                 target(*given, **named)
-                seconds += time.perf_counter() - began
+                seconds += clock() - began
                 if teardown is not None:
                     teardown(*given, **named)
             return seconds
 
-        worker.serve(sample)
+        def warm_up() -> None:
+            if rounds := how.get("warmup_rounds", 0):
+                sample(rounds * how.get("iterations", 1))
+
+        worker.serve(self, _checked(sample, clock), warm_up)
         return pedantic(self, target, args, kwargs, setup, teardown, **how)
 
-    fixture.__call__ = sampled_call
     fixture.pedantic = gated_pedantic
+
+
+def _clock_of(fixture: Any) -> Callable[[], float]:
+    """Return the timer of the benchmark: that of its marker or --benchmark-timer."""
+    clock: Callable[[], float] = fixture._timer  # noqa: SLF001 - it has no public name
+    return clock
+
+
+def _checked(sample: Sample, clock: Callable[[], float]) -> Sample:
+    """Return the sample function, which fails if the timer stands still."""
+
+    def checked(calls: int) -> float:
+        began = time.monotonic()
+        seconds = sample(calls)
+        took_s = time.monotonic() - began
+        if took_s > _STILL_S and seconds < took_s * _STILL_SHARE:
+            name = getattr(clock, "__name__", repr(clock))
+            pytest.fail(
+                f"the benchmark's timer {name} counted {seconds:.3g} s in "
+                f"{took_s:.1f} s; set another one with --benchmark-timer",
+                pytrace=False,
+            )
+        return seconds
+
+    return checked
+
+
+def _shared_modules() -> list[str]:
+    """Return a complaint if tests import from the repository instead of the checkout.
+
+    Both sides would then measure the same code. An installation in editable mode can
+    cause that. What git ignores, such as an environment, may be shared.
+    """
+    origin = os.environ.get(ORIGIN)
+    if not origin:
+        return []
+    prefixes = (sys.prefix, sys.base_prefix)
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if (
+            isinstance(file, str)
+            and Path(file).is_relative_to(origin)
+            and "site-packages" not in Path(file).parts
+            and not any(Path(file).is_relative_to(prefix) for prefix in prefixes)
+        ):
+            problem = (
+                f"module {name}: is imported from {file}, which both sides share; "
+                f"install the project of each side into its environment"
+            )
+            return [problem]
+    return []
 
 
 def _move_to(turn: int) -> None:

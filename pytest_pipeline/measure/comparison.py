@@ -26,7 +26,7 @@ from pytest_pipeline.measure.estimation import (
     noise_floor,
 )
 from pytest_pipeline.measure.results import Compared, Interval
-from pytest_pipeline.measure.rounds import Rounds, timed
+from pytest_pipeline.measure.rounds import Rounds, Sampler, timed
 
 Outcome = Literal["faster", "not faster", "inconclusive"]
 
@@ -83,12 +83,15 @@ class Comparer:
         looks: Numbers of rounds after which an answer is looked for, rising, each 12
             or more. The last is the most rounds that a comparison runs.
         confidence: Of the interval, over all looks; more than 0.5 and less than 1.
-        clock: Returns seconds.
+        clock: Returns seconds. The budget is taken by it.
+        timer: Returns the seconds that samples are taken by; None for ``clock``.
+        disable_gc: Stop automatic garbage collection while samples are taken.
+        warmup: Calls of each callable before its first sample.
         answering: Called with a function that measures and returns the answer. It
             returns that answer, and may do something before or after.
 
     Raises:
-        UsageError: ``looks`` or ``confidence`` is out of range.
+        UsageError: ``looks``, ``confidence`` or ``warmup`` is out of range.
     """
 
     def __init__(
@@ -97,6 +100,9 @@ class Comparer:
         looks: Sequence[int] = LOOKS,
         confidence: float = CONFIDENCE,
         clock: Callable[[], float] = time.perf_counter,
+        timer: Callable[[], float] | None = None,
+        disable_gc: bool = False,
+        warmup: int = 0,
         answering: Callable[[Callable[[], Answer]], Answer] = lambda find: find(),
     ) -> None:
         if not looks or min(looks) < LOOKS[0] or sorted(set(looks)) != list(looks):
@@ -105,9 +111,14 @@ class Comparer:
             )
         if not 0.5 < confidence < 1:
             raise UsageError(f"compare: confidence {confidence} must be in (0.5, 1)")
+        if warmup < 0:
+            raise UsageError(f"compare: warmup {warmup} must be 0 or more")
         self._looks = tuple(looks)
         self._confidence = confidence
         self._clock = clock
+        self._timer = timer or clock
+        self._disable_gc = disable_gc
+        self._warmup = warmup
         self._answering = answering
 
     def __call__(
@@ -154,16 +165,29 @@ class Comparer:
             (a, b),
             names or _names(a, b),
             Rounds(
-                (timed(a, self._clock), timed(b, self._clock)),
+                (self._sampler(a), self._sampler(b)),
                 work=work,
                 sample_s=sample_s,
                 clock=self._clock,
+                collect_garbage=not self._disable_gc,
             ),
             looks=self._looks,
             budget_s=budget_s,
             confidence=self._confidence,
             answering=self._answering,
         )
+
+    def _sampler(self, function: Callable[[], object]) -> Sampler:
+        """Return the sampler of a callable; its first sample follows the warm-up."""
+        measure = timed(function, self._timer)
+        cold = iter(range(self._warmup))
+
+        def sampler(calls: int, pieces: int) -> float:
+            for _ in cold:
+                function()
+            return measure(calls, pieces)
+
+        return sampler
 
 
 class Comparison:

@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pytest_pipeline.measure.instrumentation import uninstrumented
+
 #: Takes a number of calls and a number of pieces. Makes that many calls in each piece,
 #: and returns the seconds of the quickest piece.
 Sampler: TypeAlias = Callable[[int, int], float]
@@ -52,6 +54,7 @@ class Rounds:
             than ``sample_s``, there are fewer pieces, but three. On a crowded machine
             most samples are interrupted, but hardly ever all pieces of one.
         clock: Returns seconds; the budget is taken by it.
+        collect_garbage: False to stop automatic garbage collection in all rounds.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Rounds:
         alike: bool = False,
         pieces: int = 1,
         clock: Callable[[], float] = time.perf_counter,
+        collect_garbage: bool = True,
     ) -> None:
         self._samplers = dict(zip("ab", samplers, strict=True))
         self._work = dict(zip("ab", work, strict=True))
@@ -70,6 +74,7 @@ class Rounds:
         self._alike = alike
         self._pieces = pieces
         self._clock = clock
+        self._collect_garbage = collect_garbage
         self._calls: dict[str, int] = {}
         self._spent_s = 0.0
         self._random = np.random.default_rng(_SEED)
@@ -81,10 +86,17 @@ class Rounds:
     def run(self, count: int, budget_s: float | None) -> None:
         """Run until there are ``count`` rounds, or the next would exceed the budget.
 
+        Tracers and profilers are stopped meanwhile: a tracer charges for each line, so
+        it would change the ratio.
+
         Args:
             count: Of rounds, earlier ones included.
             budget_s: Seconds for all rounds, earlier ones included; None for no limit.
         """
+        with uninstrumented(collect_garbage=self._collect_garbage):
+            self._run(count, budget_s)
+
+    def _run(self, count: int, budget_s: float | None) -> None:
         began = self._clock() - self._spent_s
         if not self._calls:
             self._size()

@@ -78,8 +78,10 @@ def test_each_revision_has_its_own_environment(
         "(site / 'generated.py').write_text('VALUE = {value}')\n"
     )
     text = (
+        "import pytest\n"
         "from generated import VALUE\n"
-        "from work import work\n"
+        "from work import clock, work\n"
+        "@pytest.mark.benchmark(timer=clock)\n"
         "def test_it(benchmark): assert benchmark(work, VALUE) == {value}\n"
     )
     benchmarked.write("setup_it.py", link.format(value=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable
 from typing import Any
@@ -335,6 +336,7 @@ def test_hardly_any_comparison_of_equals_claims_a_difference() -> None:
         ({"looks": (24, 12)}, "looks (24, 12)"),
         ({"looks": ()}, "looks ()"),
         ({"confidence": 1.0}, "confidence 1.0"),
+        ({"warmup": -1}, "warmup -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], said: str) -> None:
@@ -377,3 +379,59 @@ def test_an_exception_of_a_callable_is_raised(compare: Comparer) -> None:
 
     with pytest.raises(LookupError, match="broken"):
         compare(broken, lambda: None).faster_than(broken)
+
+
+def test_samples_are_taken_by_the_timer(time: FakeTime) -> None:
+    """Such as one of CPU time, which pytest-benchmark was told to use."""
+    cpu = FakeTime()
+
+    def waiting() -> None:
+        time.now += 0.4
+        cpu.now += 0.1
+
+    def busy() -> None:
+        time.now += 0.4
+        cpu.now += 0.4
+
+    answer = Comparer(clock=time.clock, timer=cpu.clock)(
+        waiting, busy, budget_s=1000
+    ).faster_than(busy, by=3.9)
+
+    assert answer.ratio.value == pytest.approx(4)
+
+
+def test_warm_up_calls_come_before_the_first_sample(time: FakeTime) -> None:
+    """They are not timed, and each callable gets as many."""
+    calls = {"a": 0, "b": 0}
+    cold: list[str] = []
+
+    def variant(name: str) -> Callable[[], None]:
+        def function() -> None:
+            calls[name] += 1
+            if calls[name] <= 7:
+                cold.append(name)
+            time.now += 5.0 if calls[name] <= 7 else 0.1
+
+        return function
+
+    a, b = variant("a"), variant("b")
+    answer = Comparer(clock=time.clock, warmup=7)(a, b).faster_than(b)
+
+    assert sorted(cold) == ["a"] * 7 + ["b"] * 7
+    assert answer.ratio.value == pytest.approx(1)
+
+
+def test_garbage_is_not_collected_if_the_benchmark_says_so(time: FakeTime) -> None:
+    """As with --benchmark-disable-gc."""
+    collecting: list[bool] = []
+
+    def function() -> None:
+        collecting.append(gc.isenabled())
+        time.now += 0.1
+
+    Comparer(clock=time.clock, disable_gc=True)(
+        function, time.taking(0.1)
+    ).not_faster_than(function)
+
+    assert not any(collecting)
+    assert gc.isenabled()
