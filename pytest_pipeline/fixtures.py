@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ from pytest_pipeline.options import (
 )
 
 if TYPE_CHECKING:
+    import grpc
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from pipeline.workload import Workload
@@ -66,29 +67,67 @@ class StageServerFactory:
         transport: Transport | None = None,
         start_timeout: float | None = None,
         tls_root: str | None = None,
+        aio: bool | None = None,
+        options: Iterable[tuple[str, Any]] = (),
+        interceptors: Iterable[Any] = (),
+        max_workers: int | None = None,
+        compression: grpc.Compression | None = None,
+        credentials: grpc.ServerCredentials | None = None,
+        channel_options: Iterable[tuple[str, Any]] = (),
+        channel_credentials: grpc.ChannelCredentials | None = None,
+        call_credentials: grpc.CallCredentials | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+        health_check: bool = True,
     ) -> Server:
         """Start a server and return its handle.
 
-        ``workload`` and the last four arguments default to the settings of the test.
+        A servicer is served with gRPC's defaults, on its server and on channels to it.
+        ``workload``, ``servers``, ``transport``, ``start_timeout`` and ``tls_root``
+        default to the settings of the test.
 
         Args:
             what: The name of a stage of ``workload``; a `pipeline.Stage`; an
-                instance of any gRPC servicer, thread-based or asyncio; a command, as
-                text or as a list of words; or the address of a running server.
+                instance of any gRPC servicer, thread-based or asyncio; a class or a
+                function without arguments that makes one; a command, as text or as a
+                list of words; or the address of a running server.
             name: The name of the server in errors and reports.
             workload: The workload of a stage that is given by its name.
-            add_to_server: The generated function that adds a servicer to a server.
+            add_to_server: The generated function that adds a servicer to a server, or
+                a function of yours that adds several services.
             stub: Makes the client of the service from a channel. By default it is the
                 stub generated beside ``add_to_server``, or the one of a stage.
             servers: ``inprocess`` or ``subprocess``.
             transport: ``unix``, ``tcp`` or ``tls``.
             start_timeout: Seconds that the server has to become ready.
             tls_root: Under TLS, a PEM file of root certificates to trust as well.
+            aio: Whether grpc.aio serves the servicer, whose factory is then called in
+                the event loop. By default, it does if an RPC is a coroutine function
+                or an asynchronous generator.
+            options: Channel arguments of gRPC for the server.
+            interceptors: Server interceptors, for threads or for asyncio as the
+                servicer is.
+            max_workers: Number of threads for RPCs; 64 by default.
+            compression: Compression of replies.
+            credentials: Credentials of the server, in place of the session's.
+            channel_options: Channel arguments of gRPC for channels to the server.
+            channel_credentials: Credentials of channels to the server.
+            call_credentials: Added to the credentials of channels, under TLS.
+            metadata: Sent with every call on channels to the server.
+            health_check: Whether a command or an address is ready when its health
+                service says so. Otherwise it is when it accepts a connection.
 
         Raises:
             UsageError: ``what`` is something else, or can't be served like this.
             StageError: The server did not start.
         """
+        __tracebackhide__ = True
+        from pytest_pipeline.servers.arguments import (
+            ChannelArguments,
+            ServerArguments,
+            max_workers_of,
+            metadata_of,
+            options_of,
+        )
         from pytest_pipeline.servers.specification import server_spec
 
         settings = with_values(
@@ -102,7 +141,26 @@ class StageServerFactory:
         )
         server = self._pool.start(
             server_spec(
-                settings, what, name=name, add_to_server=add_to_server, stub=stub
+                settings,
+                what,
+                name=name,
+                add_to_server=add_to_server,
+                stub=stub,
+                aio=aio,
+                server=ServerArguments(
+                    options_of("options", options),
+                    tuple(interceptors),
+                    max_workers_of(max_workers),
+                    compression,
+                    credentials,
+                ),
+                channel=ChannelArguments(
+                    options_of("channel_options", channel_options),
+                    metadata_of(metadata),
+                    channel_credentials,
+                    call_credentials,
+                ),
+                health_check=health_check,
             )
         )
         self._started.append(server)
@@ -297,12 +355,14 @@ def pipeline_compare(benchmark: BenchmarkFixture, pipeline_record: Record) -> Co
 def stage_fixture(what: Any, *, scope: Scope = "session", **settings: Any) -> Any:
     """Make a fixture of a server of your own.
 
-    The server stays up for ``scope`` and is brought back for each test::
+    The server stays up for ``scope`` and is brought back for each test. If ``what`` is
+    the class of a servicer or a function that makes one, each test gets a new one::
 
-        greeter = stage_fixture(Greeter(), add_to_server=add_GreeterServicer_to_server)
+        greeter = stage_fixture(Greeter, add_to_server=add_GreeterServicer_to_server)
 
     Args:
-        what: A stage, servicer, command or address; see `StageServerFactory`.
+        what: A stage, servicer, command or address, or what makes a servicer; see
+            `StageServerFactory`.
         scope: The scope of the fixture.
         **settings: Arguments of `StageServerFactory`, such as ``servers``.
 
@@ -312,12 +372,16 @@ def stage_fixture(what: Any, *, scope: Scope = "session", **settings: Any) -> An
 
     @pytest.fixture(scope=scope)
     def stage(
-        pipeline_servers: ServerPool, pipeline_settings: PipelineSettings
+        request: pytest.FixtureRequest,
+        pipeline_servers: ServerPool,
+        pipeline_settings: PipelineSettings,
     ) -> Iterator[Server]:
         with closing(
             StageServerFactory(pipeline_servers, pipeline_settings)
         ) as factory:
-            yield factory(what, **settings)
+            server = factory(what, **settings)
+            server.fixture = request.fixturename or ""
+            yield server
 
     return stage
 

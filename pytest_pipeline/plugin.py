@@ -190,7 +190,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Resume or restart the servers that the previous test used."""
     pool = item.config.stash.get(POOL, None)
     if pool is not None:
-        pool.reset()
+        pool.reset(getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(wrapper=True)

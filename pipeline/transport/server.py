@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 # How long open streams may go on once the server is asked to stop.
 DRAIN_S = 30.0
 # Each open stream occupies a thread.
-_MAX_STREAMS = 64
+MAX_STREAMS = 64
 # sockaddr_un has room for 108 bytes, one of them the NUL at the end.
 _MAX_SOCKET_PATH_BYTES = 107
 
@@ -49,6 +49,10 @@ class RpcServer:
         bind: str,
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
+        *,
+        options: Sequence[tuple[str, Any]] = wire.OPTIONS,
+        max_workers: int | None = None,
+        compression: grpc.Compression | None = None,
     ) -> None:
         """Bind and start.
 
@@ -59,20 +63,28 @@ class RpcServer:
             bind: ``HOST:PORT``, where port 0 takes a free one, or ``unix:PATH``.
             credentials: Serve under TLS with these.
             interceptors: Interceptors of the server.
+            options: Channel arguments of gRPC.
+            max_workers: Number of threads; each open stream occupies one. 64 by
+                default.
+            compression: Compression of replies.
 
         Raises:
             UsageError: ``bind`` is no address.
             StageError: The address can't be bound.
         """
+        __tracebackhide__ = True
         _check_bind(bind)
         self._server = grpc.server(
-            ThreadPoolExecutor(_MAX_STREAMS, thread_name_prefix=name),
+            ThreadPoolExecutor(max_workers or MAX_STREAMS, thread_name_prefix=name),
             interceptors=list(interceptors),
-            options=wire.OPTIONS,
+            options=options,
+            compression=compression,
         )
         services = add_services(self._server)
         self._health = health.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        # Users may add a health service of their own.
+        if health.SERVICE_NAME not in services:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         try:
             port = (
                 self._server.add_secure_port(bind, credentials)

@@ -24,16 +24,22 @@ TIMING_KEY = "pipeline-timing-bin"
 #: Trailing metadata: the traceback of a stage function that raised, in UTF-8.
 TRACEBACK_KEY = "pipeline-traceback-bin"
 
-#: Options of channels and servers alike. The limit on messages is off, because batches
-#: are limited in bytes where they are cut. With so_reuseport, its default, two servers
-#: could bind one port and share its traffic.
+#: Options of channels and servers alike that keep servers apart, and leave all else to
+#: gRPC. With so_reuseport, its default, two servers could bind one port and share its
+#: traffic.
+ISOLATION: tuple[tuple[str, Any], ...] = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+#: Options of channels and servers of the contract. The limit on messages is off,
+#: because batches are limited in bytes where they are cut.
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     # Room for a traceback. By default a call fails if its metadata exceeds 16 KiB.
     ("grpc.max_metadata_size", 64 * 1024),
-    ("grpc.so_reuseport", 0),
-    ("grpc.use_local_subchannel_pool", 1),
+    *ISOLATION,
 )
 
 M = TypeVar("M", bound=Message)

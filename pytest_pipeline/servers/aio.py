@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from pipeline.errors import StageError
-from pipeline.transport import wire
+from pipeline.transport.server import MAX_STREAMS
 
 T = TypeVar("T")
 
@@ -29,6 +29,10 @@ class AioRpcServer:
         bind: str,
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        *,
+        options: Sequence[tuple[str, Any]],
+        max_workers: int | None = None,
+        compression: grpc.Compression | None = None,
     ) -> None:
         """Bind and start.
 
@@ -38,15 +42,23 @@ class AioRpcServer:
             bind: ``HOST:PORT`` or ``unix:PATH``; port 0 takes a free one.
             credentials: Serve under TLS with these.
             interceptors: Interceptors of every call.
+            options: Channel arguments of gRPC.
+            max_workers: Number of threads for RPCs that are no coroutines. 64 by
+                default.
+            compression: Compression of replies.
 
         Raises:
             StageError: The address can't be bound.
         """
+        __tracebackhide__ = True
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_without_poller_noise)
         # All threads of the server are found by the start of their names.
         self._loop.set_default_executor(
             ThreadPoolExecutor(thread_name_prefix=f"{name}_gate")
+        )
+        self._pool = ThreadPoolExecutor(
+            max_workers or MAX_STREAMS, thread_name_prefix=f"{name}_pool"
         )
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"{name}_loop", daemon=True
@@ -55,7 +67,18 @@ class AioRpcServer:
         self._stopping = threading.Lock()
         try:
             self.address = self._call(
-                self._start(name, add_services, bind, credentials, interceptors)
+                self._start(
+                    name,
+                    add_services,
+                    bind,
+                    credentials,
+                    lambda: grpc.aio.server(
+                        self._pool,
+                        interceptors=list(interceptors),
+                        options=options,
+                        compression=compression,
+                    ),
+                )
             )
         except BaseException:
             self._end_loop()
@@ -67,14 +90,15 @@ class AioRpcServer:
         add_services: Callable[[grpc.aio.Server], Sequence[str]],
         bind: str,
         credentials: grpc.ServerCredentials | None,
-        interceptors: Sequence[grpc.aio.ServerInterceptor],
+        new_server: Callable[[], grpc.aio.Server],
     ) -> str:
-        self._server = grpc.aio.server(
-            interceptors=list(interceptors), options=wire.OPTIONS
-        )
+        __tracebackhide__ = True
+        self._server = new_server()
         services = add_services(self._server)
         self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        # Users may add a health service of their own.
+        if health.SERVICE_NAME not in services:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         try:
             port = (
                 self._server.add_secure_port(bind, credentials)
@@ -116,6 +140,7 @@ class AioRpcServer:
     def _end_loop(self) -> None:
         self._call(self._loop.shutdown_asyncgens())
         self._call(self._loop.shutdown_default_executor())
+        self._pool.shutdown(wait=False)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -6,15 +6,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from pipeline.errors import StageError, UsageError, one_line
-from pipeline.transport import wire
+from pipeline.errors import StageError, UsageError
 from pytest_pipeline.options import Hosting
+from pytest_pipeline.servers.channels import ChannelMaker
 from pytest_pipeline.servers.hosts import new_host
+from pytest_pipeline.servers.servicers import UserServicer
 from pytest_pipeline.servers.specification import ServerSpec
 from pytest_pipeline.servers.trace import OpenCalls, Trace, TraceInterceptor
 from pytest_pipeline.servers.workspace import Workspace
@@ -23,6 +24,10 @@ _HEALTH_S = 2.0
 _SETTLE_S = 0.1
 # How long the status of a call may take to arrive from a server that has ended.
 _STATUS_S = 1.0
+_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+T = TypeVar("T")
 
 
 class Server:
@@ -46,20 +51,30 @@ class Server:
         self.trace = Trace()
         #: Whether the current test has used the server.
         self.used = False
+        #: The name of the fixture that keeps the server for several tests.
+        self.fixture = ""
         self._kind = spec.hosting
         self._stub_type = spec.stub_type
         self._start_timeout_s = spec.start_timeout_s
-        self._credentials = _channel_credentials(spec, workspace)
+        self._channels = ChannelMaker(spec, workspace)
+        self._asks_health = spec.health_check
+        servicer = spec.what if isinstance(spec.what, UserServicer) else None
+        self._is_served_here = servicer is not None
+        self._is_made_afresh = servicer is not None and servicer.is_factory
         self.host = new_host(spec, workspace)
         self._channel: grpc.Channel | None = None
         self._plain: grpc.Channel | None = None
-        self._stub: Any = None
+        self._stubs: dict[Any, Any] = {}
         self._calls = OpenCalls()
         self._closing = threading.Lock()
         self._paused = False
         self._asked_to_end = False
         self._log_start = 0
         self._example: object = None
+        # Whether the servicer may have been called since it was made.
+        self._is_stale = False
+        # Whether tests may have clients of their own, whose calls are not seen here.
+        self._address_is_known = False
 
     def __repr__(self) -> str:
         return f"<Server {self.name} at {self.host.address}>"
@@ -73,6 +88,7 @@ class Server:
     def address(self) -> str:
         """Where the server listens: ``HOST:PORT`` or ``unix:PATH``."""
         self._touch()
+        self._address_is_known = True
         return self.host.address
 
     @property
@@ -107,15 +123,28 @@ class Server:
         Raises:
             UsageError: The client of the service is unknown.
         """
+        __tracebackhide__ = True
+        if self._stub_type is None:
+            raise UsageError(
+                f"server {self.name}: its stub is not known; call "
+                f"server.stub_for(…Stub), or give stage_server(stub=…Stub)"
+            )
+        return self.stub_for(self._stub_type)
+
+    def stub_for(self, stub: Callable[[grpc.Channel], T]) -> T:
+        """Return a client of one of the server's services.
+
+        Args:
+            stub: The generated class of the client, such as ``GreeterStub``.
+
+        Returns:
+            The client, made once for ``channel``.
+        """
         channel = self.channel
-        if self._stub is None:
-            if self._stub_type is None:
-                raise UsageError(
-                    f"server {self.name}: its stub is not known; make one from "
-                    f"server.channel, or give stage_server(stub=...)"
-                )
-            self._stub = self._stub_type(channel)
-        return self._stub
+        if stub not in self._stubs:
+            self._stubs[stub] = stub(channel)
+        made: T = self._stubs[stub]
+        return made
 
     def aio_channel(self, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Channel:
         """Make a channel for asyncio; use it in ``async with``, which closes it.
@@ -127,30 +156,27 @@ class Server:
             A new channel, for the event loop that is running.
         """
         self._touch()
-        every = (*wire.OPTIONS, *options)
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(self.host.address, options=every)
-        return grpc.aio.secure_channel(
-            self.host.address, self._credentials, options=every
-        )
+        return self._channels.new_aio(self.host.address, options)
 
     @property
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
         """What channels to the server trust; None without TLS."""
-        return self._credentials
+        return self._channels.credentials
 
     @property
     def health(self) -> str:
         """The answer of its health service, such as ``SERVING``.
 
-        It is ``UNREACHABLE`` if there is no answer within two seconds.
+        It is ``UNREACHABLE`` if there is no answer within two seconds, and the name of
+        the status, such as ``UNIMPLEMENTED``, if the server answers with an error.
         """
         self._touch()
         stub: Any = health_pb2_grpc.HealthStub(self._open_channel())
         try:
             reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_S)
-        except grpc.RpcError:
-            return "UNREACHABLE"
+        except grpc.RpcError as error:
+            code = error.code()
+            return "UNREACHABLE" if code in _NO_ANSWER else str(code.name)
         status: str = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
         return status
 
@@ -178,22 +204,31 @@ class Server:
 
     def launch(self) -> None:
         """Start the server; `wait_ready` must follow."""
-        self._asked_to_end = self._paused = False
+        self._asked_to_end = self._paused = self._is_stale = False
         self.host.launch()
 
     def wait_ready(self) -> None:
-        """Wait until the health service answers ``SERVING``.
+        """Wait until the server is ready.
+
+        A servicer that is served here is ready as soon as its server has started, and
+        its interceptors see no call but the test's. Any other server is asked for its
+        health, or only has to accept a connection if the user has said so.
 
         Raises:
             StageError: That did not happen in time; the server is ended.
         """
         deadline = time.monotonic() + self._start_timeout_s
         self.host.wait_bound(deadline)
+        if self._is_served_here:
+            return
         try:
             # On another channel: the remains of a call that is cut short would keep
             # the server from stopping.
-            with self._new_channel() as channel:
-                self._watch_health(channel, deadline)
+            with self._channels.new(self.host.address) as channel:
+                if self._asks_health:
+                    self._watch_health(channel, deadline)
+                else:
+                    self._wait_connected(channel, deadline)
         except BaseException:
             self._asked_to_end = True
             if self.kind != "external":
@@ -215,10 +250,25 @@ class Server:
                 if last == "SERVING":
                     return
         except grpc.RpcError as error:
+            # Who refuses a caller is there; an interceptor does it, for instance.
+            if error.code() in _REFUSALS:
+                return
             raise self._not_ready(error.code(), last) from None
         finally:
             call.cancel()
         raise self._not_ready(grpc.StatusCode.OK, last)
+
+    def _wait_connected(self, channel: grpc.Channel, deadline: float) -> None:
+        ready = grpc.channel_ready_future(channel)
+        try:
+            ready.result(max(0.001, deadline - time.monotonic()))
+        except grpc.FutureTimeoutError:
+            raise StageError(
+                f"stage {self.name} at {self.host.address}: accepted no connection "
+                f"within {self._start_timeout_s:g} s"
+            ) from None
+        finally:
+            ready.cancel()
 
     def _not_ready(self, code: grpc.StatusCode, last: str) -> StageError:
         at = f"stage {self.name} at {self.host.address}"
@@ -227,7 +277,8 @@ class Server:
             return StageError(f"{at}: {self.host.ending}; it last said: {last_words}")
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return StageError(
-                f"{at}: has no health service; it must serve grpc.health.v1.Health"
+                f"{at}: has no health service; it must serve grpc.health.v1.Health, or "
+                f"give stage_server(health_check=False)"
             )
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return StageError(
@@ -302,7 +353,10 @@ class Server:
         self.wait_ready()
 
     def reset(self) -> None:
-        """Bring the server back for the next test, with an empty log and trace."""
+        """Bring the server back for the next test, with an empty log and trace.
+
+        A servicer that the user gave a factory for is made afresh.
+        """
         self.close_channel()
         self._bring_back()
         self.trace.clear()
@@ -321,6 +375,7 @@ class Server:
         self.used = True
         if self._enter_example():
             self._bring_back()
+        self._is_stale = True
 
     def _enter_example(self) -> bool:
         """Return whether a new example of hypothesis has begun since the last call."""
@@ -335,7 +390,8 @@ class Server:
         if self._paused:
             self.host.resume()
             self._paused = False
-        if self.host.ending:
+        is_stale = self._is_stale or self._address_is_known
+        if self.host.ending or (self._is_made_afresh and is_stale):
             self.close_channel()
             # A process that ended by itself has not been reaped.
             self.host.stop()
@@ -344,24 +400,18 @@ class Server:
 
     def _open_channel(self) -> grpc.Channel:
         if self._channel is None:
-            self._plain = self._new_channel()
+            self._plain = self._channels.new(self.host.address)
             self._channel = grpc.intercept_channel(
                 self._plain, TraceInterceptor(self.trace, self._calls)
             )
         return self._channel
 
-    def _new_channel(self) -> grpc.Channel:
-        if self._credentials is None:
-            return grpc.insecure_channel(self.host.address, options=wire.OPTIONS)
-        return grpc.secure_channel(
-            self.host.address, self._credentials, options=wire.OPTIONS
-        )
-
     def close_channel(self) -> None:
         """Close the channel; the next use opens a new one."""
         with self._closing:
             plain, self._plain = self._plain, None
-            self._channel = self._stub = None
+            self._channel = None
+            self._stubs = {}
             self._calls = OpenCalls()
         if plain is not None:
             plain.close()
@@ -375,21 +425,3 @@ def current_example() -> object | None:
     from hypothesis.control import current_build_context
 
     return current_build_context() if currently_in_test_context() else None
-
-
-def _channel_credentials(
-    spec: ServerSpec, workspace: Workspace
-) -> grpc.ChannelCredentials | None:
-    if spec.transport != "tls":
-        return None
-    roots = [workspace.certificates.root] if spec.trusts_session else []
-    if spec.tls_root:
-        roots.append(spec.tls_root)
-    try:
-        return grpc.ssl_channel_credentials(
-            b"\n".join(root.read_bytes() for root in roots)
-        )
-    except OSError as error:
-        raise UsageError(
-            f"--pipeline-tls-root {spec.tls_root}: {one_line(error)}"
-        ) from error

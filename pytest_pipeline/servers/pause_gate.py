@@ -6,12 +6,16 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 
-# Quoted: the class is generic only in the type stubs of gRPC.
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+from pytest_pipeline.servers.handlers import (
+    MethodHandler,
+    kind_of,
+    runs_in_event_loop,
+    with_behaviour,
+)
 
 
 class PauseGate:
@@ -56,9 +60,9 @@ class PauseInterceptor(grpc.ServerInterceptor):
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], MethodHandler | None],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> MethodHandler | None:
         """Wrap the handler of a call."""
         handler = continuation(handler_call_details)
         return handler and _gated(handler, self._gate)
@@ -72,36 +76,24 @@ class AsyncPauseInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[MethodHandler | None]
+        ],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> MethodHandler | None:
         """Wrap the handler of a call."""
         handler = await continuation(handler_call_details)
         return handler and _gated(handler, self._gate)
 
 
-def _gated(handler: Handler, gate: PauseGate) -> Handler:
+def _gated(handler: MethodHandler, gate: PauseGate) -> MethodHandler:
     """Return a handler that passes its messages through the gate."""
-    streams = (handler.request_streaming, handler.response_streaming)
-    kind = _KINDS[streams]
-    behaviour = getattr(handler, kind)
-    if inspect.isasyncgenfunction(behaviour) or inspect.iscoroutinefunction(behaviour):
-        wrapped = _gated_async(behaviour, gate, *streams)
-    else:
-        wrapped = _gated_threads(behaviour, gate, *streams)
-    make = getattr(grpc, f"{kind}_rpc_method_handler")
-    made: Handler = make(
-        wrapped, handler.request_deserializer, handler.response_serializer
+    behaviour = getattr(handler, kind_of(handler))
+    gated = _gated_async if runs_in_event_loop(behaviour) else _gated_threads
+    return with_behaviour(
+        handler,
+        gated(behaviour, gate, handler.request_streaming, handler.response_streaming),
     )
-    return made
-
-
-_KINDS = {
-    (False, False): "unary_unary",
-    (False, True): "unary_stream",
-    (True, False): "stream_unary",
-    (True, True): "stream_stream",
-}
 
 
 def _gated_threads(
@@ -117,7 +109,9 @@ def _gated_threads(
         gate.wait_open()
         response = behaviour(each(request) if streams_in else request, context)
         gate.wait_open()
-        return each(response) if streams_out else response
+        # Anything but an iterator is left as it is, for gRPC to refuse.
+        is_iterator = streams_out and hasattr(response, "__next__")
+        return each(response) if is_iterator else response
 
     return one
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -62,10 +62,15 @@ class ServerPool:
             self.servers.remove(server)
             server.close()
 
-    def reset(self) -> None:
-        """Bring back every server that the last test used."""
+    def reset(self, fixtures: Collection[str] = ()) -> None:
+        """Bring back every server that the last test used.
+
+        Args:
+            fixtures: The fixtures of the next test, whose servers are brought back too:
+                a client of an earlier test may have used them unnoticed.
+        """
         for server in self.servers:
-            if server.used:
+            if server.used or server.fixture in fixtures:
                 server.reset()
 
     def close_channels(self) -> None:

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import grpc
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, one_line
 from pipeline.stages import Stage
 from pipeline.transport.stubs import stub_type
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.options import Hosting, PipelineSettings, Transport, is_address
+from pytest_pipeline.servers.arguments import (
+    CHANNEL_DEFAULTS,
+    SERVER_DEFAULTS,
+    ChannelArguments,
+    ServerArguments,
+)
+from pytest_pipeline.servers.handlers import AddToServer
 from pytest_pipeline.servers.servicers import (
-    AddToServer,
     UserServicer,
     servicer_of,
     stub_of,
@@ -74,6 +80,14 @@ class ServerSpec:
     stub_type: StubType | None = field(default=None, compare=False)
     #: Seconds that the server has to become ready.
     start_timeout_s: float = field(default=30.0, compare=False)
+    #: Whether the server keeps the contract of stages, and channels to it have the
+    #: options of the contract. Channels to any other service have gRPC's defaults.
+    keeps_contract: bool = field(default=True, compare=False)
+    #: What channels to the server are given.
+    channel: ChannelArguments = field(default=CHANNEL_DEFAULTS, compare=False)
+    #: Whether the server is ready when its health service says so; otherwise it is
+    #: when it accepts a connection.
+    health_check: bool = field(default=True, compare=False)
     #: Under TLS: whether channels trust the certificates made for this session.
     trusts_session: bool = field(default=True, compare=False)
     #: Under TLS: a PEM file of root certificates that channels trust as well.
@@ -132,7 +146,7 @@ def stage_spec(
             f"--pipeline-servers external: where is stage {stage}? Give "
             f"--pipeline-stage {stage}=ADDRESS"
         )
-    return _spec(settings, stage, what, stub_type(stage), replica)
+    return _spec(settings, stage, what, stub_type(stage), replica=replica)
 
 
 def server_spec(
@@ -142,37 +156,102 @@ def server_spec(
     name: str | None = None,
     add_to_server: AddToServer | None = None,
     stub: StubType | None = None,
+    aio: bool | None = None,
+    server: ServerArguments = SERVER_DEFAULTS,
+    channel: ChannelArguments = CHANNEL_DEFAULTS,
+    health_check: bool = True,
 ) -> ServerSpec:
     """Specify a server of anything that the fixture ``stage_server`` takes.
 
     Args:
         settings: The settings of the test.
-        what: The name of a stage, a `Stage`, a servicer, a command or an address.
+        what: The name of a stage, a `Stage`, a servicer or what makes one, a command or
+            an address.
         name: The name of the server in errors and reports.
         add_to_server: The generated function that adds the servicer to a server.
         stub: Makes the client of the service from a channel. By default it is the stub
             generated beside ``add_to_server``, or the one of the stage contract.
+        aio: Whether grpc.aio serves the servicer; None to find out.
+        server: What the server of the servicer is given.
+        channel: What channels to the server are given.
+        health_check: Whether to ask a command's or an address's health service.
 
     Raises:
         UsageError: ``what`` is something else, or can't be served with these settings.
     """
-    if _is_stage_name(what):
-        return stage_spec(settings, workload_named(settings.workload[0]), what)
-    if isinstance(what, str | list | tuple):
-        given = _command_or_address(what)
-        label = name or (
-            given.text if isinstance(given, Address) else Path(given.words[0]).name
-        )
-        return _spec(settings, label, given, stub or stub_type(label))
-    servicer = servicer_of(what, add_to_server)
-    stub = stub or stub_of(servicer)
-    label = name or (what.name if isinstance(what, Stage) else type(what).__name__)
-    if settings.servers == "external":
+    __tracebackhide__ = True
+    if stub is not None and not callable(stub):
         raise UsageError(
-            f"--pipeline-servers external: {label} is a servicer, which somebody has "
-            f"to serve; give stage_server(servers='inprocess')"
+            f"stage_server(stub={stub!r}): must be the generated class …Stub"
         )
-    return _spec(settings, label, servicer, stub)
+    # A servicer may be of any type, so that one function can add several.
+    if isinstance(what, str | list | tuple) and add_to_server is None:
+        spec = _started_elsewhere(settings, what, name, stub)
+        if aio is not None or server != SERVER_DEFAULTS:
+            raise UsageError(
+                f"stage_server({what!r}): aio, options, interceptors, max_workers, "
+                f"compression and credentials are for a servicer, which is served here"
+            )
+    else:
+        servicer = servicer_of(what, add_to_server, aio=aio, arguments=server)
+        label = name or (what.name if isinstance(what, Stage) else servicer.name)
+        if settings.servers == "external":
+            raise UsageError(
+                f"--pipeline-servers external: {label} is a servicer, which somebody "
+                f"has to serve; give stage_server(servers='inprocess')"
+            )
+        spec = _spec(
+            settings,
+            label,
+            servicer,
+            stub or stub_of(servicer),
+            keeps_contract=servicer.keeps_contract,
+        )
+    _check_credentials(spec.transport, server, channel)
+    return replace(spec, channel=channel, health_check=health_check)
+
+
+def _started_elsewhere(
+    settings: PipelineSettings,
+    what: str | list[str] | tuple[str, ...],
+    name: str | None,
+    stub: StubType | None,
+) -> ServerSpec:
+    """Specify what is given by the name of a stage, a command or an address."""
+    if _is_stage_name(what):
+        return stage_spec(settings, workload_named(settings.workload[0]), str(what))
+    given = _command_or_address(what)
+    label = name or (
+        given.text if isinstance(given, Address) else Path(given.words[0]).name
+    )
+    return _spec(
+        settings,
+        label,
+        given,
+        stub or stub_type(label),
+        # Without a client of its own, it is a stage.
+        keeps_contract=stub is None,
+    )
+
+
+def _check_credentials(
+    transport: Transport, server: ServerArguments, channel: ChannelArguments
+) -> None:
+    """Raise UsageError if clients could not reach the server with its credentials."""
+    if server.credentials is not None and channel.credentials is None:
+        raise UsageError(
+            "stage_server(credentials=...): how do clients trust the server? Give "
+            "channel_credentials too"
+        )
+    if (
+        channel.call_credentials is not None
+        and channel.credentials is None
+        and transport != "tls"
+    ):
+        raise UsageError(
+            f"stage_server(call_credentials=...): gRPC sends them over TLS only, and "
+            f"the transport is {transport}; give transport='tls'"
+        )
 
 
 def _is_stage_name(what: Any) -> bool:
@@ -180,9 +259,16 @@ def _is_stage_name(what: Any) -> bool:
 
 
 def _command_or_address(given: str | list[str] | tuple[str, ...]) -> Command | Address:
-    if not isinstance(given, str):
-        return Command(tuple(given))
-    return Address(given) if is_address(given) else Command(tuple(shlex.split(given)))
+    if isinstance(given, str) and is_address(given):
+        return Address(given)
+    try:
+        words = shlex.split(given) if isinstance(given, str) else map(str, given)
+        command = Command(tuple(words))
+    except ValueError as error:
+        raise UsageError(f"command {given!r}: {one_line(error)}") from None
+    if not command.words:
+        raise UsageError(f"command {given!r}: has no words; give the program to start")
+    return command
 
 
 def _spec(
@@ -190,7 +276,9 @@ def _spec(
     name: str,
     what: WorkloadStage | UserServicer | Command | Address,
     stub: StubType | None,
+    *,
     replica: int = 0,
+    keeps_contract: bool = True,
 ) -> ServerSpec:
     hosting, transport = settings.servers, settings.transport
     if isinstance(what, Command):
@@ -209,6 +297,7 @@ def _spec(
         replica=replica,
         stub_type=stub,
         start_timeout_s=settings.start_timeout,
+        keeps_contract=keeps_contract,
         trusts_session=settings.servers != "external",
         tls_root=settings.tls_root,
     )

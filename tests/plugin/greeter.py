@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.wrappers_pb2 import StringValue
 
 SERVICE = "example.Greeter"
-_METHODS = {
+METHODS = {
     "Greet": "unary_unary",
     "GreetEach": "unary_stream",
     "GreetAll": "stream_unary",
@@ -26,7 +26,7 @@ class GreeterStub:
     """Calls the greeter."""
 
     def __init__(self, channel: Any) -> None:
-        for name, kind in _METHODS.items():
+        for name, kind in METHODS.items():
             call = getattr(channel, kind)(
                 f"/{SERVICE}/{name}",
                 request_serializer=StringValue.SerializeToString,
@@ -43,7 +43,7 @@ def add_GreeterServicer_to_server(servicer: Any, server: Any) -> None:  # noqa: 
             request_deserializer=StringValue.FromString,
             response_serializer=StringValue.SerializeToString,
         )
-        for name, kind in _METHODS.items()
+        for name, kind in METHODS.items()
     }
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(SERVICE, handlers),)

@@ -237,7 +237,7 @@ def test_an_external_server_is_used_and_left_running(
         (["true"], StageError, "true did not start: ended with exit code 0"),
         (["echo", "hi"], StageError, "echo did not start: it printed b'hi"),
         (Greeter(), UsageError, "add_to_server=add_GreeterServicer_to_server"),
-        (Greeter, UsageError, "is a class; give an instance of it"),
+        (Greeter, UsageError, "add_GreeterServicer_to_server"),
     ],
 )
 def test_what_can_not_be_served_is_refused(
