@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +12,9 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import Property, properties_of
+from pytest_pipeline.invariance.failures import Failures
+from pytest_pipeline.invariance.search import new_seed
+from pytest_pipeline.records.cuts import Cut
 from pytest_pipeline.records.streams import Stream, parse_partition
 
 
@@ -28,11 +32,16 @@ from pytest_pipeline.records.streams import Stream, parse_partition
     help="Input to take records from, for a workload of your own that reads one.",
 )
 @click.option(
+    "--cut",
+    help="Check the whole data in one cut only: a batch size, random:SEED, "
+    "powers-of-two or ends-at-powers-of-two.",
+)
+@click.option(
     "--examples",
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="Streams to try for each property.",
+    help="Short streams to try for each property.",
 )
 def invariance(
     workload: str,
@@ -41,9 +50,13 @@ def invariance(
     stream: str | None,
     partition: str,
     data: Path | None,
+    cut: str | None,
     examples: int,
 ) -> None:
     """Search for a stream whose result depends on how WORKLOAD divides its work.
+
+    First come failures that earlier runs found in this folder, then the whole data, cut
+    into batches in several ways, then short streams that hypothesis generates.
 
     Exit codes: 0 if none was found, 1 if one was, 2 for wrong usage.
     """
@@ -52,7 +65,8 @@ def invariance(
         if stream is not None:
             _repeat(found, name, stage, stream, partition)
             return
-        _search(found, name, stage, data, examples)
+        chosen = properties_of(found) if name is None else [Property(name, stage)]
+        _search(found, chosen, data, cut, examples)
     except PipelineError as error:
         click.echo(f"invariance: {error}", err=True)
         sys.exit(error.exit_code)
@@ -73,17 +87,27 @@ def _repeat(
 
 def _search(
     workload: Workload,
-    name: str | None,
-    stage: str,
+    chosen: Sequence[Property],
     data: Path | None,
+    cut: str | None,
     examples: int,
 ) -> None:
-    chosen = properties_of(workload) if name is None else [Property(name, stage)]
+    given = data.read_bytes() if data else None
+    name = str(data) if data else ""
+    seed = new_seed()
     for prop in chosen:
-        prop.search(
-            workload, data=data.read_bytes() if data else None, examples=examples
-        )
-        click.echo(f"{prop}: holds for {examples} streams")
+        if cut is not None:
+            held = prop.check_whole(workload, [Cut(cut)], data=given, data_name=name)
+        else:
+            held = prop.search(
+                workload,
+                data=given,
+                data_name=name,
+                examples=examples,
+                seed=seed,
+                failures=Failures.here(),
+            )
+        click.echo(f"{prop}: holds for {held}")
 
 
 if __name__ == "__main__":

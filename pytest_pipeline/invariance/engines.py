@@ -34,6 +34,7 @@ from pipeline.workload import Workload
 from pytest_pipeline.invariance.partitioned_stream import (
     InvarianceError,
     PartitionedStream,
+    difference,
 )
 from pytest_pipeline.records.strategies.streams import as_batches
 
@@ -54,6 +55,16 @@ class Outcome:
         report = self.report
         counts = report and (report.batches, report.records, report.rejections)
         return self.failure, self.result, self.rejects, counts
+
+    @property
+    def at_any_batch_size(self) -> tuple[object, ...]:
+        """The parts that must be equal for every partition of the stream, too.
+
+        The message of a failure names the batch, so it is not among them.
+        """
+        report = self.report
+        counts = report and (report.records, report.rejections)
+        return self.result, self.rejects, counts
 
 
 class SplitStages:
@@ -139,6 +150,10 @@ class SplitStages:
     ) -> Outcome:
         """Run a stream with both engines and compare the outcomes.
 
+        Both engines are given the same batches, so they agree even on a result that
+        depends on them. The result is therefore compared with that of the monolith
+        in one batch as well.
+
         Args:
             partitioned: the stream.
             window: the limits of batches in flight in the split.
@@ -158,11 +173,36 @@ class SplitStages:
         ):
             if one != other:
                 raise InvarianceError(
-                    f"the split must give what the monolith gives: {what}\n"
-                    f"  monolith: {one or 'none'!r}\n  split:    {other or 'none'!r}"
+                    f"the split must give what the monolith gives: {what}"
+                    + difference(
+                        one or "none", other or "none", ("monolith: ", "split:    ")
+                    )
                 )
         _check_conservation(partitioned, split)
+        self._check_uncut(partitioned, split)
         return split
+
+    def _check_uncut(self, partitioned: PartitionedStream, split: Outcome) -> None:
+        """Check that the result is that of the monolith in one batch."""
+        uncut = self.monolith(partitioned.uncut)
+        named = ("one batch: ", "split:     ")
+        if bool(uncut.failure) != bool(split.failure):
+            ends = (uncut.failure or "a result", split.failure or "a result")
+            raise InvarianceError(
+                "the split must give what the monolith gives in one batch"
+                + difference(*ends, named)
+            )
+        for what, one, other in zip(
+            ("result", "rejects", "counts"),
+            uncut.at_any_batch_size,
+            split.at_any_batch_size,
+            strict=True,
+        ):
+            if one != other:
+                raise InvarianceError(
+                    f"the split must give what the monolith gives in one batch: {what}"
+                    + difference(one or "none", other or "none", named)
+                )
 
     def _outcome(self, engine: Engine, partitioned: PartitionedStream) -> Outcome:
         with tempfile.TemporaryDirectory(dir=self._folder) as name:

@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from pipeline.batching import DEFAULT_BATCH_BYTES
 from pipeline.errors import UsageError
 from pipeline.stages import Output
 from pipeline.workload import Workload
@@ -19,47 +20,45 @@ from pytest_pipeline.invariance.partitioned_stream import (
     InvarianceError,
     PartitionedStream,
     applied,
+    difference,
 )
+from pytest_pipeline.records.cuts import near_powers_of_two
 from pytest_pipeline.records.payloads import exact_bytes, joined, shown
+
+# With more batches, not every one of them is merged or restored singly.
+_FEW = 64
 
 
 def check_partition(partitioned: PartitionedStream, stage_name: str) -> None:
     """Check that a stage function gives the same for any partition of the stream.
 
     Counts, rejections, columns and result must be those of the whole stream in one
-    batch.
+    batch, or in the fewest batches if it has more bytes than a batch may have.
     """
     stage, before, after = partitioned.sides(stage_name)
     parts = partitioned.outputs(before)
-    whole = _whole(parts) if parts else None
-    if whole is None:
-        # The outputs of the stages before can't be put together: pass on one batch.
-        uncut = PartitionedStream(partitioned.workload, partitioned.stream, ()).outputs(
-            before
-        )
-        if not uncut:
-            return
-        (whole,) = uncut
-    once = applied(stage, whole.message)
+    if not parts:
+        return
+    # The outputs of the stages before are put together, so that this stage alone is
+    # checked. If they can't be, the stages before take the fewest batches as well.
+    wholes = _together(parts) or partitioned.uncut.outputs(before)
+    once = [applied(stage, whole.message) for whole in wholes]
     outputs = [applied(stage, part.message) for part in parts]
-    for part, output in [(whole, once), *zip(parts, outputs, strict=True)]:
+    for part, output in [
+        *zip(wholes, once, strict=True),
+        *zip(parts, outputs, strict=True),
+    ]:
         _check_counts(part, output)
-    _same("records", once.records, sum(output.records for output in outputs))
-    _same("filtered", once.filtered, sum(output.filtered for output in outputs))
-    _same(
-        "rejections",
-        [shown(rejection) for rejection in once.rejections],
-        [shown(rejection) for output in outputs for rejection in output.rejections],
-    )
-    if after and all(map(_is_columns, [once, *outputs])):
-        together = _whole(outputs)
-        if together is not None and exact_bytes(together.message) != exact_bytes(
-            once.message
-        ):
-            _same("columns", shown(once.message), shown(together.message))
+    _same("records", *(sum(one.records for one in of) for of in (once, outputs)))
+    _same("filtered", *(sum(one.filtered for one in of) for of in (once, outputs)))
+    _same("rejections", *map(_rejections, (once, outputs)))
+    if after and all(map(_is_columns, [*once, *outputs])):
+        uncut, together = _whole(once), _whole(outputs)
+        if uncut and together:
+            _same_message("columns", uncut.message, together.message)
     _same(
         "result",
-        partitioned.result_of([once], after),
+        partitioned.result_of(once, after),
         partitioned.result_of(outputs, after),
     )
 
@@ -86,13 +85,14 @@ def check_merge(partitioned: PartitionedStream) -> None:
     """Check that the states of a result are a commutative monoid.
 
     A new result is the zero, and merging the states of batches must equal adding the
-    batches.
+    batches. Of many batches, those next to powers of two are merged singly; the others
+    in groups that end there.
     """
     workload = partitioned.workload
     payloads = _payloads(partitioned)
-    states = [_state(workload, [payload]) for payload in payloads]
+    states = {at: _state(workload, [payloads[at]]) for at in _chosen(len(payloads))}
     zero = workload.new_result().state()
-    for number, state in enumerate(states):
+    for number, state in states.items():
         before = exact_bytes(state)
         _same_state(
             f"batch {number} merged with zero",
@@ -103,23 +103,53 @@ def check_merge(partitioned: PartitionedStream) -> None:
         _same(
             f"state of batch {number} after it was merged", before, exact_bytes(state)
         )
-    for one, other in pairwise(states):
+    singles = list(states.values())
+    for one, other in pairwise(singles):
         _same_state(
             "two states merged, either first",
             _merged(workload, one, other),
             _merged(workload, other, one),
         )
-    for one, two, three in zip(states, states[1:], states[2:], strict=False):
+    for one, two, three in zip(singles, singles[1:], singles[2:], strict=False):
         _same_state(
             "three states merged, either pair first",
             _merged(workload, _merged(workload, one, two), three),
             _merged(workload, one, _merged(workload, two, three)),
         )
-    _same_state(
-        "all batches added, and their states merged backwards",
-        _state(workload, payloads),
-        _merged(workload, zero, *reversed(states)),
-    )
+    added = _state(workload, payloads)
+    if len(states) == len(payloads):
+        _same_state(
+            "all batches added, and their states merged backwards",
+            added,
+            _merged(workload, zero, *reversed(singles)),
+        )
+    _check_groups(workload, payloads, added)
+
+
+def _check_groups(
+    workload: Workload, payloads: Sequence[Message], added: Message
+) -> None:
+    """Check that the batches before and after any end are two states that merge."""
+    ends = [*_chosen(len(payloads)), len(payloads)]
+    fold = workload.new_result()
+    firsts, groups = [], []
+    for start, end in pairwise(ends):
+        for payload in payloads[start:end]:
+            fold.add(payload)
+        # Copied, because a result may go on in the message that it returned.
+        firsts.append(_copied(fold.state()))
+        groups.append(_state(workload, payloads[start:end]))
+    rest = workload.new_result().state()
+    for end, first, group in zip(
+        reversed(ends[1:]), reversed(firsts), reversed(groups), strict=True
+    ):
+        _same_state(
+            f"all batches added, and the first {end} merged with the rest",
+            added,
+            _merged(workload, first, rest),
+            _merged(workload, rest, first),
+        )
+        rest = _merged(workload, group, rest)
 
 
 def check_snapshot(partitioned: PartitionedStream) -> None:
@@ -130,6 +160,9 @@ def check_snapshot(partitioned: PartitionedStream) -> None:
     """
     workload = partitioned.workload
     payloads = _payloads(partitioned)
+    if len(payloads) > _FEW:
+        _check_restored_often(workload, payloads)
+        return
     state = _state(workload, payloads)
     end = _fold(workload, payloads).finish()
     for at in range(len(payloads) + 1):
@@ -138,15 +171,71 @@ def check_snapshot(partitioned: PartitionedStream) -> None:
         # The first fold goes on to the end, since its record count is compared below.
         for payload in payloads[at:]:
             before.add(payload)
-        snapshot = type(state)()
-        snapshot.MergeFromString(kept)
-        restored = workload.new_result()
-        restored.merge(snapshot)
+        restored = _restored(workload, state, kept)
         for payload in payloads[at:]:
             restored.add(payload)
         _same_state(f"restored after {at} batches", state, restored.state())
         _same(f"end of the result, restored after {at} batches", end, restored.finish())
         _same(f"records, restored after {at} batches", before.records, restored.records)
+
+
+def _check_restored_often(workload: Workload, payloads: Sequence[Message]) -> None:
+    """Check a result that is restored again and again, next to each power of two."""
+    unbroken, restored = workload.new_result(), workload.new_result()
+    for start, end in pairwise([*_chosen(len(payloads)), len(payloads)]):
+        for payload in payloads[start:end]:
+            unbroken.add(payload)
+            restored.add(payload)
+        state = unbroken.state()
+        _same_state(f"restored often, after {end} batches", state, restored.state())
+        _same(
+            f"records, restored often, after {end} batches",
+            unbroken.records,
+            restored.records,
+        )
+        restored = _restored(workload, state, exact_bytes(restored.state()))
+    _same("end of the result, restored often", unbroken.finish(), restored.finish())
+
+
+def _restored(workload: Workload, state: Message, kept: bytes) -> Any:
+    """Return a result that is restored from the bytes of a state like ``state``."""
+    snapshot = type(state)()
+    snapshot.MergeFromString(kept)
+    restored = workload.new_result()
+    restored.merge(snapshot)
+    return restored
+
+
+def _copied(message: Message) -> Message:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
+def _chosen(batches: int) -> list[int]:
+    """Return 0 and the numbers of the batches to look at singly, ascending."""
+    if batches <= _FEW:
+        return list(range(batches))
+    return [0, *near_powers_of_two(batches)]
+
+
+def _together(parts: Sequence[Output[Any]]) -> list[Output[Any]]:
+    """Put batches together, up to the bytes of a batch; [] if they can't be."""
+    groups: list[list[Output[Any]]] = [[]]
+    bytes_ = 0
+    for part in parts:
+        more = part.message.ByteSize()
+        if groups[-1] and bytes_ + more > DEFAULT_BATCH_BYTES:
+            groups.append([])
+            bytes_ = 0
+        groups[-1].append(part)
+        bytes_ += more
+    wholes = [_whole(group) for group in groups]
+    return [whole for whole in wholes if whole] if all(wholes) else []
+
+
+def _rejections(outputs: Sequence[Output[Any]]) -> list[str]:
+    return [shown(rejection) for output in outputs for rejection in output.rejections]
 
 
 def _whole(parts: Sequence[Output[Any]]) -> Output[Any] | None:
@@ -231,13 +320,18 @@ def _all_of(output: Output[Any]) -> object:
 
 def _same(what: str, expected: object, found: object) -> None:
     if expected != found:
-        raise InvarianceError(f"{what} must be the same\n  {expected!r}\n  {found!r}")
+        raise InvarianceError(f"{what} must be the same{difference(expected, found)}")
+
+
+def _same_message(what: str, expected: Message, found: Message) -> None:
+    """Compare messages exactly, and show the words of both if those differ."""
+    if exact_bytes(expected) == exact_bytes(found):
+        return
+    _same(what, shown(expected), shown(found))
+    _same(f"{what} (as text)", str(expected), str(found))
+    _same(f"{what} (as bytes)", exact_bytes(expected), exact_bytes(found))
 
 
 def _same_state(what: str, expected: Message, *found: Message) -> None:
     for state in found:
-        if exact_bytes(state) != exact_bytes(expected):
-            _same(f"state: {what}:", shown(expected), shown(state))
-            _same(
-                f"state, as bytes: {what}:", exact_bytes(expected), exact_bytes(state)
-            )
+        _same_message(f"state: {what}:", expected, state)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
 from pipeline.errors import PipelineError, raised, user_traceback
 from pipeline.stages import Output, Stage
 from pipeline.workload import Workload
+from pytest_pipeline.records.cuts import fewest_batches
 from pytest_pipeline.records.streams import Partition, Stream
+
+# Longer values are shown from a little before the place where they differ.
+_SHOWN, _SHOWN_BYTES = 500, 120
+_BEFORE, _AFTER = 20, 60
+
+_Text = TypeVar("_Text", str, bytes)
 
 
 class InvarianceError(PipelineError):
@@ -30,6 +37,14 @@ class PartitionedStream:
     workload: Workload
     stream: Stream
     partition: Partition
+
+    @property
+    def uncut(self) -> PartitionedStream:
+        """The same stream in one batch; in more only if one would have too many bytes.
+
+        What every other partition must equal.
+        """
+        return replace(self, partition=fewest_batches(self.stream))
 
     def outputs(self, stages: Sequence[Stage[Any, Any]]) -> list[Output[Any]]:
         """Return the outputs of the last of ``stages``, or of the source if none."""
@@ -66,3 +81,48 @@ def applied(stage: Stage[Any, Any], message: Message) -> Output[Any]:
         raise InvarianceError(
             f"stage {stage.name} raised {raised(error)}\n{user_traceback(error)}"
         ) from error
+
+
+def difference(
+    expected: object, found: object, names: tuple[str, str] = ("", "")
+) -> str:
+    """Show two values that differ, each in a line; if they are long, where they do.
+
+    Args:
+        expected: the one value.
+        found: the other.
+        names: what to write before each.
+    """
+    shown = [repr(expected), repr(found)]
+    where = ""
+    longest = max(map(len, shown))
+    if isinstance(expected, bytes) and isinstance(found, bytes):
+        if longest > _SHOWN_BYTES:
+            at = _first_difference(expected, found)
+            where = f", from byte {at:,} of {len(expected):,} and {len(found):,}"
+            shown = [repr(_around(value, at)) for value in (expected, found)]
+    elif longest > _SHOWN:
+        if isinstance(expected, str) and isinstance(found, str):
+            at = _first_difference(expected, found)
+            where = f", from character {at:,}"
+            shown = [repr(_around(value, at)) for value in (expected, found)]
+        elif isinstance(expected, list) and isinstance(found, list):
+            at = _first_difference(expected, found)
+            where = f", from number {at:,} of {len(expected):,} and {len(found):,}"
+            shown = [repr(value[at : at + 1]) for value in (expected, found)]
+    lines = [
+        f"  {name}{text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}"
+        for name, text in zip(names, shown, strict=True)
+    ]
+    return "\n".join([where, *lines])
+
+
+def _first_difference(expected: Sequence[object], found: Sequence[object]) -> int:
+    """Return the first index with other items; the shorter length if there is none."""
+    pairs = enumerate(zip(expected, found, strict=False))
+    ends = min(len(expected), len(found))
+    return next((at for at, (one, other) in pairs if one != other), ends)
+
+
+def _around(value: _Text, at: int) -> _Text:
+    return value[max(0, at - _BEFORE) : at + _AFTER]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from inspect import signature
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,14 @@ from pipeline.v1.mixed_pb2 import MixedRecords
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
 from pipeline.workload import Workload
 from pipeline.workloads.events.generate import generate_events
-from pytest_pipeline.records.streams import Stream, numbered
+from pytest_pipeline.records.streams import NUMBERED, Stream, numbered
 
 #: The maximum number of records in a sample.
 RECORDS = 200
+
+#: The number of records that make a stream long. Batches around all powers of two up to
+#: 256 fit in it, and rounding errors of floats add up.
+LONG = 2_100
 
 _EVENT = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}'
 
@@ -68,14 +72,51 @@ def sample(workload: Workload, data: bytes | None = None) -> Stream:
     """
     if data is None and workload.name in _SAMPLES:
         return numbered(_SAMPLES[workload.name]())
-    payloads = tuple(islice(_read(workload, data), RECORDS))
+    payloads = tuple(islice(_read(workload, data, RECORDS), RECORDS))
     if not payloads:
         raise UsageError(f"workload {workload.name}: its source holds no records")
     return Stream(payloads)
 
 
-def _read(workload: Workload, data: bytes | None) -> Iterator[Message]:
-    """Yield the records that the source of a workload reads, one a message."""
+def whole(workload: Workload, data: bytes | None = None) -> Stream:
+    """Return all records of ``data``, or the sample if there is no data.
+
+    A source of records without an input is read to its end, but at most `LONG` records.
+
+    Args:
+        workload: the workload.
+        data: the input to take records from, for a workload that reads one.
+
+    Raises:
+        UsageError: see `sample`.
+    """
+    if data is None and workload.name in _SAMPLES:
+        return sample(workload)
+    if data is None:
+        return Stream(tuple(islice(_read(workload, None, LONG), LONG)))
+    return Stream(tuple(_read(workload, data, 0)))
+
+
+def repeated(stream: Stream) -> Stream | None:
+    """Repeat the records of a stream until there are `LONG`.
+
+    Returns:
+        The longer stream; None if the stream is as long, or if its records are of a
+        type that is not from this package. Those may have to be consecutive.
+    """
+    if not 0 < len(stream) < LONG or not isinstance(stream.payloads[0], NUMBERED):
+        return None
+    return numbered(islice(cycle(stream.payloads), LONG))
+
+
+def _read(workload: Workload, data: bytes | None, records: int) -> Iterator[Message]:
+    """Yield the records that the source of a workload reads, one a message.
+
+    Args:
+        workload: the workload.
+        data: the input to take records from, for a workload that reads one.
+        records: the most records to read; 0 reads all.
+    """
     describe = workload.source.describe
     known = signature(describe).parameters
     options: dict[str, Any] = {}
@@ -91,9 +132,9 @@ def _read(workload: Workload, data: bytes | None) -> Iterator[Message]:
         elif data is not None:
             raise UsageError(f"workload {workload.name} makes its own records")
         elif "records" in known:
-            options["records"] = RECORDS
+            options["records"] = records
         for output in workload.source.read(
-            describe(**options), BatchLimits(records=1), RECORDS, Inputs()
+            describe(**options), BatchLimits(records=1), records, Inputs()
         ):
             yield output.message
 

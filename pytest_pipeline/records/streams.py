@@ -28,6 +28,11 @@ from pytest_pipeline.records.payloads import joined, shown
 Partition = tuple[int, ...]
 
 
+#: The payload types that `numbered` numbers. Records of other types may depend on those
+#: before them, so only consecutive ones make a stream.
+NUMBERED = (Lines, WorkItems, MixedRecords)
+
+
 @dataclass(frozen=True)
 class Stream:
     """Records in order, each as the payload of a batch of one record."""
@@ -59,9 +64,10 @@ class Stream:
         if any(size < 1 for size in partition):
             raise UsageError(f"partition {partition}: sizes must be 1 or more")
         batches = []
-        left = self.payloads
-        for size in (*partition, len(left)):
-            taken, left = left[:size], left[size:]
+        start = 0
+        for size in (*partition, len(self.payloads)):
+            taken = self.payloads[start : start + size]
+            start += size
             if taken:
                 batches.append(Output(joined(taken), records=len(taken)))
         return batches

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pytest_pipeline.measure.results import Measured, Session
 
 
+#: The property of a test report that tells what an invariance holds for.
+HOLDS = "pipeline_holds"
+
+
 class Summary:
     """A plugin that reports results at the end of a session.
 
@@ -35,6 +39,14 @@ class Summary:
         self._path = path
         self._measured = measured
         self._unwritten = ""
+        self._holds: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note what the suite of invariance has shown, from workers of xdist too."""
+        if report.when == "call":
+            self._holds += [
+                str(said) for name, said in report.user_properties if name == HOLDS
+            ]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(
@@ -66,7 +78,11 @@ class Summary:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> None:
-        """Print the table and the path of the page."""
+        """Print what holds, the table and the path of the page."""
+        if self._holds:
+            terminalreporter.section("pipeline: what does not depend on batches")
+            for line in self._holds:
+                terminalreporter.line(line)
         if self._measured:
             from pytest_pipeline.report.terminal import terminal_table
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pipeline.workloads.events import EVENTS
@@ -45,6 +47,12 @@ def test_each_property_of_a_workload_is_a_test(pytester: pytest.Pytester) -> Non
 
     result.assert_outcomes(passed=len(properties_of(EVENTS)))
     assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "*pipeline: what does not depend on batches*",
+            "events, partition-parse: holds for 10 streams of *, and 200 sample rec*",
+        ]
+    )
 
 
 def test_a_violation_fails_one_test_and_prints_a_command(
@@ -65,6 +73,25 @@ def test_a_violation_fails_one_test_and_prints_a_command(
         ]
     )
     assert result.stdout.str().count("to see it again:") == 1
+
+
+def test_the_command_and_the_suite_share_what_failed(
+    pytester: pytest.Pytester,
+) -> None:
+    """What the one found, the other tries first."""
+    mine = ("--pipeline-workload", "mine:MINE", "--pipeline-data", "data")
+    pytester.runpytest_subprocess(*SUITE, *mine, "-k", "partition-parse")
+
+    result = pytester.run(
+        sys.executable,
+        *("-m", "pytest_pipeline.invariance", "mine:MINE", "--data", "data"),
+        *("--property", "partition", "--stage", "parse"),
+    )
+
+    assert result.ret == 1
+    assert result.stderr.lines[-1] == (
+        "An earlier run found this, so it was tried first."
+    )
 
 
 @pytest.mark.parametrize(

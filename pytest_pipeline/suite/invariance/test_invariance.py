@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import InvarianceError, Property, properties_of
+from pytest_pipeline.invariance.failures import Failures
 from pytest_pipeline.options import PipelineSettings, settings_of
 from pytest_pipeline.records.data import check_samples, data_of
+from pytest_pipeline.report.summary import HOLDS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -29,13 +33,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_invariance(
-    workload: Workload, prop: Property, pipeline_settings: PipelineSettings
+    workload: Workload,
+    prop: Property,
+    pipeline_settings: PipelineSettings,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """A workload gives the same result however its records are divided."""
-    data, examples = data_of(pipeline_settings), pipeline_settings.examples
+    path = pipeline_settings.data
     found = ""
     try:
-        prop.search(workload, data=data, examples=examples)
+        held = prop.search(
+            workload,
+            data=data_of(pipeline_settings),
+            data_name=str(path) if path else "",
+            examples=pipeline_settings.examples,
+            failures=Failures.here(),
+        )
+        record_property(HOLDS, f"{workload.name}, {prop}: holds for {held}")
     except InvarianceError as error:
         found = str(error)
     if found:
