@@ -127,7 +127,7 @@ class Server:
             A new channel, for the event loop that is running.
         """
         self._touch()
-        every = (*wire.OPTIONS, *options)
+        every = (*wire.channel_options(self.host.address), *options)
         if self._credentials is None:
             return grpc.aio.insecure_channel(self.host.address, options=every)
         return grpc.aio.secure_channel(
@@ -222,6 +222,7 @@ class Server:
 
     def _not_ready(self, code: grpc.StatusCode, last: str) -> StageError:
         at = f"stage {self.name} at {self.host.address}"
+        proxy = wire.proxy_hint(self.host.address)
         if self.host.ending:
             last_words = next(iter(reversed(self.logs.splitlines())), "nothing")
             return StageError(f"{at}: {self.host.ending}; it last said: {last_words}")
@@ -232,9 +233,11 @@ class Server:
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return StageError(
                 f"{at}: not ready within {self._start_timeout_s:g} s, its health "
-                f"service said {last}; --pipeline-start-timeout gives it longer"
+                f"service said {last}; --pipeline-start-timeout gives it longer{proxy}"
             )
-        return StageError(f"{at}: nobody answers its health service ({code.name})")
+        return StageError(
+            f"{at}: nobody answers its health service ({code.name}){proxy}"
+        )
 
     def stop(self) -> None:
         """Stop the server as SIGTERM does: open calls may finish for 5 s.
@@ -351,11 +354,11 @@ class Server:
         return self._channel
 
     def _new_channel(self) -> grpc.Channel:
+        address = self.host.address
+        options = wire.channel_options(address)
         if self._credentials is None:
-            return grpc.insecure_channel(self.host.address, options=wire.OPTIONS)
-        return grpc.secure_channel(
-            self.host.address, self._credentials, options=wire.OPTIONS
-        )
+            return grpc.insecure_channel(address, options=options)
+        return grpc.secure_channel(address, self._credentials, options=options)
 
     def close_channel(self) -> None:
         """Close the channel; the next use opens a new one."""
