@@ -227,16 +227,21 @@ class RunAccount:
                 self._rejection_log.add(stage, rejection)
 
     @property
+    def rejected(self) -> int:
+        """Records that were rejected."""
+        return self.rejections.total()
+
+    @property
     def settled(self) -> int:
         """Records that have passed, or were filtered or rejected."""
-        return self.passed + self.filtered + self.rejections.total()
+        return self.passed + self.filtered + self.rejected
 
     def check_conservation(self) -> None:
         """Raise ConservationError unless ingested = rejected + filtered + passed."""
         if self.ingested != self.settled:
             raise ConservationError(
                 f"{self.ingested} records were ingested, but "
-                f"{self.rejections.total()} rejected + {self.filtered} filtered + "
+                f"{self.rejected} rejected + {self.filtered} filtered + "
                 f"{self.passed} passed are {self.settled}; nothing was published"
             )
 
@@ -273,7 +278,7 @@ class RunAccount:
             records=Records(
                 # A stage may have counted in NumPy's integers.
                 ingested=int(self.ingested),
-                rejected=self.rejections.total(),
+                rejected=self.rejected,
                 filtered=int(self.filtered),
                 passed=int(self.passed),
             ),

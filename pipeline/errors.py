@@ -41,7 +41,7 @@ class UsageError(PipelineError):
 
 
 class SourceError(PipelineError):
-    """The source is missing, can't be read, or holds no records."""
+    """The source can't be read, holds no records, or too many that are rejected."""
 
 
 class SinkError(PipelineError):

@@ -1,10 +1,11 @@
-"""Open files and standard input for a source."""
+"""Open files, pipes and standard input for a source."""
 
 from __future__ import annotations
 
 import math
 import os
 import select
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from pipeline.source import ByteReader
 
 STANDARD_INPUT = "-"
 
-# How often a reader of standard input checks whether the run has ended.
+# How often a reader of a pipe checks whether the run has ended.
 _POLL_S = 0.1
 
 
@@ -27,8 +28,8 @@ class Inputs:
     Args:
         resolve: Returns the path to open for the path that the source asked for, or
             raises SourceError.
-        is_wanted: Called while standard input has nothing to read. Once it returns
-            False, standard input reads as ended.
+        is_wanted: Called while a pipe has nothing to read. Once it returns False, the
+            pipe reads as ended.
     """
 
     def __init__(
@@ -43,16 +44,35 @@ class Inputs:
     def open(self, path: str) -> ByteReader:
         """Open ``path`` for reading; "-" is standard input.
 
+        A file is read up to the size that it has now.
+
         Raises:
             SourceError: It can't be read.
         """
         target = self._resolve(path)
         if path == STANDARD_INPUT:
-            return _StandardInput(self._wait, self._is_wanted)
+            if sys.stdin is None or sys.stdin.closed:
+                raise SourceError("can't read standard input: it is closed")
+            descriptor = sys.stdin.fileno()
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return _File(descriptor, "standard input")
+            return _Pipe(descriptor, self._wait, self._is_wanted)
         try:
-            return FileIO(target)
+            # By its real path, since a link may point elsewhere meanwhile.
+            real = Path(os.path.realpath(target))
+            # Opening a pipe without O_NONBLOCK waits for a writer, and nobody could
+            # tell it that the run has ended.
+            descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                mode = os.fstat(descriptor).st_mode
+                if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                    return _File(descriptor, path, real)  # refuses a folder
+            except BaseException:
+                os.close(descriptor)
+                raise
         except OSError as error:
             raise SourceError(f"can't read {path}: {one_line(error)}") from error
+        return _Pipe(descriptor, self._wait, self._is_wanted, is_ours=True)
 
     def take_waited_ns(self) -> int:
         """Return the nanoseconds spent waiting since the last call."""
@@ -68,15 +88,81 @@ class Inputs:
             self._waited_ns += time.perf_counter_ns() - start
 
 
-class _StandardInput:
+class _File(FileIO):
+    """A file that must not change while it is read, except that it may grow.
+
+    Args:
+        descriptor: An open descriptor of it.
+        name: Names the file in errors.
+        path: Where it must still be at the end; None for standard input, which is also
+            left open.
+    """
+
+    def __init__(self, descriptor: int, name: str, path: Path | None = None) -> None:
+        super().__init__(descriptor, closefd=path is not None)
+        self._opened = os.fstat(descriptor)
+        # Files of /proc say that they have no bytes, and are read to their end.
+        self._has_size = self._opened.st_size > 0
+        start = os.lseek(descriptor, 0, os.SEEK_CUR)
+        self._left = max(0, self._opened.st_size - start)
+        self._named = name
+        self._path = path
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return up to ``size`` bytes; none at the end.
+
+        Raises:
+            SourceError: The file has changed.
+        """
+        if self._has_size:
+            size = self._left if size is None or size < 0 else min(size, self._left)
+        block = super().read(-1 if size is None else size) or b""
+        if self._has_size:
+            self._left -= len(block)
+            if not block and size:
+                raise self._changed("truncated")
+            self.check()
+        return block
+
+    def check(self) -> None:
+        """Raise SourceError if the file is not what was opened."""
+        opened, now = self._opened, os.fstat(self.fileno())
+        if now.st_size < opened.st_size:
+            raise self._changed("truncated")
+        # A larger file was appended to, and what was there before is read.
+        if now.st_size == opened.st_size and now.st_mtime_ns != opened.st_mtime_ns:
+            raise self._changed("written to")
+        if self._path is None or self._left:
+            return
+        try:
+            there = self._path.stat()
+        except OSError:
+            raise self._changed("removed") from None
+        if not os.path.samestat(there, opened):
+            raise self._changed("replaced")
+
+    def _changed(self, how: str) -> SourceError:
+        return SourceError(
+            f"{self._named} was {how} while it was read; run again when nothing "
+            f"changes it"
+        )
+
+
+class _Pipe:
+    """A pipe, a device or a terminal: something whose bytes have to be waited for."""
+
     def __init__(
-        self, wait: Callable[[int, float], bool], is_wanted: Callable[[], bool]
+        self,
+        descriptor: int,
+        wait: Callable[[int, float], bool],
+        is_wanted: Callable[[], bool],
+        *,
+        is_ours: bool = False,
     ) -> None:
-        if sys.stdin is None or sys.stdin.closed:
-            raise SourceError("can't read standard input: it is closed")
-        self._descriptor = sys.stdin.fileno()
+        self._descriptor = descriptor
         self._wait = wait
         self._is_wanted = is_wanted
+        self._is_ours = is_ours
 
     def read(self, size: int, /) -> bytes:
         while (block := self.read_within(size, math.inf)) is None:
@@ -85,11 +171,16 @@ class _StandardInput:
 
     def read_within(self, size: int, timeout_s: float, /) -> bytes | None:
         if self._wait(self._descriptor, min(timeout_s, _POLL_S)):
-            return os.read(self._descriptor, size)
+            try:
+                return os.read(self._descriptor, size)
+            except BlockingIOError:
+                return None  # another reader of it was faster
         return None if self._is_wanted() else b""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave standard input open: it belongs to the process."""
+        """Close it, except standard input, which belongs to the process."""
+        if self._is_ours:
+            os.close(self._descriptor)

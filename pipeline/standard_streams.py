@@ -1,11 +1,18 @@
-"""The standard streams of this process: which of them are the user's."""
+"""The standard streams of this process: who owns them, and what they can show."""
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import io
 import os
 import sys
 from io import FileIO
+
+_FALLBACK = "pipeline.fallback"
+_IN_ASCII = str.maketrans(
+    {"→": "->", "×": "x", "–": "-", "−": "-", "…": "...", "µ": "u"}
+)
 
 
 def claim_standard_output() -> FileIO:
@@ -22,11 +29,15 @@ def claim_standard_output() -> FileIO:
     """
     private = os.dup(1)
     os.dup2(2, 1)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # By line, as in standard error, so that a log is in order; and a text that the
-        # encoding lacks must not fail the function that prints it.
-        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-        sys.stdout.flush()
+    before = sys.stdout
+    # By line, as standard error is, so that a log is in order; and a text that the
+    # encoding lacks must not fail the function that prints it. A new object, since the
+    # old one may believe that its file can seek.
+    sys.stdout = open(  # noqa: SIM115 - it lives as long as the process
+        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        before.flush()
     return FileIO(private, "w")
 
 
@@ -39,3 +50,61 @@ def open_missing_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+
+
+def use_fallback() -> None:
+    """Let both output streams show what their encoding lacks in another way."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_FALLBACK)
+
+
+def print_out(text: str) -> Exception | None:
+    """Print ``text`` to standard output at once.
+
+    Returns:
+        What prevented it, after which standard output is the null device; None if the
+        text was printed, or if standard output was closed when the process started.
+    """
+    out = sys.stdout
+    if out is None:
+        return None
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    try:
+        out.write(text.encode(encoding, _FALLBACK).decode(encoding))
+        out.flush()
+    except (OSError, ValueError) as error:
+        drop_output()
+        return error
+    return None
+
+
+def drop_output() -> None:
+    """Send what is still buffered for standard output, and what follows, nowhere.
+
+    Otherwise Python would fail to flush it at exit, and change the exit code.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+def _fallback(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters: by ASCII that looks alike, or else by a question mark.
+
+    A byte of a file name that is not UTF-8 is shown by its number.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    shown = [
+        f"\\x{ord(character) - 0xDC00:02x}"
+        if "\udc80" <= character <= "\udcff"
+        else character.translate(_IN_ASCII)
+        for character in error.object[error.start : error.end]
+    ]
+    text = "".join(shown)
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+codecs.register_error(_FALLBACK, _fallback)

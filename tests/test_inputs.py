@@ -1,15 +1,17 @@
-"""Standard input, from a pipe, as a source reads it."""
+"""Files, pipes and standard input, as a source reads them."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 
 import pytest
 
+from pipeline.errors import SourceError
 from pipeline.inputs import Inputs
 from pipeline.source import ByteReader, WaitingReader
 
@@ -93,3 +95,118 @@ def test_a_file_is_no_reader_that_waits(tmp_path: Path) -> None:
     with Inputs().open(str(tmp_path / "in")) as reader:
         assert not isinstance(reader, WaitingReader)
         assert (reader.read(10), reader.read(10)) == (b"abc", b"")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file of ten bytes, made long ago."""
+    path = tmp_path / "in"
+    path.write_bytes(b"0123456789")
+    os.utime(path, ns=(1, 1))
+    return path
+
+
+def truncate(path: Path) -> None:
+    """Cut the file below what was read."""
+    os.truncate(path, 2)
+
+
+def shorten(path: Path) -> None:
+    """Cut the file above what was read."""
+    os.truncate(path, 8)
+
+
+def replace(path: Path) -> None:
+    """Put another file of the same content in its place."""
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+def write_over(path: Path) -> None:
+    """Write other bytes into it."""
+    with path.open("r+b") as file:
+        file.write(b"9876543210")
+
+
+def read_in_two(reader: ByteReader, change: Callable[[], None]) -> bytes:
+    """Read five bytes, change the file, and read the rest."""
+    head = reader.read(5)
+    change()
+    blocks = [head]
+    while block := reader.read(5):
+        blocks.append(block)
+    return b"".join(blocks)
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        (truncate, "truncated"),
+        (shorten, "truncated"),
+        (replace, "replaced"),
+        (Path.unlink, "removed"),
+        (write_over, "written to"),
+    ],
+)
+def test_a_file_that_changes_while_it_is_read_is_an_error(
+    source: Path, change: Callable[[Path], None], how: str
+) -> None:
+    """The error says how it changed."""
+    with (
+        Inputs().open(str(source)) as reader,
+        pytest.raises(SourceError, match=f"in was {how} while it was read"),
+    ):
+        read_in_two(reader, lambda: change(source))
+
+
+@pytest.mark.parametrize("change", [truncate, write_over])
+def test_a_file_that_is_standard_input_must_not_change_either(
+    source: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
+    """It is left open, as standard input is."""
+    with FileIO(str(source)) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with (
+            Inputs().open("-") as reader,
+            pytest.raises(SourceError, match="standard input was"),
+        ):
+            read_in_two(reader, lambda: change(source))
+        assert not stdin.closed
+        os.fstat(stdin.fileno())
+
+
+def test_a_file_that_grows_is_read_up_to_the_size_that_it_had(source: Path) -> None:
+    """So a log that is written to all the time comes to an end."""
+
+    def append() -> None:
+        with source.open("ab") as file:
+            file.write(b"more")
+
+    with Inputs().open(str(source)) as reader:
+        assert read_in_two(reader, append) == b"0123456789"
+
+
+def test_a_named_pipe_without_a_writer_can_be_given_up(tmp_path: Path) -> None:
+    """Opening it waits for nobody, and it ends when it is no longer wanted."""
+    os.mkfifo(tmp_path / "pipe")
+    wanted = iter([True, False])
+    inputs = Inputs(is_wanted=lambda: next(wanted))
+
+    with inputs.open(str(tmp_path / "pipe")) as reader:
+        assert reader.read(10) == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends at once")
+def test_a_named_pipe_waits_for_its_first_writer(tmp_path: Path) -> None:
+    """It has not ended before somebody has written to it."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = Inputs().open(str(path))
+    assert isinstance(reader, WaitingReader)
+    with reader:
+        assert reader.read_within(10, 0) is None
+        with path.open("wb", buffering=0) as writer:
+            writer.write(b"abc")
+            assert reader.read_within(10, math.inf) == b"abc"
+        assert reader.read_within(10, math.inf) == b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
@@ -13,10 +14,12 @@ from click.shell_completion import shell_complete
 from pipeline.cli.demo import demo
 from pipeline.cli.generate import generate
 from pipeline.cli.new import new
+from pipeline.cli.output import say
 from pipeline.cli.run import run
 from pipeline.cli.serve import serve
 from pipeline.cli.tune import tune as tune_command
 from pipeline.errors import FunctionError, PipelineError, UsageError, one_line
+from pipeline.standard_streams import open_missing_streams, print_out, use_fallback
 from pipeline.transport.environment import set_defaults
 
 _DISTRIBUTION = "pytest-grpc-pipeline"
@@ -96,6 +99,8 @@ for _command in (new, generate, run, demo, tune_command, serve):
 
 def main() -> NoReturn:
     """Run the command line and exit; a failure is one line on standard error."""
+    open_missing_streams()
+    use_fallback()
     set_defaults(os.environ)
     if instruction := os.environ.get(_COMPLETION):
         sys.exit(shell_complete(cli, {}, "pipeline", _COMPLETION, instruction))
@@ -104,29 +109,37 @@ def main() -> NoReturn:
         with cli.make_context("pipeline", sys.argv[1:]) as context:
             cli.invoke(context)
     except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        _end(end.exit_code)
     except FunctionError as error:
         # The user's traceback first; our message is the last line.
-        click.echo(error.traceback, err=True, nl=False)
-        _end(str(error), error.exit_code)
+        with contextlib.suppress(OSError):
+            click.echo(error.traceback, file=sys.stderr, nl=False)
+        _end(error.exit_code, str(error))
     except PipelineError as error:
-        _end(str(error), error.exit_code)
+        _end(error.exit_code, str(error))
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        sys.exit(error.exit_code)
+        print_out(f"{error.format_message()}\n")
+        _end(error.exit_code)
     except click.ClickException as error:
         asked = error.ctx if isinstance(error, click.UsageError) else None
         hint = f" (try '{asked.command_path} --help')" if asked else ""
-        _end(f"{error.format_message()}{hint}", error.exit_code)
+        _end(error.exit_code, f"{error.format_message()}{hint}")
     except KeyboardInterrupt:
-        _end("interrupted", _INTERRUPTED)
+        _end(_INTERRUPTED, "interrupted")
     except BrokenPipeError:
-        # The reader of standard output has gone. Python would fail to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    sys.exit(0)
+        _end(0)
+    except OSError as error:
+        _end(1, f"failed: {error}")
+    _end(0)
 
 
-def _end(message: str, exit_code: int) -> NoReturn:
-    click.echo(f"pipeline: {message}", err=True)
+def _end(exit_code: int, message: str = "") -> NoReturn:
+    if message:
+        say(message)
+    # What is still buffered is flushed here, since a failure at exit would be a
+    # traceback.
+    error = print_out("")
+    if exit_code == 0 and error and not isinstance(error, BrokenPipeError):
+        say(f"can't write standard output: {one_line(error)}")
+        exit_code = 1
     sys.exit(exit_code)

@@ -56,14 +56,13 @@ def demo(events: int, items: int) -> None:
     Exit codes: 0 success, 1 a run failed, 2 wrong usage, 130 interrupted.
     """
     # Imported here so that --help does not load gRPC.
-    from rich.console import Console
-
+    from pipeline.cli.output import output_console
     from pipeline.cli.progress import Schedule
 
     for option, count in (("--events", events), ("--items", items)):
         if count < 1:
             raise UsageError(f"{option} {count}: must be 1 or more")
-    console = Console(highlight=False)
+    console = output_console()
     schedule = Schedule(
         2 * _START_S
         + len(BATCH_SIZES) * _LIGHT_S

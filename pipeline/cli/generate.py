@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.interrupts import ignore_interrupts
+from pipeline.cli.output import STANDARD_OUTPUT, print_bytes
 from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.publishing import Draft
 
@@ -57,7 +59,7 @@ _LINES = {
     help="Fraction of malformed lines, of every kind in turn (events).",
 )
 def generate(out: Path, workload: str, **values: object) -> None:
-    """Write records to the file OUT, one JSON object a line.
+    """Write records to the file OUT, one JSON object a line; - is standard output.
 
     Events are lines of 110 to 120 bytes, which `pipeline run` reads.
 
@@ -69,7 +71,13 @@ def generate(out: Path, workload: str, **values: object) -> None:
     lines = call_with_options(
         pkgutil.resolve_name(_LINES[workload]), workload, **values
     )
+    chunks = iter(lambda: b"".join(islice(lines, _LINES_PER_WRITE)), b"")
+    if str(out) == STANDARD_OUTPUT:
+        print_bytes(chunks)
+        return
     with Draft(out) as draft:
-        while chunk := b"".join(islice(lines, _LINES_PER_WRITE)):
+        for chunk in chunks:
             draft.write(chunk)
+        draft.seal()
+        ignore_interrupts()
         draft.publish()

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from pipeline.batching import DEFAULT_BATCH_RECORDS, BatchLimits
-from pipeline.cli.files import check_distinct
+from pipeline.cli.files import check_distinct, input_path
+from pipeline.cli.interrupts import defer_interrupts, ignore_interrupts
+from pipeline.cli.output import (
+    STANDARD_OUTPUT,
+    ResultPipe,
+    error_console,
+    output_console,
+    say,
+)
 from pipeline.cli.server_options import addresses_of, replicas_of, servers_options
 from pipeline.cli.source_options import call_with_options, made_records_options
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, one_line
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
-from pipeline.stages import INGEST
+from pipeline.reject_limit import RejectLimit
+from pipeline.stages import INGEST, SINK
 
 if TYPE_CHECKING:
     from pipeline.engines.base import Engine
@@ -32,7 +42,11 @@ if TYPE_CHECKING:
     help="events, work-items, mixed, or package.module:attribute of your own.",
 )
 @click.option(
-    "--output", required=True, type=click.Path(path_type=Path), help="Result file."
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Result file, or - for standard output; the summary then goes to standard "
+    "error.",
 )
 @click.option(
     "--engine",
@@ -78,6 +92,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write the number and the reason of each rejected record as JSON lines.",
 )
+@click.option(
+    "--max-rejects",
+    metavar="N|P%",
+    show_default="no limit",
+    help="Fail, and publish nothing, if more records are rejected: a number, or a "
+    "percentage of all records.",
+)
 @servers_options
 @click.option(
     "--tls-root",
@@ -94,6 +115,7 @@ def run(
     max_records: int,
     report: Path | None,
     rejects: Path | None,
+    max_rejects: str | None,
     replicas: str,
     stages: tuple[str, ...],
     tls_root: Path | None,
@@ -102,58 +124,84 @@ def run(
 ) -> None:
     """Run a workload and publish its result.
 
-    IN is a file, or - for standard input. The events workload reads it as JSON lines.
-    The workloads work-items and mixed make their records from a seed and take no IN.
+    IN is a file or a named pipe, or - for standard input. The events workload reads it
+    as JSON lines, compressed by gzip or zstd or not. The workloads work-items and mixed
+    make their records from a seed and take no IN.
 
     The output file is replaced when the run has succeeded. A run that fails leaves it
-    as it was.
+    as it was. What is published is a success: the exit code is 0 even if the summary
+    can't be printed or Ctrl-C comes too late.
 
     Exit codes: 0 success, 1 the run failed, 2 wrong usage, 130 interrupted.
     """
     # Imported here so that --help does not load gRPC.
     from pipeline.cli.progress import progress
-    from pipeline.cli.run_output import print_summary
+    from pipeline.cli.run_output import print_summary, warn_of_rejects
     from pipeline.engines.base import RunSettings
     from pipeline.workloads import workload_named
 
     if max_records < 0:
         raise UsageError(f"max records {max_records}: must be 0 or more")
-    workload = workload_named(workload_name)
+    limit = None if max_rejects is None else RejectLimit.parsed(max_rejects)
+    to_stdout = str(output) == STANDARD_OUTPUT
     addresses, counts = addresses_of(stages), replicas_of(replicas)
-    runner = _engine(engine, addresses, counts, transport, tls_root)
-    check_distinct(
-        {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
-        | {"--output": output, "--rejects": rejects, "--report": report}
-    )
-    # A server that we start gets an absolute path. A server given by address resolves
-    # the path as it was given, in its own file system.
-    path = (
-        input_
-        if input_ in (None, STANDARD_INPUT) or INGEST in addresses
-        else str(Path(input_).absolute())
-    )
-    source = call_with_options(
-        workload.source.describe, workload.name, path=path, **source_values
-    )
-    with ExitStack() as stack:
-        report_draft = stack.enter_context(Draft(report)) if report else None
-        on_progress = stack.enter_context(progress())
-        finished = runner.run(
-            RunSettings(
-                workload=workload,
-                source=source,
-                input=path or "",
-                output=output,
-                rejects=rejects,
-                limits=BatchLimits(records=batch_size, linger_s=linger_s),
-                max_records=max_records,
-                on_progress=on_progress,
-            )
+    if to_stdout and SINK in addresses:
+        raise UsageError(
+            "--output -: a sink that runs already writes files only; give a file"
         )
-        if report_draft is not None:
-            report_draft.write(finished.to_json())
-            report_draft.publish()
-    print_summary(finished, output)
+    with ExitStack() as stack:
+        # Before the workload is imported, which may print.
+        pipe = stack.enter_context(ResultPipe()) if to_stdout else None
+        workload = workload_named(workload_name)
+        runner = _engine(engine, addresses, counts, transport, tls_root)
+        check_distinct(
+            {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
+            | {"--output": None if pipe else output}
+            | {"--rejects": rejects, "--report": report}
+        )
+        # A server that we start gets an absolute path. A server given by address
+        # resolves the path as it was given, in its own file system.
+        path = input_ if INGEST in addresses else input_path(input_)
+        source = call_with_options(
+            workload.source.describe, workload.name, path=path, **source_values
+        )
+        report_draft = stack.enter_context(Draft(report)) if report else None
+        with progress() as on_progress:
+            finished = runner.run(
+                RunSettings(
+                    workload=workload,
+                    source=source,
+                    input=path or "",
+                    output=pipe.draft if pipe else output,
+                    rejects=rejects,
+                    reject_limit=limit,
+                    limits=BatchLimits(records=batch_size, linger_s=linger_s),
+                    max_records=max_records,
+                    on_progress=on_progress,
+                    # Printing can be interrupted, so Ctrl-C still counts then.
+                    on_publish=(lambda: None) if pipe else defer_interrupts,
+                )
+            )
+        if pipe is not None:
+            pipe.publish()
+        ignore_interrupts()
+        with _remarks(output, "its report is not written"):
+            if report_draft is not None:
+                report_draft.write(finished.to_json())
+                report_draft.publish()
+    with _remarks(output, "its summary is not printed"):
+        warn_of_rejects(finished, input_)
+        console = error_console() if to_stdout else output_console()
+        print_summary(finished, output, console)
+
+
+@contextmanager
+def _remarks(output: Path, consequence: str) -> Iterator[None]:
+    """Report what fails once the result is published; that is no failure of the run."""
+    try:
+        yield
+    except Exception as error:
+        say(f"{output} is published, but {consequence}: {one_line(error)}")
 
 
 def _engine(

@@ -8,15 +8,20 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.accounting import RunReport
+from pipeline.cli.output import say
+from pipeline.decoding import unwrapped
+from pipeline.errors import PipelineError
+from pipeline.inputs import Inputs
+from pipeline.looks import looks_like
 
+_SNIFFED_BYTES = 4096
 _MIB = 1024 * 1024
 # On a narrower terminal lines wrap, so that no number of the table is cut.
 _LEAST_WIDTH = 90
 
 
-def print_summary(report: RunReport, output: Path) -> None:
+def print_summary(report: RunReport, output: Path, console: Console) -> None:
     """Print the counts, the rejections by reason, and the time of each stage."""
-    console = Console(highlight=False)
     console.width = max(console.width, _LEAST_WIDTH)
     records = report.records
     console.print(
@@ -37,6 +42,35 @@ def print_summary(report: RunReport, output: Path) -> None:
         soft_wrap=True,
     )
     console.print(_stage_table(report))
+
+
+def warn_of_rejects(report: RunReport, input_: str | None) -> None:
+    """Warn on standard error if every record was rejected.
+
+    Args:
+        report: The account of the run.
+        input_: IN as it was given, whose first bytes tell what it may be.
+    """
+    records = report.records
+    if not 0 < records.ingested == records.rejected:
+        return
+    reason = max(report.rejections, key=lambda reason: report.rejections[reason])
+    looks = looks_like(_first_bytes(input_))
+    say(
+        f"warning: all {records.ingested:,} records were rejected, most as {reason}"
+        + (f"; IN looks like {looks}" if looks else "")
+    )
+
+
+def _first_bytes(input_: str | None) -> bytes:
+    """Return the beginning of IN; nothing of what can be read only once."""
+    if input_ is None or not Path(input_).is_file():
+        return b""
+    try:
+        with Inputs().open(input_) as file:
+            return unwrapped(file, input_, _SNIFFED_BYTES)[0]
+    except PipelineError:
+        return b""
 
 
 def _stage_table(report: RunReport) -> Table:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pipeline.cli.files import check_distinct
+from pipeline.cli.files import check_distinct, is_read_once
+from pipeline.cli.interrupts import ignore_interrupts
+from pipeline.cli.output import say
 from pipeline.cli.server_options import addresses_of, replicas_of, servers_options
 from pipeline.cli.source_options import call_with_options, made_records_options
-from pipeline.errors import UsageError
+from pipeline.errors import SinkError, UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.publishing import Draft
 from pipeline.stages import INGEST, SINK
@@ -124,10 +126,10 @@ def tune(
                 f"--stage {name}: tune reads IN and the results here; give addresses "
                 f"of transform stages only"
             )
-    if input_ == STANDARD_INPUT:
+    if input_ is not None and (input_ == STANDARD_INPUT or is_read_once(input_)):
         raise UsageError(
-            "IN -: is read once for each run, which standard input can't be; give a "
-            "file"
+            f"IN {input_}: is read once for each run, which only a file can be; give a "
+            f"file"
         )
     check_distinct({"IN": Path(input_) if input_ else None, "--json": json_})
     workload = workload_named(workload_name)
@@ -188,8 +190,15 @@ def tune(
         )
         if draft is not None:
             draft.write(tuning.to_json())
+            draft.seal()
+            ignore_interrupts()
             draft.publish()
-    print_tuning(tuning)
+    try:
+        print_tuning(tuning)
+    except SinkError as error:
+        if json_ is None:
+            raise
+        say(f"{json_} is published, but its summary is not printed: {error}")
 
 
 def _source(

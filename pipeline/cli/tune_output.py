@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import msgspec
 from rich.bar import Bar
-from rich.console import Console
 from rich.table import Table
 
+from pipeline.cli.output import output_console
 from pipeline.tuning.cost import TOLERANCE, BatchCost, Estimate, SizeCost
 from pipeline.tuning.sweep import LEAST_BATCHES, MOST_TIMES, Plan
 
@@ -88,7 +88,7 @@ class Tuning:
 
 def print_tuning(tuning: Tuning) -> None:
     """Print the curve and, in sentences, what it means."""
-    console = Console(highlight=False)
+    console = output_console()
     console.width = max(console.width, _LEAST_WIDTH)
     console.print(
         f"{tuning.workload}: {len(tuning.cost.curve)} batch sizes, {len(tuning.rounds)}"

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from pipeline.accounting import RunAccount, RunReport
 from pipeline.batching import BatchLimits
 from pipeline.errors import ContractError, SourceError
+from pipeline.reject_limit import RejectLimit
 from pipeline.workload import Workload
 
 
@@ -26,11 +27,25 @@ class RunSettings:
     input: str
     output: Path
     rejects: Path | None = None
+    #: How many records may be rejected; None for any number.
+    reject_limit: RejectLimit | None = None
     limits: BatchLimits = field(default_factory=BatchLimits)
     #: Stop after this many records; 0 reads all.
     max_records: int = 0
     #: Called after every batch with the number of records settled so far.
     on_progress: Callable[[int], None] = lambda _: None
+    #: Called when all records are through, just before the result is published.
+    on_publish: Callable[[], None] = lambda: None
+
+    def on_settled(self, account: RunAccount) -> None:
+        """Check the account after a batch, and tell how far the run is.
+
+        Raises:
+            SourceError: Too many records are rejected.
+        """
+        if self.reject_limit is not None:
+            self.reject_limit.check_count(account.rejected)
+        self.on_progress(account.settled)
 
 
 class Engine(Protocol):
@@ -52,6 +67,20 @@ def check_not_empty(account: RunAccount) -> None:
     """Raise SourceError if no record was ingested: such a run is a mistake."""
     if account.ingested == 0:
         raise SourceError("the source holds no records; nothing was published")
+
+
+def check_end(account: RunAccount, settings: RunSettings) -> None:
+    """Check a run whose records are all through, before anything is published.
+
+    Raises:
+        SourceError: No record was ingested, since such a run is a mistake; or too many
+            were rejected.
+        ConservationError: Records were lost or made.
+    """
+    check_not_empty(account)
+    account.check_conservation()
+    if settings.reject_limit is not None:
+        settings.reject_limit.check_end(account.rejected, account.ingested)
 
 
 def check_counts(

@@ -129,7 +129,9 @@ class StageCall:
             return ConservationError(details)
         # A server that is being stopped ends its calls with CANCELLED.
         if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
-            reason = connection.exit_summary() or details
+            reason = connection.exit_summary() or (
+                f"{details}{wire.proxy_hint(connection.address)}"
+            )
             return StageError(f"{connection} is lost: {reason}")
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return StageError(f"{connection}: what listens there is another stage")

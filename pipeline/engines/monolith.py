@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 from pipeline.accounting import RejectsFile, RunAccount, RunReport
 from pipeline.clock import ProcessClock, peak_rss_bytes
-from pipeline.engines.base import RunSettings, check_counts, check_not_empty
+from pipeline.engines.base import RunSettings, check_counts, check_end
 from pipeline.errors import (
     FunctionError,
     PipelineError,
@@ -43,11 +43,11 @@ class MonolithEngine:
             laps = _Laps()
             with _named_failures() as place:
                 _pass_batches(settings, account, result, laps, place)
-                check_not_empty(account)
-                account.check_conservation()
+                check_end(account, settings)
                 if rejects is not None:
                     rejects.draft.seal()
                 place.stage, place.batch = SINK, None
+                settings.on_publish()
                 result.commit(account.batches, account.passed)
             if rejects is not None:
                 rejects.draft.publish()
@@ -126,7 +126,7 @@ def _pass_batches(
         result.add(message)
         account.settle(records, filtered, rejections)
         laps.end(SINK)
-        settings.on_progress(account.settled)
+        settings.on_settled(account)
         place.stage, place.batch = INGEST, None
 
 

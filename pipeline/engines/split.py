@@ -14,7 +14,7 @@ import grpc
 
 from pipeline.accounting import RejectsFile, RunAccount, RunReport
 from pipeline.clock import ProcessClock
-from pipeline.engines.base import RunSettings, check_not_empty
+from pipeline.engines.base import RunSettings, check_end
 from pipeline.engines.calls import OnMessage, StageConnection
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.replicas import Replicas
@@ -91,6 +91,7 @@ class SplitEngine:
         """Run to the end, as `Engine.run` says."""
         started = time.perf_counter()
         missing = self._missing(settings.workload)
+        target = _target(settings.output, is_local=SINK not in self._addresses)
         with ExitStack() as stack:
             rejects = None
             if settings.rejects is not None:
@@ -108,13 +109,7 @@ class SplitEngine:
             )
             run = _Run(
                 settings,
-                # A sink that was started elsewhere may serve other folders, and take
-                # the path relative to those.
-                target=str(
-                    settings.output
-                    if SINK in self._addresses
-                    else settings.output.absolute()
-                ),
+                target=target,
                 addresses={
                     name: self._addresses.get(name, []) + servers.addresses[name]
                     for name in settings.workload.stage_names
@@ -137,12 +132,11 @@ class SplitEngine:
         )
 
     def _channel(self, stage: str, address: str) -> grpc.aio.Channel:
+        options = wire.channel_options(address)
         remote = address in self._addresses.get(stage, ())
         if self._credentials and remote and not address.startswith("unix:"):
-            return grpc.aio.secure_channel(
-                address, self._credentials, options=wire.OPTIONS
-            )
-        return grpc.aio.insecure_channel(address, options=wire.OPTIONS)
+            return grpc.aio.secure_channel(address, self._credentials, options=options)
+        return grpc.aio.insecure_channel(address, options=options)
 
     def _missing(self, workload: Workload) -> list[str]:
         """Return the stages to start a server for, once for each replica.
@@ -251,10 +245,13 @@ class _Run:
             await sink.open()
             try:
                 await _relay_all(ingest, transforms, sink)
-                check_not_empty(self.account)
-                self.account.check_conservation()
+                check_end(self.account, self._settings)
                 if self._rejects is not None:
                     self._rejects.draft.seal()
+                self._settings.on_publish()
+                # An interrupt from before cancels this task at its next wait, which
+                # must not be the one in which the sink publishes.
+                await asyncio.sleep(0)
             except BaseException:
                 await sink.abandon()
                 raise
@@ -290,7 +287,7 @@ class _Run:
 
     def _settle(self, batch: InFlightBatch) -> None:
         self.account.settle(batch.message.records, batch.filtered, batch.rejections)
-        self._settings.on_progress(self.account.settled)
+        self._settings.on_settled(self.account)
 
 
 def _linger_ns(linger_s: float | None) -> int:
@@ -324,6 +321,34 @@ async def _relay(upstream: Upstream, downstream: Downstream) -> None:
     while (batch := await upstream.receive()) is not None:
         await downstream.send(batch)
     await downstream.close()
+
+
+def _target(output: Path, *, is_local: bool) -> str:
+    """Return the path of the result for the sink.
+
+    Args:
+        output: The path as it was given.
+        is_local: Whether the sink is started here. One that was started elsewhere may
+            serve other folders, and take the path relative to those.
+
+    Raises:
+        UsageError: The file has a name that is not UTF-8, so no message can carry it.
+    """
+    candidates = [output]
+    if is_local:
+        # The name is enough for a sink that serves the folder, and the folder may have
+        # a name that is not UTF-8.
+        candidates = [output.absolute(), Path(Path(os.path.realpath(output)).name)]
+    for path in candidates:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            continue
+        return str(path)
+    raise UsageError(
+        f"output {str(output)!r}: its name is not UTF-8, so no message to the sink can "
+        f"carry it; choose another, or use --engine monolith"
+    )
 
 
 def _folders(settings: RunSettings) -> dict[str, list[Path]]:

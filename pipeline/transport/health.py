@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from pipeline.errors import StageError
+from pipeline.transport.wire import proxy_hint
 
 _CHECK = "/grpc.health.v1.Health/Check"
 _TIMEOUT_S = 10.0
@@ -23,7 +24,9 @@ async def check_health(stage: str, address: str, channel: grpc.aio.Channel) -> N
     except grpc.aio.AioRpcError as error:
         code = error.code()
         if code is grpc.StatusCode.UNAVAILABLE:
-            raise StageError(f"stage {stage}: nobody answers at {address}") from error
+            raise StageError(
+                f"stage {stage}: nobody answers at {address}{proxy_hint(address)}"
+            ) from error
         raise StageError(
             f"stage {stage}: what answers at {address} has no health service "
             f"({code.name})"

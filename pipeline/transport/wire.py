@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any, TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -42,11 +44,62 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     *ISOLATION,
 )
 
+# The hosts that are always this machine.
+_LOOPBACK = re.compile(
+    r"localhost|127(\.\d{1,3}){3}|0\.0\.0\.0|\[(::1?|::ffff:127(\.\d{1,3}){3})\]",
+    re.IGNORECASE,
+)
+# In the order in which gRPC looks for them.
+_PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
+_NO_PROXY_VARIABLES = ("no_grpc_proxy", "no_proxy")
+
 M = TypeVar("M", bound=Message)
 
 
 class PayloadError(ValueError):
     """A payload has another type than the receiver takes, or can't be decoded."""
+
+
+def channel_options(address: str) -> tuple[tuple[str, Any], ...]:
+    """Return the options of a channel to a stage at ``address``."""
+    return (*OPTIONS, *proxy_options(address))
+
+
+def proxy_options(address: str) -> tuple[tuple[str, Any], ...]:
+    """Return the options that keep a channel to this machine from using a proxy.
+
+    gRPC takes a proxy from the environment, even for a loopback address.
+    """
+    return (("grpc.enable_http_proxy", 0),) if _is_here(address) else ()
+
+
+def proxy_hint(address: str) -> str:
+    """Return what to say of the proxy if nobody answers at ``address``.
+
+    It is empty if calls to ``address`` use no proxy.
+    """
+    if _is_here(address):
+        return ""
+    variable = next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "")
+    host = _host(address).strip("[]")
+    excepted = next(filter(None, map(os.environ.get, _NO_PROXY_VARIABLES)), "")
+    if not variable or any(
+        host.endswith(part.strip()) for part in excepted.split(",") if part.strip()
+    ):
+        return ""
+    return (
+        f"; the variable {variable} sends the call through a proxy; if that is in the "
+        f"way, add {host} to no_proxy"
+    )
+
+
+def _is_here(address: str) -> bool:
+    return address.startswith("unix") or bool(_LOOPBACK.fullmatch(_host(address)))
+
+
+def _host(address: str) -> str:
+    """Return the host of ``HOST:PORT``, or of a target of gRPC with a scheme."""
+    return re.sub(r"^(dns:(///?)?|ipv[46]:)", "", address).rpartition(":")[0]
 
 
 def pack(message: Message, into: AnyMessage) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
+from pipeline.decoding import Blocks, unwrapped
 from pipeline.errors import SourceError, UsageError, one_line
-from pipeline.source import ByteReader, Opener, Source, WaitingReader
+from pipeline.source import Opener, Source, WaitingReader
 from pipeline.stages import Output, Refused
 from pipeline.v1.lines_pb2 import Lines, LineSource
 
@@ -28,9 +30,16 @@ def line_source(
         max_line_bytes: Longer lines are rejected. The line end does not count.
 
     Raises:
-        UsageError: ``max_line_bytes`` is below 1.
+        UsageError: ``max_line_bytes`` is below 1, or the path is not UTF-8.
     """
     _check_limit(max_line_bytes)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"path {str(path)!r}: is not UTF-8, so no message can carry it; rename "
+            f"it, or give its content as standard input"
+        ) from None
     return LineSource(path=str(path), max_line_bytes=max_line_bytes)
 
 
@@ -43,8 +52,11 @@ def read_lines(
 ) -> Iterator[Output[Lines]]:
     """Yield the lines of ``spec.path`` as batches; see `ReadFunction`.
 
-    ``limits.linger_s`` applies to standard input only, since a file never makes its
-    reader wait.
+    Lines that gzip or zstd has compressed are read as well, and a byte order mark at
+    the start is skipped.
+
+    ``limits.linger_s`` applies to standard input and pipes, unless they are compressed,
+    since a file never makes its reader wait.
 
     Args:
         spec: The file, and the longest line.
@@ -59,19 +71,18 @@ def read_lines(
     """
     _check_limit(spec.max_line_bytes)
     with inputs.open(spec.path) as file:
-        if not isinstance(file, WaitingReader):
+        with _named_failures(spec.path):
+            block, blocks = unwrapped(file, spec.path, _BLOCK_BYTES)
+        if not isinstance(blocks, WaitingReader):
             limits = replace(limits, linger_s=None)
         batcher = LineBatcher(limits, spec.max_line_bytes, max_records, clock)
+        yield from map(_output, batcher.feed(block))
         while not batcher.done:
-            try:
-                block = _read(file, batcher.due_in_s())
-            except OSError as error:
-                raise SourceError(
-                    f"can't read {spec.path}: {one_line(error)}"
-                ) from error
-            if block:
-                yield from map(_output, batcher.feed(block))
-            elif block is not None:
+            with _named_failures(spec.path):
+                more = _read(blocks, batcher.due_in_s())
+            if more:
+                yield from map(_output, batcher.feed(more))
+            elif more is not None:
                 break
             yield from map(_output, batcher.cut_due())
     yield from map(_output, batcher.finish())
@@ -110,7 +121,15 @@ def _check_limit(max_line_bytes: int) -> None:
         raise UsageError(f"line limit {max_line_bytes}: must be 1 byte or more")
 
 
-def _read(file: ByteReader, timeout_s: float) -> bytes | None:
+@contextmanager
+def _named_failures(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(f"can't read {path}: {one_line(error)}") from error
+
+
+def _read(file: Blocks, timeout_s: float) -> bytes | None:
     """Return the next block, empty at the end; None if it has not come yet."""
     if isinstance(file, WaitingReader):
         return file.read_within(_BLOCK_BYTES, timeout_s)

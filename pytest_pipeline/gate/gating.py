@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import PipelineError
+from pipeline.standard_streams import print_out
 from pytest_pipeline.gate.environments import (
     SideBuild,
     build_environments,
@@ -47,10 +48,14 @@ def run_gate(settings: GateSettings, arguments: Sequence[str], folder: Path) -> 
             if settings.summary is not None:
                 check_summary(folder / settings.summary)
             found = _gate(settings, arguments, folder, _print)
+            written = (
+                write_summary(found, folder / settings.summary)
+                if settings.summary is not None
+                else ()
+            )
             for line in terminal_lines(found):
                 _print(line)
-            if settings.summary is not None:
-                written = write_summary(found, folder / settings.summary)
+            if written:
                 _print(f"written: {', '.join(map(str, written))}")
     except PipelineError as error:
         sys.stderr.write(f"gate: {error}\n")
@@ -159,6 +164,5 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _print(line: str) -> None:
-    # Flush: the next line may take minutes.
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    # Whether it can be printed changes no verdict.
+    print_out(f"{line}\n")

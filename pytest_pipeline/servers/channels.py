@@ -25,14 +25,22 @@ class ChannelMaker:
     def __init__(self, spec: ServerSpec, workspace: Workspace) -> None:
         given = spec.channel
         defaults = wire.OPTIONS if spec.keeps_contract else wire.ISOLATION
-        self._options = dict(defaults) | dict(given.options)
+        self._defaults = defaults
+        self._given = given.options
         self._metadata = given.metadata
         #: What channels trust; None without TLS.
         self.credentials = _credentials(spec, workspace)
 
+    def _options(
+        self, address: str, more: Sequence[tuple[str, Any]] = ()
+    ) -> tuple[tuple[str, Any], ...]:
+        """Return the options of a channel; of two with one name, the last counts."""
+        every = (*self._defaults, *wire.proxy_options(address), *self._given, *more)
+        return tuple(dict(every).items())
+
     def new(self, address: str) -> grpc.Channel:
         """Make a channel, for the caller to close."""
-        options = tuple(self._options.items())
+        options = self._options(address)
         if self.credentials is None:
             channel = grpc.insecure_channel(address, options=options)
         else:
@@ -50,7 +58,7 @@ class ChannelMaker:
             address: ``HOST:PORT`` or ``unix:PATH``.
             options: Channel arguments in addition to those of `new`.
         """
-        every = tuple((self._options | dict(options)).items())
+        every = self._options(address, options)
         interceptors = (
             [kind(self._metadata) for kind in _AIO_INTERCEPTORS]
             if self._metadata

@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pipeline.errors import StageError, UsageError
+from pipeline.transport import wire
 from pytest_pipeline.options import Hosting
 from pytest_pipeline.servers.channels import ChannelMaker
 from pytest_pipeline.servers.hosts import new_host
@@ -272,6 +273,7 @@ class Server:
 
     def _not_ready(self, code: grpc.StatusCode, last: str) -> StageError:
         at = f"stage {self.name} at {self.host.address}"
+        proxy = wire.proxy_hint(self.host.address)
         if self.host.ending:
             last_words = next(iter(reversed(self.logs.splitlines())), "nothing")
             return StageError(f"{at}: {self.host.ending}; it last said: {last_words}")
@@ -283,9 +285,11 @@ class Server:
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return StageError(
                 f"{at}: not ready within {self._start_timeout_s:g} s, its health "
-                f"service said {last}; --pipeline-start-timeout gives it longer"
+                f"service said {last}; --pipeline-start-timeout gives it longer{proxy}"
             )
-        return StageError(f"{at}: nobody answers its health service ({code.name})")
+        return StageError(
+            f"{at}: nobody answers its health service ({code.name}){proxy}"
+        )
 
     def stop(self) -> None:
         """Stop the server as SIGTERM does: open calls may finish for 5 s.
