@@ -48,7 +48,15 @@ def page_of(session: Session, before: Session | None = None) -> Page:
         title="Pipeline benchmarks",
         lead=_lead(session, before),
         answers=_answers(session, before),
-        notices=(*failed(session), *(unlike(session, before) if before else ())),
+        notices=tuple(
+            filter(
+                None,
+                (
+                    "\n".join(failed(session)),
+                    *(unlike(session, before) if before else ()),
+                ),
+            )
+        ),
         sections=tuple(sections(session, before)),
         machine=(machine,),
         copied=tuple(table for table in copied if table.rows),
