@@ -11,7 +11,7 @@ from rich.bar import Bar
 from rich.table import Table
 
 from pipeline.cli.output import output_console
-from pipeline.tuning.cost import TOLERANCE, BatchCost, Estimate, SizeCost
+from pipeline.tuning.cost import SURE, TOLERANCE, BatchCost, Estimate, SizeCost
 from pipeline.tuning.sweep import LEAST_BATCHES, MOST_TIMES, Plan
 
 _KIB = 1024
@@ -21,8 +21,6 @@ _LARGE_MESSAGE_BYTES = _MIB
 
 # A fit with a larger misfit at any size is called poor.
 _POOR_MISFIT = 0.15
-# With a lower confidence, more rounds are recommended.
-_SURE = 0.8
 
 _BAR_WIDTH = 22
 # On a narrower terminal lines wrap, so that no number is cut.
@@ -152,7 +150,7 @@ def recommendation(cost: BatchCost, message_bytes: float) -> Iterator[str]:
             f"Batching hardly matters here: size {size:,} is within "
             f"{max(math.ceil(below * 100), 1)}% of the best."
         )
-    sure = "" if cost.confidence >= _SURE else " More --rounds would make it surer."
+    sure = "" if cost.confidence >= SURE else " More --rounds would make it surer."
     yield (
         f"Use --batch-size {size}: within {TOLERANCE:.0%} of the best in "
         f"{cost.confidence:.0%} of resamples.{sure}"

@@ -18,6 +18,8 @@ from pipeline.errors import UsageError
 
 #: A batch size is good if its throughput is at most this fraction below the best.
 TOLERANCE = 0.1
+#: With a lower confidence, the rounds are too few to tell.
+SURE = 0.8
 #: Of the bootstrap intervals.
 CONFIDENCE_LEVEL = 0.95
 

@@ -138,6 +138,8 @@ class Session(msgspec.Struct, frozen=True):
     benchmarks: list[tuple[str, Measured]]
     #: Short hash of the commit; empty if unknown.
     commit: str = ""
+    #: The name of each test that failed, with the first line of why.
+    failures: list[tuple[str, str]] = []
 
 
 class Record:

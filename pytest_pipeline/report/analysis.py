@@ -1,14 +1,17 @@
-"""What results mean: the cost of the split, the knee of batching, the crossover."""
+"""What results mean: the cost of the split, the batch size to use, the crossover."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
 from pipeline.accounting import RunReport, StageReport
+from pipeline.tuning.cost import SURE, TOLERANCE, BatchCost, fit
+from pipeline.workloads import BUILT_IN
 from pytest_pipeline.measure.results import (
     Compared,
     Group,
@@ -17,10 +20,12 @@ from pytest_pipeline.measure.results import (
     Session,
     Variant,
 )
-from pytest_pipeline.report.formatting import count, share, times
+from pytest_pipeline.report.formatting import between, count, share, times
 
-#: The share of the highest throughput that the knee must reach.
-_NEARLY_ALL = 0.9
+_MOST_FAILURES = 10
+
+# Fewer rounds have too few different resamples for an interval.
+_LEAST_ROUNDS = 3
 
 
 #: How a stage spends its time, in the order of charts and tables.
@@ -33,6 +38,8 @@ class Batching:
 
     workload: str
     by_variant: dict[Variant, dict[int, Measured]] = field(default_factory=dict)
+    #: Why the results draw no conclusion; empty if they may.
+    distrust: str = ""
 
     @property
     def sizes(self) -> list[int]:
@@ -57,21 +64,30 @@ class Batching:
             if measured.run is not None
         }
 
-    @property
-    def knee(self) -> int | None:
-        """The least batch size at which the split has 90 % of its best throughput.
+    @cached_property
+    def fitted(self) -> BatchCost | None:
+        """The fit of `pipeline tune` to the rounds of the split.
 
-        None if fewer than two batch sizes were measured.
+        None if fewer than two batch sizes, or fewer than three rounds, were measured.
         """
-        split = self.of("split")
-        if len(split) < 2:
+        split = self.by_variant.get("split", {})
+        rounds = min((len(one.throughput_per_s) for one in split.values()), default=0)
+        if len(split) < 2 or rounds < _LEAST_ROUNDS:
             return None
-        best = max(interval.value for interval in split.values())
-        return next(
-            size
-            for size, interval in split.items()
-            if interval.value >= _NEARLY_ALL * best
+        return fit(
+            [
+                {size: 1 / one.throughput_per_s[at] for size, one in split.items()}
+                for at in range(rounds)
+            ]
         )
+
+    @property
+    def recommended(self) -> int | None:
+        """The batch size to use; None if the rounds can't tell."""
+        fitted = self.fitted
+        if self.distrust or fitted is None or fitted.confidence < SURE:
+            return None
+        return fitted.recommended
 
     @property
     def by_event(self) -> Interval | None:
@@ -100,7 +116,10 @@ def batchings(session: Session, group: Literal["batching", "mixed"]) -> list[Bat
     found: dict[str, Batching] = {}
     for measured in of_group(session, group):
         if measured.variant is not None:
-            batching = found.setdefault(measured.workload, Batching(measured.workload))
+            name = measured.workload
+            batching = found.setdefault(
+                name, Batching(name, distrust=distrust(session, name))
+            )
             of = batching.by_variant.setdefault(measured.variant, {})
             of[measured.batch_size] = measured
     return list(found.values())
@@ -200,21 +219,41 @@ def comparisons(session: Session) -> list[tuple[str, Compared]]:
 
 def cost(batching: Batching) -> str | None:
     """Return in words what the split costs at batch size 1."""
+    if batching.distrust:
+        return batching.distrust
     split, target = batching.of("split").get(1), batching.by_event
     if split is None or target is None:
         return None
+    if split.low <= target.high and target.low <= split.high:
+        return (
+            f"can't tell: record by record the split runs {between(split)} and the "
+            f"monolith {between(target)}"
+        )
     said = (
         f"record by record the split runs {count(split.value)}/s and the monolith "
-        f"{count(target.value)}/s, {times(target.value / split.value)} times as many"
+        f"{count(target.value)}/s, {factor(target, split)} times as many"
     )
-    run = batching.split_runs.get(1)
-    return f"{said}; {share(run.ipc_share)} of the split's CPU is IPC" if run else said
+    shares = batching.by_variant["split"][1].ipc_share
+    if len(shares) < 2:
+        return said
+    # A dict, so that two equal shares are written once.
+    ends = dict.fromkeys([share(min(shares)), share(max(shares))])
+    return f"{said}; {' to '.join(ends)} of the split's CPU is IPC"
 
 
 def win(batching: Batching) -> str | None:
-    """Return in words which batch size wins the cost back, and where the knee is."""
-    said = [one for one in (_won_back(batching), _knee(batching)) if one]
+    """Return in words which batch size wins the cost back, and which one to use."""
+    if batching.distrust:
+        return batching.distrust
+    said = [one for one in (_won_back(batching), _recommended(batching)) if one]
     return "; ".join(said) or None
+
+
+def factor(one: Interval, other: Interval) -> str:
+    """Return how many times as much ``one`` is, with the interval."""
+    value = times(one.value / other.value)
+    low, high = times(one.low / other.high), times(one.high / other.low)
+    return value if low == high else f"{value} ({low} to {high})"
 
 
 def _won_back(batching: Batching) -> str | None:
@@ -222,33 +261,37 @@ def _won_back(batching: Batching) -> str | None:
     if target is None or not split:
         return None
     won = batching.won_back
-    if won is None:
+    if won is not None:
+        return (
+            f"batch size {count(won)}, where the split is {factor(split[won], target)} "
+            f"times as fast as the monolith record by record"
+        )
+    if all(speed.high < target.low for speed in split.values()):
         return "no batch size makes the split as fast as the monolith record by record"
-    factor = times(split[won].value / target.value)
     return (
-        f"batch size {count(won)}, where the split is {factor} times as fast as the "
-        f"monolith record by record"
+        "can't tell whether a batch size makes the split as fast as the monolith "
+        "record by record"
     )
 
 
-def _knee(batching: Batching) -> str | None:
-    knee, split = batching.knee, batching.of("split")
-    if knee is None:
+def _recommended(batching: Batching) -> str | None:
+    fitted, split = batching.fitted, batching.of("split")
+    if fitted is None:
         return None
-    speed = split[knee].value
-    best = max(interval.value for interval in split.values())
-    if knee == max(split):
-        more = "the largest measured"
-    elif best > speed:
-        more = f"larger ones gain at most {share(best / speed - 1)} more"
-    else:
-        more = "none is faster"
-    said = f"the knee is batch size {count(knee)} ({count(speed)}/s), {more}"
-    same = batching.of("monolith").get(knee)
-    if same is None:
+    size = fitted.recommended
+    found = (
+        f"within {TOLERANCE:.0%} of the best in {fitted.confidence:.0%} of resamples"
+    )
+    if batching.recommended is None:
+        return f"can't tell which one to use: batch size {count(size)} is {found}"
+    said = f"use batch size {count(size)}, {found}"
+    if size == max(split):
+        said += ", the largest measured"
+    same = batching.of("monolith").get(size)
+    if same is None or size not in split:
         return said
     return (
-        f"{said}, and there the split runs at {share(speed / same.value)} of the "
+        f"{said}; there the split is {factor(split[size], same)} times as fast as the "
         f"monolith with the same batches"
     )
 
@@ -278,3 +321,39 @@ def busy(run: RunReport, stage: StageReport) -> float:
     """Return the share of its time in which a stage neither waited nor idled."""
     found = phase_shares(run, stage)
     return 1 - found["wait"] - found["idle"]
+
+
+def distrust(session: Session, workload: str) -> str:
+    """Return why results of a workload draw no conclusion; empty if they may.
+
+    A failed benchmark may have shown that results differ. Its name has the workload in
+    brackets; one without is of all workloads.
+    """
+    named = {*BUILT_IN, *(one.workload for _, one in session.benchmarks)} - {""}
+    of = [
+        name
+        for name, _ in session.failures
+        if workload in (found := _workloads_in(name, named)) or not found
+    ]
+    if not of:
+        return ""
+    tests = "test" if len(of) == 1 else "tests"
+    return f"no answer, because {len(of)} {tests} of it failed, such as {of[0]}"
+
+
+def failed(session: Session) -> list[str]:
+    """Return the tests that failed, a line each, and first how many there are."""
+    if not session.failures:
+        return []
+    tests = "test" if len(session.failures) == 1 else "tests"
+    said = [
+        f"{len(session.failures)} {tests} failed. They may make what follows wrong."
+    ]
+    said += [f"{name}: {why}" for name, why in session.failures[:_MOST_FAILURES]]
+    more = len(session.failures) - _MOST_FAILURES
+    return [*said, f"… and {more} more"] if more > 0 else said
+
+
+def _workloads_in(test: str, named: Iterable[str]) -> set[str]:
+    parameters = test.partition("[")[2].rstrip("]")
+    return {one for one in named if f"{parameters}-".startswith(f"{one}-")}

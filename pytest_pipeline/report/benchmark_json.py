@@ -26,11 +26,16 @@ class _Commit(msgspec.Struct, frozen=True):
     dirty: bool = False
 
 
+class _Told(msgspec.Struct):
+    failures: list[tuple[str, str]] = []
+
+
 class _Saved(msgspec.Struct):
     machine_info: dict[str, Any]
     benchmarks: list[_Benchmark]
     datetime: str = ""
     commit_info: _Commit = _Commit()
+    pipeline: _Told = msgspec.field(default_factory=_Told)
 
 
 def read_saved(path: str | Path) -> Session:
@@ -61,6 +66,7 @@ def read_saved(path: str | Path) -> Session:
         when=saved.datetime,
         benchmarks=[(one.name, _measured(path, one)) for one in pipelines],
         commit=_commit_name(saved.commit_info),
+        failures=saved.pipeline.failures,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.publishing import write_whole
 from pytest_pipeline.measure.results import Session
-from pytest_pipeline.report.analysis import batchings, cost, win
+from pytest_pipeline.report.analysis import batchings, cost, failed, win
 from pytest_pipeline.report.changes import changed, changes_table, unlike
 from pytest_pipeline.report.formatting import moment
 from pytest_pipeline.report.page import (
@@ -48,7 +48,15 @@ def page_of(session: Session, before: Session | None = None) -> Page:
         title="Pipeline benchmarks",
         lead=_lead(session, before),
         answers=_answers(session, before),
-        notices=() if before is None else unlike(session, before),
+        notices=tuple(
+            filter(
+                None,
+                (
+                    "\n".join(failed(session)),
+                    *(unlike(session, before) if before else ()),
+                ),
+            )
+        ),
         sections=tuple(sections(session, before)),
         machine=(machine,),
         copied=tuple(table for table in copied if table.rows),

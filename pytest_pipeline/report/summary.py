@@ -5,7 +5,7 @@ pytest loads this module in every session, so it imports nothing but pytest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from pytest_pipeline.measure.results import Measured, Session
 
 
+# The group of the benchmarks that assert claims.
+_CLAIMS = "claims"
+
 #: The property of a test report that tells what an invariance holds for.
 HOLDS = "pipeline_holds"
+
+
+#: The name of each table of pytest-benchmark, with its benchmarks.
+_Groups = list[tuple[str | None, list[dict[str, Any]]]]
 
 
 class Summary:
@@ -40,9 +47,13 @@ class Summary:
         self._measured = measured
         self._unwritten = ""
         self._holds: list[str] = []
+        self._failures: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note what the suite of invariance has shown, from workers of xdist too."""
+        """Note what failed, and what the suite of invariance has shown."""
+        if report.failed:
+            name = report.nodeid.rpartition("::")[2]
+            self._failures.setdefault(name, _why(report))
         if report.when == "call":
             self._holds += [
                 str(said) for name, said in report.user_properties if name == HOLDS
@@ -75,10 +86,51 @@ class Summary:
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
+        """Add what failed to the JSON that pytest-benchmark saves."""
+        from pytest_pipeline.measure.results import KEY
+
+        output_json[KEY] = {"failures": list(self._failures.items())}
+
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_benchmark_group_stats(
+        self, config: pytest.Config
+    ) -> Generator[None, _Groups, _Groups]:
+        """Leave out of the tables what ranks whole tests, such as comparisons.
+
+        They stay if pytest-benchmark is to fail for the slower ones, which it does not
+        without a table.
+        """
+        groups = yield
+        if config.getoption("benchmark_compare_fail", None):
+            return groups
+        kept = [
+            (name, [one for one in of if not _is_whole_test(one)])
+            for name, of in groups
+        ]
+        return [(name, of) for name, of in kept if of]
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
-    ) -> None:
-        """Print what holds, the table and the path of the page."""
+    ) -> Generator[None]:
+        """Print the answers first; then the tables, and the answers again."""
+        if self._measured:
+            self._print_answers(terminalreporter)
+        yield
+        self._print(terminalreporter)
+
+    def _print_answers(self, terminalreporter: pytest.TerminalReporter) -> None:
+        from pytest_pipeline.report.terminal import answers
+
+        said = answers(self._session())
+        if said:
+            terminalreporter.section("pipeline: the answers")
+        for line in said:
+            terminalreporter.line(line)
+
+    def _print(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._holds:
             terminalreporter.section("pipeline: what does not depend on batches")
             for line in self._holds:
@@ -89,6 +141,7 @@ class Summary:
             terminalreporter.section("pipeline: what was measured")
             for line in terminal_table(self._session()):
                 terminalreporter.line(line)
+            self._print_answers(terminalreporter)
         if self._unwritten:
             terminalreporter.line(
                 f"--pipeline-report {self._path}: not written: {self._unwritten}",
@@ -116,4 +169,25 @@ class Summary:
             machine=this_machine(),
             when=datetime.now(UTC).isoformat(timespec="seconds"),
             benchmarks=list(self._measured.items()),
+            failures=list(self._failures.items()),
         )
+
+
+def _why(report: pytest.TestReport) -> str:
+    """Return the first line of why a test failed."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message if crash is not None else report.longrepr).strip()
+    return text.splitlines()[0] if text else report.outcome
+
+
+def _is_whole_test(benchmark: Mapping[str, Any]) -> bool:
+    """Return whether the time of a benchmark is that of a test and not of a run.
+
+    Such as a comparison, a sweep, or records that arrive at a fixed rate.
+    """
+    measured = benchmark.get("extra_info", {}).get("pipeline", {})
+    return bool(
+        measured.get("comparisons")
+        or measured.get("group") == "latency"
+        or benchmark.get("group") == _CLAIMS
+    )

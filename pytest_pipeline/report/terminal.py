@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pytest_pipeline.measure.results import Session
-from pytest_pipeline.report.analysis import batchings, cost, win
+from pytest_pipeline.report.analysis import batchings, cost, failed, win
 from pytest_pipeline.report.tables import Table, all_tables
 
 _NARROW, _WIDE = 80, 100
@@ -45,14 +45,8 @@ def terminal_table(session: Session, width: int | None = None) -> list[str]:
         legacy_windows=False,
     )
     gap = 2 if width >= _WIDE else 1
-    for batching in batchings(session, "batching"):
-        for asked, answer in (
-            ("what did the split cost?", cost(batching)),
-            ("what wins it back?", win(batching)),
-        ):
-            if answer is not None:
-                text = Text(f"{batching.workload}: {asked} {answer}")
-                console.print(text, width=width)
+    for line in answers(session):
+        console.print(Text(line), width=width)
     said = set()
     for table in all_tables(session):
         console.print()
@@ -63,6 +57,19 @@ def terminal_table(session: Session, width: int | None = None) -> list[str]:
             console.print(Padding(Text(table.note), (0, 0, 0, 2)), width=width)
             said.add(table.note)
     return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def answers(session: Session) -> list[str]:
+    """Return what failed, and the answers to what the split costs and gains."""
+    said = failed(session)
+    for batching in batchings(session, "batching"):
+        for asked, answer in (
+            ("what did the split cost?", cost(batching)),
+            ("what wins it back?", win(batching)),
+        ):
+            if answer is not None:
+                said.append(f"{batching.workload}: {asked} {answer}")
+    return said
 
 
 def _least_width(table: Table, gap: int) -> int:

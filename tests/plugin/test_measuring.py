@@ -206,3 +206,57 @@ def test_a_missing_package_is_named(
     compared.stdout.fnmatch_lines(
         ["*needs scipy; pip install 'pytest-grpc-pipeline?test?'*"]
     )
+
+
+def test_answers_come_first_and_last_and_whole_tests_are_not_ranked(
+    pytester: pytest.Pytester,
+) -> None:
+    """pytest-benchmark's table has runs only, and a failed test draws no answer."""
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_pipeline.measure.results import Measured
+
+        @pytest.mark.parametrize("size", [1, 10])
+        def test_runs(benchmark, pipeline_record, size):
+            benchmark.pedantic(lambda: None)
+            pipeline_record.note(
+                Measured(
+                    group="batching", variant="split", workload="events",
+                    batch_size=size, throughput_per_s=[size, size, size],
+                )
+            )
+
+        def test_compared(pipeline_compare):
+            def slow():
+                sum(range(99))
+
+            pipeline_compare(lambda: None, slow, budget_s=0.1).faster_than(slow)
+
+        @pytest.mark.benchmark(group="claims")
+        def test_claim(benchmark):
+            benchmark.pedantic(lambda: None)
+
+        def test_that_fails():
+            raise ValueError("the result differs")
+        """
+    )
+
+    result = pytester.runpytest_subprocess(
+        "--benchmark-json=saved.json", "--pipeline-report=page.html", "-rN"
+    )
+
+    said = result.stdout.str()
+    answers = "events: what wins it back? no answer, because 1 test of it failed"
+    table = said.split("benchmark: 2 tests")[1].split("what was measured")[0]
+    assert said.count(answers) == 3
+    assert said.index(answers) < said.index("benchmark: 2 tests")
+    assert "test_runs[10]" in table
+    assert "test_compared" not in table
+    assert "test_claim" not in table
+    saved = json.loads((pytester.path / "saved.json").read_text())
+    assert saved["pipeline"]["failures"] == [
+        ["test_that_fails", "ValueError: the result differs"]
+    ]
+    assert len(saved["benchmarks"]) == 4
+    assert "1 test failed." in (pytester.path / "page.html").read_text()

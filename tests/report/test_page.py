@@ -21,25 +21,29 @@ from tests.report.sessions import (
     batching,
     compared,
     comparisons,
+    crossover,
     latency,
     replicas,
     rounds,
     session,
+    transports,
 )
 
 TITLES = """\
-events: the split at batch size 100 is 77 × size 1, and 4.04 × the monolith record by \
-record
+events: the split at batch size 100 is 77 (72 to 82) × size 1, and 4.04 (3.80 to \
+4.30) × the monolith record by record
 events: parse spends 9% of its busy time on processing at batch size 1, 36% at 5,000
-CPU-bound: batching gains 21 × where a record is 1 iteration, and 1.06 × where a \
-record is 291,000 iterations; from about 19,000 on, work costs more than IPC
-mixed: the split at batch size 100 is 11 × size 1, and 0.88 × the monolith record by \
-record
+CPU-bound: batching gains 21 (20 to 22) × where a record is 1 iteration, and 1.06 \
+(1.02 to 1.10) × where a record is 291,000 iterations; from about 19,000 on, work \
+costs more than IPC
+mixed: the split at batch size 100 is 11 (10 to 12) × size 1, and 0.88 (0.82 to \
+0.93) × the monolith record by record
 mixed: parse spends 9% of its busy time on processing at batch size 1, 33% at 1,000
-Replicas: with the most servers, 1.52 to 1.61 × as many records per second
-Transports: tls runs at 82% of unix at batch size 1, tls runs at 87% of unix at batch \
-size 100
-events: at 1,000 records/s, 99% took at most 5.1 ms at batch size 1, and 1 s at 1,000
+Replicas: with the most servers, 1.43 to 1.71 × as many records per second
+Transports: tls runs at 77% to 87% of unix at batch size 1, tls runs at 82% to 93% \
+of unix at batch size 100
+events: at 1,000 records/s, 99% took at most 5.1 ms at batch size 1, and 1 s at \
+1,000
 Comparisons: 1 of 3 claims hold, 1 inconclusive
 """.splitlines()
 EVIL = "<script>alert('&')</script>"
@@ -82,14 +86,37 @@ def test_the_top_of_the_page_answers_the_questions(whole: str) -> None:
 
     for said in (
         "What did the split cost?",
-        "19 times as many",
+        "19 (18 to 20) times as many",
         "Which batch size wins it back?",
-        "the knee is batch size 1,000",
+        "use batch size 2,000",
         "What was the machine?",
         "2 cores, Linux 6.1.0, CPython 3.11.7",
         "Measured 2026-03-01 12:00 UTC",
     ):
         assert said in head
+
+
+def test_the_page_of_a_session_with_failures_begins_with_them() -> None:
+    """A workload with a failed test has no recommendation, in words and in charts."""
+    failures = [(f"test_split[events-{size}]", "it <differs>") for size in range(12)]
+
+    text = render(replace(session(batching()), failures=failures))
+
+    head = text.split("What did the split cost?")[0]
+    assert "12 tests failed." in head
+    assert "test_split[events-0]: it &lt;differs&gt;" in head
+    assert "… and 2 more" in head
+    assert text.count("no answer, because 12 tests of it failed") == 2
+    for said in ("use batch size", "to use:", "times as fast"):
+        assert said not in text
+
+
+def test_no_chart_has_a_single_bar_or_point() -> None:
+    """The table says as much."""
+    parts = (crossover(), replicas(), transports(), comparisons())
+
+    for part in parts:
+        assert drawn(render(session(part[:1]))) == []
 
 
 def test_the_page_loads_nothing(whole: str) -> None:
@@ -123,7 +150,9 @@ def test_replicas_that_gain_nothing_are_reported() -> None:
     ]
     alone = [(n, replace(of, workload="mine")) for n, of in pair[1:]]
 
-    assert "with the most servers, 0.84 × as many records" in render(session(pair))
+    assert "with the most servers, 0.79 to 0.89 × as many records" in render(
+        session(pair)
+    )
     for said in ("with the most servers", "× fewest"):
         assert said not in render(session(alone))
 
@@ -208,7 +237,7 @@ def test_a_group_without_results_has_no_section(
 def test_names_of_tests_and_workloads_are_escaped() -> None:
     """In the page, and in the charts."""
     workload = [(n, replace(of, workload=EVIL)) for n, of in batching() + latency()]
-    claims = [compared(2, first=EVIL, second=f"</textarea>{EVIL}")]
+    claims = [compared(2, first=EVIL, second=f"</textarea>{EVIL}")] * 2
     made = session(
         workload, [(EVIL, Measured(group="comparisons", comparisons=claims))]
     )

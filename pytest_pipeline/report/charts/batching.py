@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.stages import INGEST, SINK
 from pytest_pipeline.measure.results import Interval, Variant
-from pytest_pipeline.report.analysis import PHASES, Batching, busy, phase_shares
+from pytest_pipeline.report.analysis import PHASES, Batching, busy, factor, phase_shares
 from pytest_pipeline.report.charts.axes import (
     SHARES,
     batch_size_axis,
@@ -27,7 +27,7 @@ from pytest_pipeline.report.charts.model import (
     Series,
     named,
 )
-from pytest_pipeline.report.formatting import between, count, share, short, times
+from pytest_pipeline.report.formatting import between, count, share, short
 
 _VARIANTS: dict[Variant, tuple[str, Marker]] = {
     "split": ("split", "circle"),
@@ -43,18 +43,19 @@ _ROW = 28
 
 
 def throughput(batching: Batching, before: Batching | None = None) -> Chart | None:
-    """Return throughput by batch size, or None if the split was not measured.
+    """Return throughput by batch size, or None for fewer than two of the split.
 
     ``before`` is the same workload in an earlier session.
     """
     split = batching.of("split")
-    if not split:
+    if len(split) < 2:
         return None
     speeds = _speeds(batching, before)
     sizes = sorted({size for one in speeds for size in one.by_size})
     marks: list[Series | Rule] = [one.series() for one in speeds]
-    if batching.knee is not None and len(split) > 2:
-        marks.insert(0, Rule(batching.knee, f"knee: {count(batching.knee)}"))
+    if batching.recommended is not None and len(split) > 2:
+        said = f"to use: {count(batching.recommended)}"
+        marks.insert(0, Rule(batching.recommended, said))
     ends = [
         end
         for one in speeds
@@ -130,25 +131,28 @@ def _speeds(batching: Batching, before: Batching | None) -> list[_Speeds]:
 
 
 def _throughput_title(batching: Batching) -> str:
+    if batching.distrust:
+        return f"{batching.workload}: throughput by batch size; tests of it failed"
     split = batching.of("split")
-    size = _USUAL if _USUAL in split else batching.knee or max(split)
-    gain = batching.gain(size)
+    size = _USUAL if _USUAL in split else max(split)
     said = f"{batching.workload}: the split at batch size {count(size)} "
-    if gain is None or size == 1:
-        return f"{said}runs {count(split[size].value)}/s"
-    said += f"is {times(gain)} × size 1"
+    if 1 not in split or size == 1:
+        return f"{said}runs {between(split[size])}"
+    said += f"is {factor(split[size], split[1])} × size 1"
     if batching.by_event is None:
         return said
-    against = split[size].value / batching.by_event.value
-    return f"{said}, and {times(against)} × the monolith record by record"
+    against = factor(split[size], batching.by_event)
+    return f"{said}, and {against} × the monolith record by record"
 
 
 def stage_time(batching: Batching) -> Chart | None:
-    """Return each stage's time by phase, at the least, knee and largest batch size."""
+    """Return each stage's time by phase, at up to three batch sizes."""
     runs = batching.split_runs
     if not runs:
         return None
-    sizes = sorted({size for size in (min(runs), batching.knee, max(runs)) if size})
+    sizes = sorted(
+        {size for size in (min(runs), batching.recommended, max(runs)) if size}
+    )
     shown = [size for size in sizes if size in runs]
     x, x_above = Axis(0, 1, SHARES), Axis(0, 1, lines=tuple(dict(SHARES)))
     panels = []

@@ -28,8 +28,8 @@ _LOOKS: dict[str, tuple[Colour, Marker, bool]] = {
 
 
 def ratios(compared: Sequence[tuple[str, Compared]]) -> Chart | None:
-    """Return the ratio of each comparison with its interval, by verdict."""
-    if not compared:
+    """Return the ratio of each comparison by verdict; None for fewer than two."""
+    if len(compared) < 2:
         return None
     rows = Rows([question(one) for _, one in compared], room=22)
     series = []

@@ -24,7 +24,7 @@ def gain_by_work(points: Sequence[Work], before: Sequence[Work] = ()) -> Chart |
 
     ``before`` are the points of an earlier session.
     """
-    if not points:
+    if len(points) < 2:
         return None
     half = crossover(points)
     sides = [side for side in (points, before) if side]
@@ -101,7 +101,8 @@ def _work_title(points: Sequence[Work], half: float | None) -> str:
 
 
 def _gain(point: Work) -> str:
-    gain = times(point.compared.ratio.value)
+    ratio = point.compared.ratio
+    gain = f"{times(ratio.value)} ({times(ratio.low)} to {times(ratio.high)})"
     iterations = "iteration" if point.iterations == 1 else "iterations"
     return f"{gain} × where a record is {count(point.iterations)} {iterations}"
 

@@ -23,14 +23,19 @@ _ROW = 32
 def replicas(measured: Sequence[Measured]) -> Chart | None:
     """Return throughput by number of servers."""
     known = sorted(with_speed(measured), key=server_count)
-    gains = [speed_of(of[-1]) / speed_of(of[0]) for of in by_kind(known) if len(of) > 1]
+    ratios = [
+        (last.low / first.high, last.high / first.low)
+        for of in by_kind(known)
+        if len(of) > 1
+        and (first := of[0].throughput) is not None
+        and (last := of[-1].throughput) is not None
+    ]
     title = "Replicas: throughput by number of servers"
-    if gains:
-        # A dict, so that two equal factors are written once.
-        ends = dict.fromkeys((times(min(gains)), times(max(gains))))
+    if ratios:
+        least, most = min(low for low, _ in ratios), max(high for _, high in ratios)
         title = (
-            f"Replicas: with the most servers, {' to '.join(ends)} × as many records "
-            f"per second"
+            f"Replicas: with the most servers, {times(least)} to {times(most)} × as "
+            f"many records per second"
         )
     return _bars(
         title,
@@ -56,12 +61,18 @@ def _transports_title(kinds: Sequence[Sequence[Measured]]) -> str:
     said = []
     for of in kinds:
         fastest, slowest = max(of, key=speed_of), min(of, key=speed_of)
-        if fastest is not slowest:
-            ratio = share(speed_of(slowest) / speed_of(fastest))
+        most, least = fastest.throughput, slowest.throughput
+        if fastest is slowest or most is None or least is None:
+            continue
+        if least.high < most.low:
+            ends = share(least.low / most.high), share(least.high / most.low)
             said.append(
-                f"{slowest.transport} runs at {ratio} of {fastest.transport} at batch "
-                f"size {count(of[0].batch_size)}"
+                f"{slowest.transport} runs at {' to '.join(ends)} of "
+                f"{fastest.transport} at batch size {count(of[0].batch_size)}"
             )
+        else:
+            size = count(of[0].batch_size)
+            said.append(f"can't tell which is fastest at batch size {size}")
     return f"Transports: {', '.join(said) or 'throughput'}"
 
 
@@ -72,7 +83,8 @@ def _bars(
     label: Callable[[Measured], str],
 ) -> Chart | None:
     """Return throughput as bars, with a panel per kind of benchmark."""
-    kinds = by_kind(measured)
+    # A bar beside no other says nothing that the table does not.
+    kinds = [of for of in by_kind(measured) if len(of) > 1]
     if not kinds:
         return None
     return Chart(title, text, tuple(_panel(of, measured, label) for of in kinds))
