@@ -21,5 +21,5 @@ def pipeline(
         input=stdin,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
