@@ -23,7 +23,7 @@ def _restored() -> Iterator[None]:
     yield
     sys.settrace(trace)
     sys.setprofile(profile)
-    threading.settrace(None)  # type: ignore[arg-type]
+    threading.settrace(None)
     threading.setprofile(None)
 
 
@@ -76,7 +76,7 @@ def test_a_profile_of_the_standard_library_goes_on_afterwards() -> None:
     profile.disable()
 
     profile.create_stats()
-    names = {name for _, _, name in profile.stats}  # type: ignore[attr-defined]
+    names = {name for _, _, name in profile.stats}
     assert "_outside" in names
     assert "_inside" not in names
 
