@@ -92,11 +92,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if settings is None or gate_options.SOCKET in os.environ:
         return None
 
+    from pytest_pipeline.gate.arguments import without_gate_options
     from pytest_pipeline.gate.gating import run_gate
 
-    return run_gate(
-        settings, config.invocation_params.args, config.invocation_params.dir
-    )
+    arguments = without_gate_options(config.invocation_params.args, settings.against)
+    return run_gate(settings, arguments, config.invocation_params.dir)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,13 +1,14 @@
-"""Build a virtual environment for each revision, both at the same time."""
+"""The environments of both sides: built at the same time, or there already."""
 
 from __future__ import annotations
 
-import os
-import shlex
+import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,28 @@ from threading import current_thread, main_thread
 from types import FrameType
 
 from pipeline.transport.process_group import end_group
-from pytest_pipeline.gate.errors import GateFaultError
-from pytest_pipeline.gate.side_session import Side, last_line
-
-#: The command that installs a project with the dependencies of its tests.
-INSTALL = "python -m pip install --disable-pip-version-check --quiet .[test]"
+from pytest_pipeline.gate.errors import GateFaultError, GateUsageError
+from pytest_pipeline.gate.side_session import last_line
 
 _POLL_S = 0.1
-# Prefixes of variables that would lead a side to another Python or its packages.
-_DROPPED = (
-    *("PYTHONHOME", "PYTHONPATH", "PYTEST_CURRENT_TEST"),
-    # pytest-cov and pytest-xdist set these for their child processes.
-    *("COV_CORE_", "PYTEST_XDIST_"),
-)
+#: The first pip with --group, for dependency groups.
+_PIP_WITH_GROUPS = (25, 1)
+_UPGRADE = "python -m pip install --disable-pip-version-check --quiet --upgrade pip"
+#: The side's pytest gets -P.
+_OLDEST_PYTHON = (3, 11)
+_PROBE = """
+import importlib.util, json, sys, sysconfig
+print(json.dumps({
+    "version": sys.version_info[:3],
+    "prefix": sys.prefix,
+    "site": sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}),
+    "missing": [
+        name for name, module in (
+            ("pytest", "pytest"), ("pytest-benchmark", "pytest_benchmark")
+        ) if importlib.util.find_spec(module) is None
+    ],
+}))
+"""
 
 
 @dataclass(frozen=True)
@@ -42,79 +52,125 @@ class SideBuild:
     environment: Path
     #: The file for the output of its commands.
     log: Path
+    #: The environment variables of its commands.
+    environ: Mapping[str, str]
 
 
-def build_environments(
-    builds: Sequence[SideBuild], install: str = ""
-) -> list[Mapping[str, str]]:
-    """Build the environments, and return the environment variables of each.
+@dataclass(frozen=True)
+class SidePython:
+    """The Python of one side, with pytest and pytest-benchmark."""
+
+    executable: Path
+    prefix: Path
+    #: The version of each distribution that is installed, by name.
+    versions: Mapping[str, str]
+
+
+def build_environments(builds: Sequence[SideBuild], commands: Sequence[str]) -> None:
+    """Build the environments.
 
     Args:
         builds: What to build, and where.
-        install: The command that installs a project. It runs in each checkout, with
-            the environment's programs first on the path. Empty for `INSTALL`.
+        commands: For each a line for the shell that installs the project. It runs in
+            the checkout, with the environment's programs first on the path.
 
     Raises:
         GateFaultError: A command failed.
     """
-    environs = [_environ(build) for build in builds]
-    _run_all(
-        builds,
-        [[sys.executable, "-m", "venv", str(build.environment)] for build in builds],
-        [dict(os.environ)] * len(builds),
+    venv = [sys.executable, "-m", "venv"]
+    _run_all(builds, [[*venv, str(build.environment)] for build in builds])
+    if any("--group" in command for command in commands) and any(
+        _pip_version(build.environment) < _PIP_WITH_GROUPS for build in builds
+    ):
+        _run_all(builds, [["sh", "-c", _UPGRADE]] * len(builds))
+    _run_all(builds, [["sh", "-c", command] for command in commands])
+
+
+def python_at(path: Path) -> Path:
+    """Return the Python of a virtual environment, or the Python that a path names.
+
+    Raises:
+        GateUsageError: There is none.
+    """
+    python = path / "bin" / "python" if path.is_dir() else path
+    found = shutil.which(str(python))
+    if found is None:
+        raise GateUsageError(
+            f"prepared environment {path}: is no Python and has no bin/python; name "
+            f"the folder of a virtual environment, or a Python in one"
+        )
+    return Path(found).absolute()
+
+
+def inspected(
+    name: str, python: Path, environ: Mapping[str, str], hint: str
+) -> SidePython:
+    """Return what an environment has, and check that it has what the gate needs.
+
+    Args:
+        name: The side, in messages.
+        python: Its Python.
+        environ: The environment variables of the side.
+        hint: What to do if pytest or pytest-benchmark is missing.
+
+    Raises:
+        GateFaultError: It can't be started, is too old, or lacks one of them.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - the Python of the side
+            [str(python), "-I", "-c", _PROBE],
+            env=environ,
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+        )
+        found = json.loads(done.stdout)
+    except (OSError, ValueError):
+        raise GateFaultError(f"{name}: {python}: can't be started") from None
+    if tuple(found["version"]) < _OLDEST_PYTHON:
+        version = ".".join(map(str, found["version"]))
+        raise GateFaultError(
+            f"{name}: {python}: is Python {version}; the gate needs 3.11 or later"
+        )
+    if found["missing"]:
+        raise GateFaultError(
+            f"{name}: {' and '.join(found['missing'])} can't be imported by "
+            f"{python}; {hint}"
+        )
+    return SidePython(
+        python, Path(found["prefix"]), versions_in(map(Path, found["site"]))
     )
-    words = shlex.split(install or INSTALL)
-    _run_all(builds, [words] * len(builds), environs)
-    return environs
 
 
-def side_of(build: SideBuild, environ: Mapping[str, str], below: Path) -> Side:
-    """Return the side that was built; its tests run in folder ``below``."""
-    return Side(
-        build.name,
-        build.checkout / below,
-        build.environment / "bin" / "python",
-        environ,
-    )
-
-
-def versions_in(build: SideBuild) -> dict[str, str]:
-    """Return the version of each distribution in the environment, by name."""
+def versions_in(folders: Iterable[Path]) -> dict[str, str]:
+    """Return the version of each distribution in folders of packages, by name."""
     # Folder names are enough, and robust against missing metadata. An interrupted pip
     # leaves folders that begin with a tilde.
-    folders = build.environment.glob("lib/python*/site-packages/[!~]*-*.dist-info")
+    paths = [path for folder in folders for path in folder.glob("[!~]*-*.dist-info")]
     found = {}
-    for folder in sorted(folders, key=lambda folder: folder.name.lower()):
-        name, _, version = folder.stem.rpartition("-")
+    for path in sorted(paths, key=lambda path: path.name.lower()):
+        name, _, version = path.stem.rpartition("-")
         found[name.replace("_", "-")] = version
     return found
 
 
-def _environ(build: SideBuild) -> Mapping[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_DROPPED)
-    }
-    programs = str(build.environment / "bin")
-    return {
-        **kept,
-        "PATH": os.pathsep.join([programs, kept.get("PATH", os.defpath)]),
-        "VIRTUAL_ENV": str(build.environment),
-    }
+def _pip_version(environment: Path) -> tuple[int, ...]:
+    """Return the version of pip in an environment, or that of one without end."""
+    versions = versions_in(environment.glob("lib/python*/site-packages"))
+    numbers = re.findall(r"\d+", versions.get("pip", ""))
+    return tuple(map(int, numbers[:2])) or _PIP_WITH_GROUPS
 
 
 def _run_all(
     builds: Sequence[SideBuild],
     commands: Sequence[Sequence[str]],
-    environs: Sequence[Mapping[str, str]],
 ) -> None:
     """Run one command per build, all at once; the first failure ends the others."""
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for build, words, environ in zip(builds, commands, environs, strict=True):
+        for build, words in zip(builds, commands, strict=True):
             with _uninterrupted():
-                running.append(_start(build, words, environ))
+                running.append(_start(build, words))
         _wait_for(builds, commands, running)
     finally:
         for process in running:
@@ -138,16 +194,14 @@ def _uninterrupted() -> Iterator[None]:
             handler(*held[0])
 
 
-def _start(
-    build: SideBuild, words: Sequence[str], environ: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
+def _start(build: SideBuild, words: Sequence[str]) -> subprocess.Popen[bytes]:
     with build.log.open("ab") as log:
         try:
             return subprocess.Popen(  # noqa: S603 - the user's own command
                 # env looks the program up on the path of the environment.
                 ["/usr/bin/env", *words],
                 cwd=build.checkout,
-                env=environ,
+                env=build.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -176,4 +230,9 @@ def _wait_for(
 
 
 def _failed(build: SideBuild, words: Sequence[str], said: str) -> GateFaultError:
-    return GateFaultError(f"{build.name}: can't be built: {shlex.join(words)}: {said}")
+    # The line of a shell is more readable than the words that start it.
+    line = words[2] if words[:2] == ["sh", "-c"] else " ".join(words)
+    output = build.log.read_text(errors="replace")
+    return GateFaultError(
+        f"{build.name}: can't be built: {line}: {said}", output=output, log=build.log
+    )

@@ -19,6 +19,7 @@ from pytest_pipeline.options.values import PATH, SECONDS, SHARE, TEXT
 MERGE_BASE = "merge-base"
 
 AGAINST = "--pipeline-gate-against"
+PREPARED = "--pipeline-gate-prepared"
 
 MARKER = "pipeline_gate"
 #: The environment variable with the socket's file descriptor, for a side's pytest.
@@ -31,7 +32,8 @@ class GateSettings:
 
     #: The revision to compare against; `MERGE_BASE` for that of HEAD with main.
     against: str
-    #: The command that installs a project, in its folder; empty for pip's.
+    #: A line for the shell that installs a project, in its folder; empty to install
+    #: what its files name.
     install: str = ""
     #: The relative change of its time from which a benchmark counts as slower.
     threshold: float = 0.05
@@ -39,6 +41,9 @@ class GateSettings:
     budget: float = 240.0
     #: Path of the summary, without the suffixes .md, .json and .html.
     summary: Path | None = None
+    #: Environments that are there already, of the old and of the new side: a Python
+    #: each, or the folder of a virtual environment.
+    prepared: tuple[Path, Path] | None = None
 
 
 _OPTIONS = OptionGroup(
@@ -49,8 +54,8 @@ _OPTIONS = OptionGroup(
             "install",
             TEXT,
             "COMMAND",
-            "Command that installs a revision, run in its folder "
-            "[python -m pip install .[test]].",
+            "Shell command that installs a revision, run in its folder [pip install, "
+            "with the extras and groups for tests].",
         ),
         Option(
             "threshold",
@@ -74,8 +79,13 @@ _OPTIONS = OptionGroup(
     ),
 )
 
-#: The options that the gate keeps from the sessions of its sides.
-OWN_OPTIONS = (AGAINST, *(_OPTIONS.flag(each.name) for each in _OPTIONS.options))
+#: The options that the gate keeps from the sessions of its sides, each with the number
+#: of its values.
+VALUES_OF = {
+    AGAINST: 1,
+    PREPARED: 2,
+    **{_OPTIONS.flag(each.name): 1 for each in _OPTIONS.options},
+}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -90,6 +100,13 @@ def add_options(parser: pytest.Parser) -> None:
         "and report for each whether it became slower [the merge base of HEAD with "
         "main].",
     )
+    parser.getgroup(_OPTIONS.prefix).addoption(
+        PREPARED,
+        nargs=2,
+        metavar=("OLD", "NEW"),
+        help="Environments that are there already, instead of building them: a Python "
+        "each, or the folder of a virtual environment.",
+    )
 
 
 def gate_settings_of(config: pytest.Config) -> GateSettings | None:
@@ -102,8 +119,10 @@ def gate_settings_of(config: pytest.Config) -> GateSettings | None:
     if against is None:
         return None
     given = _OPTIONS.given(config)
+    prepared = config.getoption("pipeline_gate_prepared")
     return GateSettings(
         # A CI job without a base revision passes an empty one.
         against=against or MERGE_BASE,
+        prepared=(Path(prepared[0]), Path(prepared[1])) if prepared else None,
         **{name: each.value for name, each in given.items()},
     )

@@ -54,9 +54,23 @@ def gate_result(
     seconds: float,
     conditions: Conditions,
     benchmarks: Sequence[BenchmarkResult],
+    why_nothing: str = "",
 ) -> GateResult:
-    """Return the result of a gate from its benchmarks."""
-    outcome, line = _outcome(benchmarks)
+    """Return the result of a gate from its benchmarks.
+
+    Args:
+        old: The name of the old revision.
+        new: The name of the new revision.
+        seconds: What the gate took.
+        conditions: What it measured with.
+        benchmarks: The benchmarks with their verdicts.
+        why_nothing: Why nothing was measured, if that was known from the start.
+    """
+    outcome: GateOutcome
+    if why_nothing:
+        outcome, line = "nothing measured", why_nothing
+    else:
+        outcome, line = _outcome(benchmarks)
     return GateResult(
         old=old,
         new=new,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -80,7 +81,7 @@ class SideSession:
                 cwd=side.folder,
                 env={
                     **side.environ,
-                    "PYTHONPATH": str(plugins),
+                    "PYTHONPATH": _joined(plugins, side.environ.get("PYTHONPATH")),
                     # The same order of sets on both sides.
                     "PYTHONHASHSEED": "0",
                     # The stack begins below the environment, so this shifts it.
@@ -110,7 +111,9 @@ class SideSession:
         """Return the benchmarks with the thresholds of their markers, in file order."""
         message = self._next("collected")
         if message["problems"]:
-            raise self._fault(f"can't collect {message['problems'][0]}")
+            raise self._fault(
+                f"can't collect {message['problems'][0]}", message["report"]
+            )
         for name, threshold in message["benchmarks"].items():
             if threshold is not None and not _is_threshold(threshold):
                 raise self._fault(
@@ -164,7 +167,7 @@ class SideSession:
     def _ended(self, name: str, message: Mapping[str, Any]) -> str:
         """Return why the test was skipped, or nothing; raise if it failed."""
         if message["problem"]:
-            raise self._fault(f"{name} failed: {message['problem']}")
+            raise self._fault(f"{name} failed: {message['problem']}", message["report"])
         skipped: str = message["skipped"]
         return skipped
 
@@ -192,11 +195,18 @@ class SideSession:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_LEAVE_S)
         return self._fault(
-            f"pytest ended with {self._process.poll()}: {last_line(self._log)}"
+            f"pytest ended with {self._process.poll()}: {last_line(self._log)}",
+            self._log.read_text(errors="replace"),
         )
 
-    def _fault(self, problem: str) -> GateFaultError:
-        return GateFaultError(f"{self.side.name}: {problem}")
+    def _fault(self, problem: str, output: str = "") -> GateFaultError:
+        return GateFaultError(
+            f"{self.side.name}: {problem}", output=output, log=self._log
+        )
+
+
+def _joined(folder: Path, others: str | None) -> str:
+    return os.pathsep.join([str(folder), *([others] if others else [])])
 
 
 def _copy_worker(folder: Path) -> str:

@@ -121,6 +121,7 @@ class _Worker:
         """Note what could not be collected."""
         if report.failed:
             self.not_collected.append(f"{report.nodeid}: {_last_line(report)}")
+            self.report = self.report or report.longreprtext
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -152,6 +153,7 @@ class _Worker:
             kind="collected",
             benchmarks={name: _threshold(item) for name, item in items.items()},
             problems=self.not_collected or _shared_modules(),
+            report=self.report,
         )
         while (message := self.told())["do"] == "run":
             self.served = False

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -29,12 +30,14 @@ def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def test_no_change_is_ok(benchmarked: Project) -> None:
     """The gate removes its temporary files."""
-    head = benchmarked.git("rev-parse", "--short=8", "HEAD")
+    base = benchmarked.git("rev-parse", "--short=8", "HEAD")
+    benchmarked.git("checkout", "-q", "-b", "change")
+    head = benchmarked.commit("notes.txt", "nothing to measure")[:8]
 
     done = benchmarked.gate("--pipeline-gate-against")
 
     assert done.returncode == 0, done.stderr
-    assert f"old is the merge base with main ({head}), new is HEAD ({head})" in (
+    assert f"old is the merge base with main ({base}), new is HEAD ({head})" in (
         done.stdout
     )
     assert ONE in done.stdout
@@ -102,23 +105,76 @@ def _site() -> str:
     return f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"
 
 
-def test_a_failing_build_is_a_fault(
-    benchmarked: Project,
-) -> None:
-    """Reported in one line: revision, command, and the last line of its output."""
+def test_a_failing_build_shows_its_output(benchmarked: Project) -> None:
+    """Its last 30 lines, the log with all of it, and one line about what failed."""
     head = benchmarked.git("rev-parse", "--short=8", "HEAD")
+    benchmarked.commit("notes.txt", "a second commit")
+    command = "seq 40 && echo no compiler && exit 3"
 
     done = benchmarked.gate(
-        *("--pipeline-gate-against", "main", "--pipeline-gate-install"),
-        "python -c 'raise SystemExit(\"no compiler\")'",
+        "--pipeline-gate-against", "HEAD~1", "--pipeline-gate-install", command
     )
 
     assert done.returncode == 3
-    assert done.stderr in {
-        f"gate: {side}: can't be built: python -c 'raise SystemExit(\"no compiler\")': "
-        f"no compiler\n"
-        for side in (f"old revision, main ({head})", f"new revision, HEAD ({head})")
-    }
+    *output, log, fault = done.stderr.splitlines()
+    assert output == [*map(str, range(12, 41)), "no compiler"]
+    assert fault.endswith(f": can't be built: {command}: no compiler")
+    assert fault.startswith("gate: old revision, HEAD~1" if head in fault else "gate: ")
+    path = Path(log.removeprefix("gate: all of its output: "))
+    assert path.read_text().splitlines() == [*map(str, range(1, 41)), "no compiler"]
+
+
+def test_one_commit_is_nothing_to_measure(benchmarked: Project) -> None:
+    """Reported before anything is built; the summary says it too."""
+    done = benchmarked.gate(
+        *("--pipeline-gate-against", "HEAD", "--pipeline-gate-install", "exit 1"),
+        *("--pipeline-gate-summary", "gate"),
+    )
+
+    head = benchmarked.git("rev-parse", "--short=8", "HEAD")
+    line = f"nothing measured: old and new are one commit, {head}"
+    assert done.returncode == 5, done.stderr
+    assert f"gate: {line}\n" in done.stdout
+    assert json.loads((benchmarked.folder / "gate.json").read_text())["line"] == line
+
+
+def test_the_command_needs_nothing_of_the_project(
+    benchmarked: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With prepared environments, from a hook, and options that only sides know."""
+    benchmarked.write(
+        "conftest.py", "def pytest_addoption(parser): parser.addoption('--ours')\n"
+    )
+    benchmarked.write("setup.cfg", "[tool:pytest]\naddopts = --ours=1\n")
+    benchmarked.commit("old.txt", "only in the old revision")
+    benchmarked.write(
+        "test_work.py",
+        BENCHMARKS
+        + "import pathlib, os, subprocess\n"
+        + "files = subprocess.check_output(['git', 'ls-files'], text=True).split()\n"
+        + "assert 'old.txt' in files and 'GIT_DIR' not in os.environ\n",
+    )
+    benchmarked.commit("new.txt", "in the new revision")
+    monkeypatch.setenv("GIT_DIR", str(benchmarked.folder / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", "nowhere")
+    monkeypatch.setenv("TMPDIR", str(benchmarked.folder))
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--ignore={benchmarked.folder}/ignored")
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from pipeline.cli import main; main()", "gate"),
+            *("HEAD~1", "test_work.py", "-k", "one", "--prepared"),
+            *(sys.executable, sys.prefix),
+        ],
+        cwd=benchmarked.folder,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "gate: ok: 1 benchmark, none slower by its threshold" in done.stdout
+    assert "built" not in done.stdout
 
 
 def test_removed_benchmarks_are_nothing_measured(
@@ -164,6 +220,7 @@ def test_an_interrupted_gate_leaves_nothing_behind(
 ) -> None:
     """Not even the build commands that it interrupted."""
     os.mkfifo(tmp_path / "pids")
+    benchmarked.write("notes.txt", "a change")
     command = f"sh -c 'echo $$ > {tmp_path / 'pids'}; exec sleep 600'"
     # A shell ignores SIGINT in background jobs, and child processes inherit that.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)

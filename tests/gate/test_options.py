@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pipeline.gate.gating import chosen_arguments
-from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, GateSettings
+from pytest_pipeline.gate.arguments import in_a_side, without_gate_options
+from pytest_pipeline.gate.options import AGAINST, MERGE_BASE, PREPARED, GateSettings
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "how-to" / "gate.md"
 
@@ -84,15 +84,55 @@ def test_without_the_option_tests_run_as_usual(pytester: pytest.Pytester) -> Non
         ("main", ["a", f"{AGAINST}=main"], ["a"]),
         ("main", ["--pipeline-gate-budget", "5", "a", AGAINST, "main"], ["a"]),
         ("main", ["--pipeline-events=5", AGAINST, "main"], ["--pipeline-events=5"]),
-        ("main", ["/top/below/a.py::b", AGAINST, "main"], ["a.py::b"]),
-        ("main", ["/top/a.py", AGAINST, "main"], ["../a.py"]),
-        ("main", ["/else/a.py", AGAINST, "main"], ["/else/a.py"]),
+        ("main", ["a", PREPARED, "x", "y", "b", AGAINST, "main"], ["a", "b"]),
     ],
 )
-def test_the_sides_get_the_arguments_that_select_benchmarks(
+def test_the_sides_get_no_options_of_the_gate(
     against: str, given: list[str], chosen: list[str]
 ) -> None:
-    """Without the gate's options, and with paths relative to the folder."""
-    settings = GateSettings(against)
+    """Each is removed with its values."""
+    assert without_gate_options(given, against) == chosen
 
-    assert chosen == chosen_arguments(settings, given, Path("/top"), Path("/top/below"))
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ("/top/below/a.py::b", "a.py::b"),
+        ("/top/below/a.py::b[/top/x]", "a.py::b[/top/x]"),
+        ("/top/a.py", "../a.py"),
+        ("/top", ".."),
+        ("/else/a.py", "/else/a.py"),
+        ("/topping/a.py", "/topping/a.py"),
+        ("--ignore=/top/below/a.py", "--ignore=a.py"),
+        ("--ignore-glob=/top/below/*.py", "--ignore-glob=*.py"),
+        ("--deselect=/top/below/a.py::b", "--deselect=a.py::b"),
+        ("--rootdir=/top", "--rootdir=.."),
+        ("--confcutdir=/top/below", "--confcutdir=."),
+        ("-c/top/pytest.ini", "-c../pytest.ini"),
+        ("cache_dir=/top/below/cache", "cache_dir=cache"),
+        ("@/top/below/arguments", "@arguments"),
+        ("--junitxml=/else/x.xml", "--junitxml=/else/x.xml"),
+        ("../a.py", "../a.py"),
+        ("-k", "-k"),
+        ("not /top/below", "not /top/below"),
+    ],
+)
+def test_paths_lead_into_each_side(given: str, chosen: str) -> None:
+    """In every spelling of an option; other words stay as they are."""
+    assert in_a_side([given], Path("/top"), Path("/top/below")) == [chosen]
+
+
+def test_a_relative_path_out_of_the_repository_stays_where_it_is(
+    tmp_path: Path,
+) -> None:
+    """It is no part of a revision, so both sides read the same file."""
+    top = tmp_path / "top"
+    top.mkdir()
+    (tmp_path / "shared.ini").touch()
+    (top / "link.py").symlink_to(tmp_path / "shared.ini")
+
+    assert in_a_side(["-c", "../shared.ini", f"{top}/link.py"], top, top) == [
+        *("-c", str(tmp_path / "shared.ini")),
+        # A link in the repository is part of each revision.
+        "link.py",
+    ]

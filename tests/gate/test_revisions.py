@@ -10,7 +10,8 @@ import pytest
 from pytest_pipeline.gate.errors import GateUsageError
 from pytest_pipeline.gate.options import MERGE_BASE
 from pytest_pipeline.gate.revisions import Repository
-from tests.gate.project import Project
+from pytest_pipeline.gate.submodules import check_out_submodules
+from tests.gate.project import Project, new_project
 
 
 @pytest.fixture
@@ -142,3 +143,123 @@ def test_a_folder_outside_a_repository_is_refused(tmp_path: Path) -> None:
     """The message names it."""
     with pytest.raises(GateUsageError, match=f"^{tmp_path}: is in no git repository"):
         Repository(tmp_path)
+
+
+def test_a_hook_does_not_change_which_repository_is_meant(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of a linked worktree, where git would take the folder for the top."""
+    project.commit("a.txt", "1")
+    linked = tmp_path / "linked"
+    project.git("worktree", "add", "-q", str(linked), "-b", "other")
+    (linked / "below").mkdir()
+    monkeypatch.setenv("GIT_DIR", str(project.folder / ".git" / "worktrees" / "linked"))
+    monkeypatch.setenv("GIT_INDEX_FILE", "nowhere")
+    monkeypatch.setenv("GIT_PREFIX", "below/")
+
+    repository = Repository(linked / "below")
+
+    assert repository.top == linked
+    assert {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"} <= set(repository.variables)
+    (linked / "a.txt").write_text("2")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with repository.checked_out(repository.new(scratch), scratch / "new"):
+        assert (scratch / "new" / "a.txt").read_text() == "2"
+
+
+def test_a_repository_of_the_environment_is_honoured(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the folder itself is in none."""
+    project.commit("a.txt", "1")
+    monkeypatch.setenv("GIT_DIR", str(project.folder / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+
+    assert Repository(tmp_path).top == tmp_path
+
+
+def test_git_speaks_for_itself(tmp_path: Path) -> None:
+    """Where it finds a repository and refuses it."""
+    project = new_project(tmp_path / "bare")
+    project.git("config", "core.bare", "true")
+
+    with pytest.raises(GateUsageError, match="must be run in a work tree"):
+        Repository(project.folder)
+
+
+def test_a_shallow_clone_is_named_as_the_reason(
+    project: Project, tmp_path: Path
+) -> None:
+    """Jobs have one by default."""
+    project.commit("a.txt", "1")
+    project.commit("a.txt", "2")
+    shallow = tmp_path / "shallow"
+    project.git("clone", "-q", "--depth=1", f"file://{project.folder}", str(shallow))
+
+    with pytest.raises(GateUsageError, match=r"shallow clone \(git fetch --unshallow"):
+        Repository(shallow).old("HEAD~1")
+
+
+@pytest.fixture
+def with_submodule(project: Project, tmp_path: Path) -> Project:
+    """A repository with a submodule, which has a submodule itself."""
+    inner = new_project(tmp_path / "inner")
+    inner.commit("inner.txt", "1")
+    middle = new_project(tmp_path / "middle")
+    allow = ("-c", "protocol.file.allow=always")
+    middle.git(*allow, "submodule", "add", "-q", str(inner.folder), "deep")
+    middle.commit("middle.txt", "1")
+    project.git(*allow, "submodule", "add", "-q", str(middle.folder), "vendor/middle")
+    project.git(*allow, "submodule", "update", "-q", "--init", "--recursive")
+    project.commit("a.txt", "1")
+    return project
+
+
+def test_submodules_are_checked_out_at_the_commit_of_the_revision(
+    with_submodule: Project, scratch: Path
+) -> None:
+    """Submodules of submodules too; the checkout is removed with them."""
+    said: list[str] = []
+    vendor = Project(with_submodule.folder / "vendor" / "middle")
+    vendor.git("config", "user.name", "Somebody")
+    vendor.git("config", "user.email", "somebody@localhost")
+    vendor.commit("middle.txt", "2")
+    with_submodule.commit("a.txt", "2")
+    vendor.write("middle.txt", "3")
+    repository = Repository(with_submodule.folder)
+
+    for ref, text in (("HEAD~1", "1"), ("HEAD", "2")):
+        with repository.checked_out(repository.old(ref), scratch / "old"):
+            check_out_submodules(
+                repository.top, scratch / "old", repository.variables, said.append
+            )
+            there = scratch / "old" / "vendor" / "middle"
+            assert (there / "middle.txt").read_text() == text
+            assert (there / "deep" / "inner.txt").read_text() == "1"
+        assert not (scratch / "old").exists()
+    assert (
+        said
+        == ["submodule vendor/middle: has changes not committed; they are left out"] * 2
+    )
+    assert len(with_submodule.git("worktree", "list").splitlines()) == 1
+
+
+def test_a_submodule_that_is_not_there_is_named(
+    with_submodule: Project, scratch: Path
+) -> None:
+    """In one line, with the command that fetches it."""
+    with_submodule.git("submodule", "deinit", "-q", "--force", "--all")
+    repository = Repository(with_submodule.folder)
+    said: list[str] = []
+
+    with repository.checked_out(repository.old("HEAD"), scratch / "old"):
+        check_out_submodules(
+            repository.top, scratch / "old", repository.variables, said.append
+        )
+
+    (line,) = said
+    assert line == (
+        "submodule vendor/middle: is not checked out; "
+        "git submodule update --init --recursive"
+    )

@@ -133,6 +133,7 @@ def test_a_failing_test_is_named(start: Start, body: str, said: str) -> None:
 
     text = str(caught.value)
     assert text.startswith("old: ")
+    assert caught.value.log is not None
     assert said in text
     assert "\n" not in text
 
