@@ -259,6 +259,7 @@ def test_credentials_of_a_user_are_used(stage_server: StageServerFactory) -> Non
     server = serve(
         stage_server,
         Greeter(),
+        transport="unix",
         credentials=grpc.local_server_credentials(grpc.LocalConnectionType.UDS),
         channel_credentials=grpc.local_channel_credentials(
             grpc.LocalConnectionType.UDS

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StageError, UsageError, one_line
@@ -77,6 +79,8 @@ class ProcessHost:
 
     def launch(self) -> None:
         """Start the process."""
+        if isinstance(self._what, Command):
+            _check_program(self._name, self._what.words[0])
         self._process = ServerProcess(
             self._name,
             self._command(),
@@ -147,6 +151,29 @@ class ProcessHost:
         """Send SIGCONT."""
         if self._process is not None:
             self._process.signal(signal.SIGCONT)
+
+
+def _check_program(name: str, program: str) -> None:
+    """Raise StageError, with the path that was looked for, if there is no program."""
+    if os.sep not in program:
+        if shutil.which(program) is None:
+            raise StageError(
+                f"stage {name} can't be started: no program {program} on the PATH "
+                f"({os.environ.get('PATH', '')}); give its path"
+            )
+        return
+    path = Path(program)
+    # A path is looked for from the current folder.
+    shown = f"{program} ({path.absolute()})" if not path.is_absolute() else program
+    if path.is_dir():
+        raise StageError(f"stage {name} can't be started: {shown} is a folder")
+    if not path.exists():
+        raise StageError(f"stage {name} can't be started: there is no file {shown}")
+    if not os.access(path, os.X_OK):
+        raise StageError(
+            f"stage {name} can't be started: {shown} is not executable; chmod +x it, "
+            f"or name its interpreter first"
+        )
 
 
 def _import_path() -> str:
