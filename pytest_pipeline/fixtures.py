@@ -102,7 +102,7 @@ class StageServerFactory:
             tls_root: Under TLS, a PEM file of root certificates to trust as well.
             aio: Whether grpc.aio serves the servicer, whose factory is then called in
                 the event loop. By default, it does if an RPC is a coroutine function
-                or an asynchronous generator.
+                or an asynchronous generator, or if the factory needs a running loop.
             options: Channel arguments of gRPC for the server.
             interceptors: Server interceptors, for threads or for asyncio as the
                 servicer is.

@@ -89,7 +89,8 @@ def _user_frames(error: BaseException) -> Iterator[TracebackType]:
 @cache
 def _is_users(path: Path) -> bool:
     """Return whether a file is not of this package, of Python, or installed."""
-    return not any(path.is_relative_to(folder) for folder in _FOREIGN)
+    # Code that is made as it runs, or compiled from Cython, has no path of its own.
+    return path.is_absolute() and not any(map(path.is_relative_to, _FOREIGN))
 
 
 _HERE = Path(__file__).parent

@@ -66,6 +66,7 @@ class ServerPool:
             UsageError: The server can't be started from its specification.
             StageError: The server did not start.
         """
+        __tracebackhide__ = True
         server = Server(spec, self._workspace)
         self._start([server], {})
         return server
@@ -108,6 +109,7 @@ class ServerPool:
 
         Adds that one to ``failed``, with its error.
         """
+        __tracebackhide__ = True
         try:
             for step in (Server.launch, Server.wait_ready):
                 for server in servers:

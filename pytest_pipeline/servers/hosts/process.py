@@ -181,11 +181,20 @@ def _import_path() -> str:
 
 
 def _pickled(name: str, servicer: UserServicer) -> bytes:
-    try:
-        return pickle.dumps(servicer)
-    except Exception as error:
-        raise UsageError(
-            f"{name}: can't be sent to a process of its own ({one_line(error)}); "
-            f"define it at the top of a module, or give "
-            f"stage_server(servers='inprocess')"
-        ) from error
+    given = servicer.arguments
+    for what, part in (
+        (name, servicer.what),
+        (f"{name}: add_to_server", servicer.add_to_server),
+        (f"{name}: interceptors", given.interceptors),
+        (f"{name}: options", given.options),
+        (f"{name}: credentials", given.credentials),
+    ):
+        try:
+            pickle.dumps(part)
+        except Exception as error:
+            raise UsageError(
+                f"{what}: can't be sent to a process of its own ({one_line(error)}); "
+                f"define it at the top of a module, or give "
+                f"stage_server(servers='inprocess')"
+            ) from error
+    return pickle.dumps(servicer)
