@@ -102,13 +102,14 @@ class StageServerFactory:
             tls_root: Under TLS, a PEM file of root certificates to trust as well.
             aio: Whether grpc.aio serves the servicer, whose factory is then called in
                 the event loop. By default, it does if an RPC is a coroutine function
-                or an asynchronous generator.
+                or an asynchronous generator, or if the factory needs a running loop.
             options: Channel arguments of gRPC for the server.
             interceptors: Server interceptors, for threads or for asyncio as the
                 servicer is.
             max_workers: Number of threads for RPCs; 64 by default.
             compression: Compression of replies.
-            credentials: Credentials of the server, in place of the session's.
+            credentials: Credentials of the server, in place of the session's. It then
+                listens on TCP, unless ``transport`` says otherwise.
             channel_options: Channel arguments of gRPC for channels to the server.
             channel_credentials: Credentials of channels to the server.
             call_credentials: Added to the credentials of channels, under TLS.
@@ -135,7 +136,8 @@ class StageServerFactory:
             "stage_server",
             workload=workload,
             servers=servers,
-            transport=transport,
+            # gRPC does not verify the name of a certificate over unix sockets.
+            transport=transport or ("tcp" if credentials is not None else None),
             start_timeout=start_timeout,
             tls_root=tls_root,
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_pipeline import short_errors
 from pytest_pipeline.conformance.report import ConformanceReport
 from pytest_pipeline.fixtures import (
     MEASURED,
@@ -136,10 +137,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once for each batch size and workload in its settings."""
-    # Validate markers on every test, whether or not it uses our fixtures.
-    settings = _settings_of_test(metafunc)
     if "pipeline_settings" not in metafunc.fixturenames:
         return
+    try:
+        settings = _settings_of_test(metafunc)
+    except pytest.UsageError:
+        return  # The setup of the test fails with it.
     for name, values in (
         ("pipeline_settings", [settings]),
         ("pipeline_workload", settings.workload),
@@ -161,12 +164,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _settings_of_test(metafunc: pytest.Metafunc) -> PipelineSettings:
     """Return the settings of a test; equal settings are one object."""
     marks = metafunc.definition.iter_markers(MARKER)
-    try:
-        settings = with_marks(settings_of(metafunc.config), marks)
-    except pytest.UsageError as error:
-        raise pytest.Collector.CollectError(
-            f"{metafunc.definition.nodeid}: usage error: {error}"
-        ) from error
+    settings = with_marks(settings_of(metafunc.config), marks)
     interned = metafunc.config.stash.setdefault(_INTERNED, {})
     return interned.setdefault(settings, settings)
 
@@ -187,10 +185,23 @@ def _names(argnames: Any) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Resume or restart the servers that the previous test used."""
+    """Validate the marker, and bring back servers that the previous test used."""
+    # On every test, whether or not it uses our fixtures. One that is wrong fails its
+    # test, and no other.
+    if marks := list(item.iter_markers(MARKER)):
+        _check_marks(item.config, marks)
     pool = item.config.stash.get(POOL, None)
     if pool is not None:
         pool.reset(getattr(item, "fixturenames", ()))
+
+
+def _check_marks(config: pytest.Config, marks: list[pytest.Mark]) -> None:
+    from pipeline.errors import UsageError
+
+    try:
+        with_marks(settings_of(config), marks)
+    except pytest.UsageError as error:
+        raise UsageError(str(error)) from None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -227,16 +238,43 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the state, logs and last batches of the servers to a failed report."""
+    """Add the state, logs and last batches of the servers to a failed report.
+
+    A mistake in the use of the plugin is reported without the source of the plugin.
+    """
+    excinfo = call.excinfo
+    is_text = (
+        excinfo is not None
+        and not item.config.getoption("fulltrace")
+        and short_errors.shorten(excinfo)
+    )
     report = yield
+    if excinfo is not None and is_text:
+        report.longrepr = excinfo.getrepr(style="value", chain=False)
     pool = item.config.stash.get(POOL, None)
     if pool is not None and report.failed:
         from pytest_pipeline.servers.failures import sections
 
         report.sections.extend(sections(pool.servers))
     return report
+
+
+# Around the hook of the terminal reporter, which ends with its short summary.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Iterator[None]:
+    """Repeat whole what the short summary has cut short."""
+    yield
+    stats = terminalreporter.stats
+    for line in short_errors.lines_cut_short(
+        [*stats.get("failed", ()), *stats.get("error", ())],
+        config.get_terminal_writer().fullwidth,
+        config,
+    ):
+        terminalreporter.write_line(line)
 
 
 def _has_servers(item: pytest.Item) -> bool:

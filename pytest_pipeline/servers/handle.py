@@ -205,6 +205,7 @@ class Server:
 
     def launch(self) -> None:
         """Start the server; `wait_ready` must follow."""
+        __tracebackhide__ = True
         self._asked_to_end = self._paused = self._is_stale = False
         self.host.launch()
 

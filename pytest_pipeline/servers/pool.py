@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.specification import ServerSpec
 from pytest_pipeline.servers.workspace import Workspace
@@ -23,6 +23,7 @@ class ServerPool:
         #: All servers that are up.
         self.servers: list[Server] = []
         self._shared: dict[ServerSpec, Server] = {}
+        self._failures: dict[tuple[ServerSpec, float], StageError] = {}
         self._workspace = Workspace(served)
 
     def shared(self, specs: Iterable[ServerSpec]) -> list[Server]:
@@ -36,12 +37,25 @@ class ServerPool:
             StageError: A server did not start; none of the new ones is left running.
         """
         wanted = list(specs)
+        for spec in wanted:
+            # What did not start is not tried again for each test that needs it.
+            failure = self._failures.get(_attempt(spec))
+            if failure is not None:
+                raise failure.with_traceback(None)
         new = {
             spec: Server(spec, self._workspace)
             for spec in dict.fromkeys(wanted)
             if spec not in self._shared
         }
-        self._start(list(new.values()))
+        failed: dict[Server, StageError] = {}
+        try:
+            self._start(list(new.values()), failed)
+        finally:
+            self._failures |= {
+                _attempt(spec): failed[server]
+                for spec, server in new.items()
+                if server in failed
+            }
         self._shared |= new
         return [self._shared[spec] for spec in wanted]
 
@@ -52,8 +66,9 @@ class ServerPool:
             UsageError: The server can't be started from its specification.
             StageError: The server did not start.
         """
+        __tracebackhide__ = True
         server = Server(spec, self._workspace)
-        self._start([server])
+        self._start([server], {})
         return server
 
     def release(self, server: Server) -> None:
@@ -87,16 +102,30 @@ class ServerPool:
         self.servers.clear()
         self._shared.clear()
 
-    def _start(self, servers: Sequence[Server]) -> None:
-        """Start servers side by side; end all of them if one does not start."""
+    def _start(
+        self, servers: Sequence[Server], failed: dict[Server, StageError]
+    ) -> None:
+        """Start servers side by side; end all of them if one does not start.
+
+        Adds that one to ``failed``, with its error.
+        """
+        __tracebackhide__ = True
         try:
-            for server in servers:
-                server.launch()
-            for server in servers:
-                server.wait_ready()
+            for step in (Server.launch, Server.wait_ready):
+                for server in servers:
+                    try:
+                        step(server)
+                    except StageError as error:
+                        failed[server] = error
+                        raise
         except BaseException:
             for server in servers:
                 with contextlib.suppress(PipelineError):
                     server.close()
             raise
         self.servers.extend(servers)
+
+
+def _attempt(spec: ServerSpec) -> tuple[ServerSpec, float]:
+    """Return what must be the same for a start to fail in the same way."""
+    return spec, spec.start_timeout_s

@@ -85,9 +85,14 @@ class UserServicer:
         """
         __tracebackhide__ = True
         arguments = self.arguments
-        # In an event loop, since constructors of asyncio servicers may need one.
-        recorder = None if self.aio else self._recorder()
-        is_aio = recorder.is_aio if recorder and self.aio is None else bool(self.aio)
+        # Otherwise the servicer is made in the event loop, which it may need.
+        recorder = None if self.aio else self._recorder_without_loop()
+        is_aio = recorder is None or recorder.is_aio
+        if is_aio and self.aio is False:
+            raise UsageError(
+                f"stage_server({self.name}, aio=False): has RPCs that are coroutine "
+                f"functions, which only grpc.aio serves; leave aio out"
+            )
 
         def add_services(server: Any) -> Sequence[str]:
             __tracebackhide__ = True
@@ -115,6 +120,16 @@ class UserServicer:
             compression=arguments.compression,
         )
         return server
+
+    def _recorder_without_loop(self) -> HandlerRecorder | None:
+        """Return the handlers, or None if the factory needs a running event loop."""
+        __tracebackhide__ = True
+        try:
+            return self._recorder()
+        except RuntimeError as error:
+            if self.is_factory and "no running event loop" in str(error):
+                return None
+            raise
 
     def _recorder(self) -> HandlerRecorder:
         """Return the handlers of the servicer, of a new one if there is a factory."""
@@ -161,7 +176,7 @@ def servicer_of(
             f"the generated function add_…Servicer_to_server"
         )
     if is_factory:
-        _check_needs_no_arguments(what)
+        _check_factory(what)
     return UserServicer(what, add_to_server, is_factory, aio, arguments)
 
 
@@ -204,7 +219,13 @@ def _is_factory(what: Any) -> bool:
     )
 
 
-def _check_needs_no_arguments(factory: Any) -> None:
+def _check_factory(factory: Any) -> None:
+    """Raise UsageError unless a call without arguments makes a servicer."""
+    if inspect.iscoroutinefunction(factory):
+        raise UsageError(
+            f"stage_server({name_of(factory)}): is a coroutine function; give a "
+            f"function that returns the servicer itself"
+        )
     try:
         signature = inspect.signature(factory)
     except ValueError:

@@ -17,7 +17,7 @@ import grpc
 
 from pipeline.errors import UsageError, one_line
 from pipeline.stages import Stage
-from pipeline.transport.stubs import stub_type
+from pipeline.transport.stubs import IngestStub, SinkStub, StageStub, stub_type
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.options import Hosting, PipelineSettings, Transport, is_address
@@ -230,7 +230,7 @@ def _started_elsewhere(
         given,
         stub or stub_type(label),
         # Without a client of its own, it is a stage.
-        keeps_contract=stub is None,
+        keeps_contract=stub in (None, IngestStub, StageStub, SinkStub),
     )
 
 

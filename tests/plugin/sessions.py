@@ -61,12 +61,12 @@ def usage_error(pytester: pytest.Pytester, *options: str) -> str:
     return result.stderr.str()
 
 
-def collection_error(pytester: pytest.Pytester, mark: str, *options: str) -> str:
+def marker_error(pytester: pytest.Pytester, mark: str, *options: str) -> str:
     """Run one test with an invalid marker; return what pytest shows."""
     pytester.makepyfile(f"import pytest\n@pytest.mark.pipeline({mark})\n{ASKS}")
     result = pytester.runpytest_inprocess(*options)
     result.assert_outcomes(errors=1)
-    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     return result.stdout.str()
 
 

@@ -259,6 +259,7 @@ def test_credentials_of_a_user_are_used(stage_server: StageServerFactory) -> Non
     server = serve(
         stage_server,
         Greeter(),
+        transport="unix",
         credentials=grpc.local_server_credentials(grpc.LocalConnectionType.UDS),
         channel_credentials=grpc.local_channel_credentials(
             grpc.LocalConnectionType.UDS
@@ -421,6 +422,30 @@ def test_a_factory_that_needs_arguments_is_refused(
         UsageError, match=r"stage_server\(Named\): .*'name'.*; give an instance"
     ):
         serve(stage_server, Named)
+
+
+def test_an_asynchronous_factory_is_refused(stage_server: StageServerFactory) -> None:
+    """What it returns is no servicer."""
+
+    async def make() -> Greeter:
+        return Greeter()
+
+    with pytest.raises(UsageError, match=r"stage_server\(make\): is a coroutine funct"):
+        serve(stage_server, make)
+
+
+def test_an_argument_that_can_not_be_pickled_is_named(
+    stage_server: StageServerFactory,
+) -> None:
+    """Credentials of gRPC, for instance, stay in this process."""
+    with pytest.raises(UsageError, match=r"Greeter: credentials: can't be sent to a"):
+        serve(
+            stage_server,
+            Greeter(),
+            servers="subprocess",
+            credentials=grpc.local_server_credentials(),
+            channel_credentials=grpc.local_channel_credentials(),
+        )
 
 
 def test_what_a_factory_raises_reaches_the_test(

@@ -300,15 +300,26 @@ class MadeInALoop(AioGreeter):
         return StringValue(value=f"hello {request.value}")
 
 
+@pytest.mark.parametrize("aio", [None, True], ids=["found-out", "aio"])
 def test_a_factory_of_an_asyncio_servicer_runs_in_its_event_loop(
-    stage_server: StageServerFactory,
+    stage_server: StageServerFactory, aio: bool | None
 ) -> None:
-    """If aio=True says that there is one."""
+    """If it needs one, or aio=True says that there is one."""
     server = stage_server(
-        MadeInALoop, add_to_server=add_GreeterServicer_to_server, aio=True
+        MadeInALoop, add_to_server=add_GreeterServicer_to_server, aio=aio
     )
 
     assert server.stub.Greet(YOU).value == "hello you"
+
+
+def test_coroutine_functions_are_not_served_by_threads(
+    stage_server: StageServerFactory,
+) -> None:
+    """Each call would fail; the line says so at once."""
+    with pytest.raises(UsageError, match=r"aio=False\): has RPCs that are coroutine"):
+        stage_server(
+            AioGreeter(), add_to_server=add_GreeterServicer_to_server, aio=False
+        )
 
 
 class Waiting:

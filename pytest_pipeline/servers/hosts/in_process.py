@@ -70,6 +70,7 @@ class InProcessHost:
 
     def launch(self) -> None:
         """Start the server, at the address that it had before if that is free."""
+        __tracebackhide__ = True
         # It may have been closed while there was no server.
         self._gate.open()
         self._log.attach()
@@ -87,6 +88,7 @@ class InProcessHost:
         self._ending = ""
 
     def _serve(self, bind: str) -> RpcServer | AioRpcServer:
+        __tracebackhide__ = True
         what = self._what
         if isinstance(what, UserServicer):
             return what.serve(self._label, bind, self._credentials, self._gate)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StageError, UsageError, one_line
@@ -83,6 +85,8 @@ class ProcessHost:
 
     def launch(self) -> None:
         """Start the process."""
+        if isinstance(self._what, Command):
+            _check_program(self._name, self._what.words[0])
         self._process = ServerProcess(
             self._name,
             self._command(),
@@ -155,16 +159,48 @@ class ProcessHost:
             self._process.signal(signal.SIGCONT)
 
 
+def _check_program(name: str, program: str) -> None:
+    """Raise StageError, with the path that was looked for, if there is no program."""
+    if os.sep not in program:
+        if shutil.which(program) is None:
+            raise StageError(
+                f"stage {name} can't be started: no program {program} on the PATH "
+                f"({os.environ.get('PATH', '')}); give its path"
+            )
+        return
+    path = Path(program)
+    # A path is looked for from the current folder.
+    shown = f"{program} ({path.absolute()})" if not path.is_absolute() else program
+    if path.is_dir():
+        raise StageError(f"stage {name} can't be started: {shown} is a folder")
+    if not path.exists():
+        raise StageError(f"stage {name} can't be started: there is no file {shown}")
+    if not os.access(path, os.X_OK):
+        raise StageError(
+            f"stage {name} can't be started: {shown} is not executable; chmod +x it, "
+            f"or name its interpreter first"
+        )
+
+
 def _import_path() -> str:
     return os.pathsep.join(path for path in sys.path if path)
 
 
 def _pickled(name: str, servicer: UserServicer) -> bytes:
-    try:
-        return pickle.dumps(servicer)
-    except Exception as error:
-        raise UsageError(
-            f"{name}: can't be sent to a process of its own ({one_line(error)}); "
-            f"define it at the top of a module, or give "
-            f"stage_server(servers='inprocess')"
-        ) from error
+    given = servicer.arguments
+    for what, part in (
+        (name, servicer.what),
+        (f"{name}: add_to_server", servicer.add_to_server),
+        (f"{name}: interceptors", given.interceptors),
+        (f"{name}: options", given.options),
+        (f"{name}: credentials", given.credentials),
+    ):
+        try:
+            pickle.dumps(part)
+        except Exception as error:
+            raise UsageError(
+                f"{what}: can't be sent to a process of its own ({one_line(error)}); "
+                f"define it at the top of a module, or give "
+                f"stage_server(servers='inprocess')"
+            ) from error
+    return pickle.dumps(servicer)
