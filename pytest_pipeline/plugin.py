@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pipeline import short_errors
 from pytest_pipeline.conformance.report import ConformanceReport
 from pytest_pipeline.fixtures import (
     MEASURED,
@@ -47,6 +46,7 @@ from pytest_pipeline.options import (
     settings_of,
     with_marks,
 )
+from pytest_pipeline.report import short_errors
 from pytest_pipeline.report.summary import Summary
 
 if TYPE_CHECKING:

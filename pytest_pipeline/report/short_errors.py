@@ -93,7 +93,7 @@ def _is_users(path: Path) -> bool:
     return path.is_absolute() and not any(map(path.is_relative_to, _FOREIGN))
 
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[1]
 _FOREIGN = (
     _HERE,
     _HERE.parent / "pipeline",
