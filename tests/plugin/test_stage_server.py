@@ -233,7 +233,7 @@ def test_an_external_server_is_used_and_left_running(
     ("what", "error", "message"),
     [
         ("pares", UsageError, "stage 'pares': workload events has ingest, parse"),
-        ("no/such/program x", StageError, "program can't be started: no such file"),
+        ("no/such/program x", StageError, "program can't be started: there is no file"),
         (["true"], StageError, "true did not start: ended with exit code 0"),
         (["echo", "hi"], StageError, "echo did not start: it printed b'hi"),
         (Greeter(), UsageError, "add_to_server=add_GreeterServicer_to_server"),
