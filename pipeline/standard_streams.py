@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from io import FileIO
+from typing import IO
 
 _FALLBACK = "pipeline.fallback"
 _IN_ASCII = str.maketrans(
@@ -74,19 +75,19 @@ def print_out(text: str) -> Exception | None:
         out.write(text.encode(encoding, _FALLBACK).decode(encoding))
         out.flush()
     except (OSError, ValueError) as error:
-        drop_output()
+        drop_output(out)
         return error
     return None
 
 
-def drop_output() -> None:
-    """Send what is still buffered for standard output, and what follows, nowhere.
+def drop_output(stream: IO[str]) -> None:
+    """Send what is still buffered for ``stream``, and what follows, nowhere.
 
-    Otherwise Python would fail to flush it at exit, and change the exit code.
+    Otherwise Python would fail to flush it at exit, and exit with 120.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
         os.close(null)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -110,9 +109,9 @@ def _write_all(chunks: Iterable[bytes], out: IO[bytes] | FileIO) -> None:
                 rest = rest[out.write(rest) :]
         out.flush()
     except BrokenPipeError:
-        drop_output()
+        drop_output(sys.stdout)
     except OSError as error:
-        drop_output()
+        drop_output(sys.stdout)
         raise SinkError(f"can't write standard output: {one_line(error)}") from error
 
 
@@ -137,5 +136,7 @@ def error_console() -> Console:
 
 def say(message: str) -> None:
     """Print one line to standard error, if that is possible."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         click.echo(f"pipeline: {message}", file=sys.stderr)
+    except (OSError, ValueError):
+        drop_output(sys.stderr)

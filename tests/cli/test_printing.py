@@ -185,11 +185,12 @@ def test_the_exit_code_of_an_interrupted_run_agrees_with_its_result(
 ) -> None:
     """Ctrl-C counts until the result is being published, and not from then on."""
     (folder / "interrupting.py").write_text(INTERRUPTING)
-    command = ("run", "in", "--output", "out", "--report", "report")
-    early, late = (
-        (*command, "--engine", engine, "--workload", f"interrupting:{name}")
-        for name in ("EARLY", "LATE")
-    )
+    # Hundreds of batches are left when the first of them interrupts the run.
+    (folder / "long").write_text(GOOD * 500)
+    command = ("--engine", engine, "--output", "out", "--report", "report")
+    early = ("run", "long", *command, "--workload", "interrupting:EARLY")
+    early += ("--batch-size", "1")
+    late = ("run", "in", *command, "--workload", "interrupting:LATE")
 
     interrupted = pipeline(*early)
     assert (interrupted.returncode, interrupted.stdout) == (INTERRUPTED, b"")
