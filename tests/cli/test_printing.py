@@ -188,11 +188,10 @@ def test_the_exit_code_of_an_interrupted_run_agrees_with_its_result(
     # Hundreds of batches are left when the first of them interrupts the run.
     (folder / "long").write_text(GOOD * 500)
     command = ("--engine", engine, "--output", "out", "--report", "report")
-    early = ("run", "long", *command, "--workload", "interrupting:EARLY")
-    early += ("--batch-size", "1")
     late = ("run", "in", *command, "--workload", "interrupting:LATE")
+    early = ("run", "long", *command, "--workload", "interrupting:EARLY")
 
-    interrupted = pipeline(*early)
+    interrupted = pipeline(*early, "--batch-size", "1")
     assert (interrupted.returncode, interrupted.stdout) == (INTERRUPTED, b"")
     assert interrupted.stderr == b"pipeline: interrupted\n"
     assert (folder / "out").read_text() == "earlier"
