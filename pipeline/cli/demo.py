@@ -26,7 +26,7 @@ WORK_ROUNDS = 6
 
 _LIGHT_ROUNDS = 3
 # At the smallest sizes, runs of fewer events are long enough.
-_EVENTS_PER_SIZE = 800
+_EVENTS_PER_SIZE = 500
 _CALIBRATION_ITEMS = 25
 # Seconds that each part takes on two idle cores, to estimate what is left.
 _START_S, _LIGHT_S, _CALIBRATION_S, _ROUND_S = 1.0, 2.0, 2.0, 3.0
@@ -37,9 +37,9 @@ _START_S, _LIGHT_S, _CALIBRATION_S, _ROUND_S = 1.0, 2.0, 2.0, 3.0
     "--events",
     default=100_000,
     show_default=True,
-    help="Most events in a run. There are fewer at batch sizes below 125.",
+    help="Most events in a run. There are fewer at batch sizes below 200.",
 )
-@click.option("--items", default=32, show_default=True, help="Work items in a run.")
+@click.option("--items", default=24, show_default=True, help="Work items in a run.")
 def demo(events: int, items: int) -> None:
     """Compare the split with the monolith, on light and on CPU-bound work.
 
@@ -50,8 +50,8 @@ def demo(events: int, items: int) -> None:
     parse server at batch sizes 1, 4 and 8, and with two parse servers at 1 and 4.
     Below the rounds, each is compared with the first, with an interval.
 
-    The demo fails unless all results are byte-identical. It takes about half a minute
-    with the default options on two cores.
+    The demo fails unless all results are byte-identical. It takes under a minute with
+    the default options on two cores.
 
     Exit codes: 0 success, 1 a run failed, 2 wrong usage, 130 interrupted.
     """

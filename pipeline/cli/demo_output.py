@@ -150,7 +150,7 @@ class _Rows:
 
 
 def _finding(low: float, high: float) -> str:
-    """Say what the interval of a ratio shows."""
+    """Return in words what the interval of a ratio shows."""
     if low > 1:
         return "faster"
     if high < 1:

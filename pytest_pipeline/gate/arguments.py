@@ -51,7 +51,7 @@ def in_a_side(words: Sequence[str], top: Path, folder: Path) -> list[str]:
 def relative_to_top(path: str, top: Path) -> str | None:
     """Return an absolute path relative to the repository; None if it is not in it."""
     tops = dict.fromkeys((str(top), str(top.resolve())))
-    # First as it is spelled: a link in the repository is another one on each side.
+    # Unresolved first: each side has its own copy of a link in the repository.
     for spelled in (os.path.normpath(path), os.path.realpath(path)):
         for base in tops:
             if Path(spelled).is_relative_to(base):

@@ -13,6 +13,9 @@ from typing import Any
 import grpc
 from google.protobuf.wrappers_pb2 import StringValue
 
+from pytest_pipeline import StageServerFactory
+from pytest_pipeline.servers.handle import Server
+
 SERVICE = "example.Greeter"
 METHODS = {
     "Greet": "unary_unary",
@@ -111,3 +114,8 @@ class AioGreeter:
 def name(text: str) -> StringValue:
     """Return a request."""
     return StringValue(value=text)
+
+
+def serve(factory: StageServerFactory, what: object, **arguments: Any) -> Server:
+    """Start a greeter."""
+    return factory(what, add_to_server=add_GreeterServicer_to_server, **arguments)
