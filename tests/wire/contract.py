@@ -25,9 +25,10 @@ from google.protobuf.message import Message
 from pipeline.transport import wire
 
 FOLDER = Path(__file__).parent
-PROTOS = FOLDER.parent.parent / "proto" / "pipeline" / "v1"
+PROTO = FOLDER.parent.parent / "proto"
+PROTOS = PROTO / "pipeline" / "v1"
 LISTING = FOLDER / "contract_v1.txt"
-GOLDEN = FOLDER / "golden"
+GOLDEN = PROTO / "golden" / "messages"
 
 _TYPES = {
     value: name.removeprefix("TYPE_").lower()

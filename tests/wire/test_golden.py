@@ -59,7 +59,7 @@ def test_each_message_has_a_golden_one_with_every_field(name: str) -> None:
     }
 
     assert shown == {field.name for field in message_type.DESCRIPTOR.fields}, (
-        f"write tests/wire/golden/{message_type.DESCRIPTOR.name}.txtpb with every "
+        f"write proto/golden/messages/{message_type.DESCRIPTOR.name}.txtpb with every "
         f"field; {HOW}"
     )
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pipeline.v1.events_pb2 import Events, EventType
 from pipeline.v1.lines_pb2 import Lines
-from pipeline.workloads.events.parse import REASONS, is_rfc3339, parse
+from pipeline.workloads.events.parse import MAX_DEPTH, REASONS, is_rfc3339, parse
 from pytest_pipeline import strategies
 
 Verdict = tuple[str, str] | tuple[str, str, str, int]
@@ -227,15 +227,24 @@ def test_rejections_come_by_ascending_record_number() -> None:
     assert [rejection.record for rejection in output.rejections] == [100, 102, 103, 104]
 
 
-@pytest.mark.parametrize("depth", [300, 600, 900, 950, 980, 1000, 5000, 100_000])
+@pytest.mark.parametrize("depth", [300, 499, 500, 600, 980, 1000, 5000, 100_000])
 def test_the_verdict_on_nested_lines_does_not_depend_on_the_stack(depth: int) -> None:
-    """It is the same on a nearly full stack."""
+    """A line nests 500 deep at most, also if the stack is nearly full."""
     line = GOOD[:-1].encode() + b',"x":' + b"[" * depth + b"]" * depth + b"}"
+    good = ("2026-01-01T00:00:00Z", "click", "u", 1)
 
     def call_deep(frames: int) -> list[Verdict]:
         return call_deep(frames - 1) if frames else parse_lines([line])
 
-    assert call_deep(300) == parse_lines([line])
+    expected = [good] if depth < MAX_DEPTH else [("malformed_json", "")]
+    assert call_deep(300) == parse_lines([line]) == expected
+
+
+def test_brackets_in_text_do_not_nest() -> None:
+    """A long text may hold any number of them."""
+    line = GOOD[:-1].encode() + b',"x":"' + b'[{\\"' * 600 + b'"}'
+
+    assert parse_lines([line]) == [("2026-01-01T00:00:00Z", "click", "u", 1)]
 
 
 @given(st.one_of(strategies.timestamps(), strategies.bad_timestamps()))

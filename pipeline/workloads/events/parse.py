@@ -33,6 +33,10 @@ from pipeline.v1.pipeline_pb2 import Rejection
 #: The largest magnitude of a value. Doubles hold every integer up to it.
 MAX_VALUE = 2**53
 
+#: How deep the JSON of a line may nest: an array in the object of the line is 2 deep.
+#: Without a limit, it would depend on the language, version and stack of the reader.
+MAX_DEPTH = 500
+
 EVENT_TYPES: dict[str, EventType] = {
     "click": EVENT_TYPE_CLICK,
     "view": EVENT_TYPE_VIEW,
@@ -74,7 +78,7 @@ def parse(lines: Lines) -> Output[Events]:
     """Read every line as an event, or reject it."""
     texts = lines.text.split(b"\n")
     del texts[-1]  # empty: every line ends with LF
-    if lines.too_long or not _is_utf8(lines.text):
+    if lines.too_long or not _is_utf8(lines.text) or _any_nests_too_deep(texts):
         events, rejections = _parse_each(texts, lines)
     else:
         events, rejections = _parse_all(texts, lines)
@@ -95,7 +99,7 @@ def parse(lines: Lines) -> Output[Events]:
 
 
 def _parse_all(texts: list[bytes], lines: Lines) -> tuple[list[Event], list[Rejection]]:
-    """Read lines that are UTF-8 and not too long; don't check timestamps."""
+    """Read lines that are UTF-8, not too long or deep; don't check timestamps."""
     events: list[Event] = []
     rejections: list[Rejection] = []
     append = events.append
@@ -135,7 +139,7 @@ def _parse_each(
 
 
 def _parse_line(text: bytes) -> Event:
-    if _is_utf8(text):
+    if _is_utf8(text) and not _any_nests_too_deep([text]):
         try:
             event = _decode_line(text)
         except (msgspec.MsgspecError, RecursionError):
@@ -230,10 +234,11 @@ def _is_text(field: str) -> bool:
 def _load_json(text: str) -> Any:
     """Decode strict JSON, or raise ValueError.
 
-    How deep JSON can nest depends on how much of the stack is in use. A line that nests
-    too deep for this stack is decoded in a new thread, with an empty one, so that the
-    outcome does not depend on the caller.
+    A line that nests too deep for what is left of this stack is decoded in a new
+    thread, so that the outcome does not depend on the caller.
     """
+    if _any_nests_too_deep([text.encode()]):
+        raise ValueError("nests too deep")
     try:
         return _strict_json.decode(text)
     except RecursionError:
@@ -248,8 +253,31 @@ def _load_json(text: str) -> Any:
     thread.start()
     thread.join()
     if not outcome:
-        raise ValueError("nested too deep")
+        raise ValueError("nests too deep")
     return outcome[0]
+
+
+def _any_nests_too_deep(texts: list[bytes]) -> bool:
+    """Return whether a text nests deeper than `MAX_DEPTH`, if it is JSON."""
+    # Each level takes two bytes, so lines of an ordinary length need no further look.
+    if max(map(len, texts), default=0) <= 2 * MAX_DEPTH:
+        return False
+    return any(map(_nests_too_deep, texts))
+
+
+def _nests_too_deep(text: bytes) -> bool:
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for bracket in _STRING.sub(b"", text):
+        depth += _DEPTH_STEPS.get(bracket, 0)
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_DEPTH_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def _parse_int(digits: str) -> float:
