@@ -115,7 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[SETTINGS] = read_settings(config)
     measured = config.stash[MEASURED] = {}
     config.pluginmanager.register(
-        ConformanceReport(settings.conformance_report, dict(settings.stages)),
+        ConformanceReport(settings.conformance_report, dict(settings.serving)),
         "pipeline-verdicts",
     )
     config.pluginmanager.register(

@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import shell_complete
 
+from pipeline.cli.build_stages import build_stages
 from pipeline.cli.demo import demo
 from pipeline.cli.generate import generate
 from pipeline.cli.new import new
@@ -93,7 +94,7 @@ def cli() -> None:
     """  # noqa: D301 - \b keeps click from wrapping the lines below it
 
 
-for _command in (new, generate, run, demo, tune_command, serve):
+for _command in (new, generate, run, demo, tune_command, serve, build_stages):
     cli.add_command(_command)
 
 

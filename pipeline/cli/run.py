@@ -23,6 +23,7 @@ from pipeline.cli.server_options import addresses_of, replicas_of, servers_optio
 from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.errors import UsageError, one_line
 from pipeline.inputs import STANDARD_INPUT
+from pipeline.languages import programs_of
 from pipeline.publishing import Draft
 from pipeline.reject_limit import RejectLimit
 from pipeline.stages import INGEST, SINK
@@ -118,6 +119,7 @@ def run(
     max_rejects: str | None,
     replicas: str,
     stages: tuple[str, ...],
+    languages: str,
     tls_root: Path | None,
     transport: Literal["unix", "tcp"],
     **source_values: object,
@@ -153,7 +155,8 @@ def run(
         # Before the workload is imported, which may print.
         pipe = stack.enter_context(ResultPipe()) if to_stdout else None
         workload = workload_named(workload_name)
-        runner = _engine(engine, addresses, counts, transport, tls_root)
+        programs = programs_of(languages, workload) if languages else {}
+        runner = _engine(engine, addresses, counts, programs, transport, tls_root)
         check_distinct(
             {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
             | {"--output": None if pipe else output}
@@ -208,13 +211,19 @@ def _engine(
     name: Literal["split", "monolith"],
     addresses: dict[str, list[str]],
     replicas: dict[str, int],
+    programs: dict[str, tuple[str, ...]],
     transport: Literal["unix", "tcp"],
     tls_root: Path | None,
 ) -> Engine:
     if name == "monolith":
         from pipeline.engines.monolith import MonolithEngine
 
-        servers = {"--stage": addresses, "--replicas": replicas, "--tls-root": tls_root}
+        servers = {
+            "--stage": addresses,
+            "--replicas": replicas,
+            "--stages": programs,
+            "--tls-root": tls_root,
+        }
         for option, given in servers.items():
             if given:
                 raise UsageError(f"{option}: the monolith has no servers")
@@ -225,6 +234,7 @@ def _engine(
     return SplitEngine(
         addresses,
         replicas=replicas,
+        programs=programs,
         transport=transport,
         credentials=channel_credentials(tls_root) if tls_root else None,
     )

@@ -27,6 +27,15 @@ _SERVERS = (
         "one. Repeatable, for replicas too.",
     ),
     click.option(
+        "--stages",
+        "languages",
+        metavar="LANGUAGE | NAME=LANGUAGE,…",
+        default="",
+        help="Languages of the stage servers to start: python, go, rust or typescript "
+        "for all stages, or as in parse=rust,rules=go. Build them first with pipeline "
+        "build-stages.",
+    ),
+    click.option(
         "--transport",
         type=click.Choice(["unix", "tcp"]),
         default="unix",

@@ -19,6 +19,7 @@ from pipeline.cli.server_options import addresses_of, replicas_of, servers_optio
 from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.errors import SinkError, UsageError
 from pipeline.inputs import STANDARD_INPUT
+from pipeline.languages import programs_of
 from pipeline.publishing import Draft
 from pipeline.stages import INGEST, SINK
 
@@ -89,6 +90,7 @@ def tune(
     json_: Path | None,
     replicas: str,
     stages: tuple[str, ...],
+    languages: str,
     transport: Literal["unix", "tcp"],
     **source_values: object,
 ) -> None:
@@ -133,6 +135,7 @@ def tune(
         )
     check_distinct({"IN": Path(input_) if input_ else None, "--json": json_})
     workload = workload_named(workload_name)
+    programs = programs_of(languages, workload) if languages else {}
     path = Path(input_).absolute() if input_ else None
     source = _source(workload, path, source_values)
     missing = [
@@ -149,7 +152,13 @@ def tune(
         show("starting the stage servers")
         folders = {SINK: [folder], INGEST: [path.resolve().parent] if path else []}
         servers = stack.enter_context(
-            StageServers(workload.name, missing, transport=transport, folders=folders)
+            StageServers(
+                workload.name,
+                missing,
+                transport=transport,
+                folders=folders,
+                programs=programs,
+            )
         )
         for name, started in servers.addresses.items():
             addresses.setdefault(name, []).extend(started)

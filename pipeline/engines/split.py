@@ -56,6 +56,8 @@ class SplitEngine:
         addresses: Addresses of servers that run already, by stage. The engine starts
             the other servers, and stops them however the run ends.
         replicas: How many servers each transform stage has; 1 for those not named.
+        programs: The program of each stage that this package does not serve; see
+            `serve_command`.
         transport: How the servers that the engine starts are reached.
         window: The most that may be in flight at each transform stage.
         start_timeout_s: Seconds that the servers have to start.
@@ -70,6 +72,7 @@ class SplitEngine:
         addresses: Mapping[str, str | Sequence[str]] | None = None,
         *,
         replicas: Mapping[str, int] | None = None,
+        programs: Mapping[str, Sequence[str]] | None = None,
         transport: Transport = "unix",
         window: WindowLimits | None = None,
         start_timeout_s: float = 30.0,
@@ -83,6 +86,7 @@ class SplitEngine:
             for name, given in (addresses or {}).items()
         }
         self._replicas = dict(replicas or {})
+        self._programs = dict(programs or {})
         self._transport: Transport = transport
         self._window = window or WindowLimits()
         self._start_timeout_s = start_timeout_s
@@ -103,6 +107,7 @@ class SplitEngine:
                     missing,
                     transport=self._transport,
                     folders=_folders(settings),
+                    programs=self._programs,
                     standard_input=settings.input == STANDARD_INPUT,
                     start_timeout_s=self._start_timeout_s,
                 )

@@ -202,6 +202,7 @@ class StageServers:
         *,
         transport: Transport = "unix",
         folders: Mapping[str, Sequence[Path]] | None = None,
+        programs: Mapping[str, Sequence[str]] | None = None,
         standard_input: bool = False,
         start_timeout_s: float = 30.0,
     ) -> None:
@@ -212,6 +213,8 @@ class StageServers:
             stages: Names of stages; one that is there twice gets two servers.
             transport: Listen on unix sockets or on TCP ports of this machine.
             folders: The folders that each of ingest and sink may read and write.
+            programs: The program of each stage that this package does not serve; see
+                `serve_command`.
             standard_input: Let ingest read the standard input of this process.
             start_timeout_s: Seconds that all of them together have to start.
 
@@ -229,6 +232,7 @@ class StageServers:
                     if transport == "unix"
                     else "127.0.0.1:0",
                     folders=(folders or {}).get(stage, ()),
+                    program=(programs or {}).get(stage, ()),
                 )
                 reads = standard_input and stage == INGEST
                 if reads:
@@ -289,11 +293,26 @@ def new_folder() -> Path:
 
 
 def serve_command(
-    workload: str, stage: str, *, bind: str, folders: Sequence[Path] = ()
+    workload: str,
+    stage: str,
+    *,
+    bind: str,
+    folders: Sequence[Path] = (),
+    program: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command that serves a stage with this Python and this package."""
+    """Return the command that serves a stage.
+
+    Args:
+        workload: Name of the workload.
+        stage: Name of the stage.
+        bind: Where it is to listen.
+        folders: What it may read and write.
+        program: The words that start a program with these options, and ``--stage``; by
+            default this Python and this package.
+    """
     # -P keeps a file or folder named pipeline in the current one from being imported.
-    command = [sys.executable, "-P", "-m", "pipeline", "serve", stage]
+    python = (sys.executable, "-P", "-m", "pipeline", "serve", stage)
+    command = [*program, "--stage", stage] if program else [*python]
     command += ["--workload", workload, "--bind", bind]
     for folder in folders:
         command += ["--folder", str(folder)]

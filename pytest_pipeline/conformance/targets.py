@@ -56,7 +56,7 @@ def targets_of(settings: PipelineSettings) -> list[Target]:
     """
     workloads = [workload_named(name) for name in settings.workload]
     targets = []
-    for stage in settings.stages:
+    for stage in settings.serving:
         having = [one.name for one in workloads if stage in one.stage_names]
         if not having:
             known = "; ".join(

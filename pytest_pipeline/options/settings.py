@@ -24,6 +24,7 @@ from pytest_pipeline.options.values import (
     SECONDS,
     SIZES,
     STAGES,
+    TEXT,
     choice,
     is_address,
 )
@@ -46,6 +47,9 @@ class PipelineSettings:
     servers: Hosting = "inprocess"
     #: Stage names with the command or the address that serves each.
     stage: tuple[tuple[str, str], ...] = ()
+    #: Languages of the stages, as `pipeline.languages.programs_of` reads them; empty
+    #: for Python.
+    stages: str = ""
     #: Records of a run that is given no input.
     events: int = 1000
     #: Seconds that a server has to become ready.
@@ -70,7 +74,7 @@ class PipelineSettings:
     arrival_rate: float = 1000.0
 
     @property
-    def stages(self) -> Mapping[str, str]:
+    def serving(self) -> Mapping[str, str]:
         """The command or address of each stage that has one."""
         return dict(self.stage)
 
@@ -116,6 +120,14 @@ OPTIONS = OptionGroup(
             "What serves a stage: a command in any language, or HOST:PORT or unix:PATH "
             "of a running server. Repeat it for more stages.",
             repeats=True,
+        ),
+        Option(
+            "stages",
+            TEXT,
+            "LANGUAGE|NAME=LANGUAGE,…",
+            "Languages of the stages that are not given by --pipeline-stage: go, rust, "
+            "rust-debug or typescript for all, or parse=rust,rules=go [python]. Build "
+            "them with pipeline build-stages.",
         ),
         Option("events", COUNT, "N", "Records of a run that is given no input [1000]."),
         Option(

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from pipeline.errors import UsageError, one_line
+from pipeline.languages import programs_of
 from pipeline.stages import Stage
 from pipeline.transport.stubs import IngestStub, SinkStub, StageStub, stub_type
 from pipeline.workload import Workload
@@ -41,11 +42,14 @@ _NO_REPLICAS: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class WorkloadStage:
-    """A stage that this package serves itself; equal if both names are."""
+    """A stage of a workload, served by this package or by a program."""
 
     stage: str
     workload_name: str
     workload: Workload = field(compare=False, repr=False)
+    #: The words that start a program with the options of `pipeline serve`; none for
+    #: this package.
+    program: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def stage_specs(
             stage that it does not have, or name none where servers are external.
     """
     names = workload.stage_names if stages is None else tuple(stages)
-    for name in (*names, *settings.stages):
+    for name in (*names, *settings.serving):
         if name not in workload.stage_names:
             known = ", ".join(workload.stage_names)
             raise UsageError(f"stage {name!r}: workload {workload.name} has {known}")
@@ -134,13 +138,15 @@ def stage_spec(
     """Specify a server of one stage, whose name is not checked.
 
     Raises:
-        UsageError: Servers are external, and the settings have no address of this one.
+        UsageError: Servers are external, and the settings have no address of this one;
+            or its program is not built, or has no TLS where that is asked for.
     """
-    given = settings.stages.get(stage)
+    given = settings.serving.get(stage)
     if given is not None:
         what: Command | Address | WorkloadStage = _command_or_address(given)
     elif settings.servers != "external":
-        what = WorkloadStage(stage, workload.name, workload)
+        program = _program(settings, workload, stage)
+        what = WorkloadStage(stage, workload.name, workload, program)
     else:
         raise UsageError(
             f"--pipeline-servers external: where is stage {stage}? Give "
@@ -254,6 +260,21 @@ def _check_credentials(
         )
 
 
+def _program(
+    settings: PipelineSettings, workload: Workload, stage: str
+) -> tuple[str, ...]:
+    """Return the program of a stage in another language; () if Python serves it."""
+    if not settings.stages:
+        return ()
+    program = programs_of(settings.stages, workload).get(stage, ())
+    if program and settings.transport == "tls":
+        raise UsageError(
+            f"--pipeline-transport tls: stage {stage} is not in Python and has no TLS; "
+            f"give unix or tcp"
+        )
+    return program
+
+
 def _is_stage_name(what: Any) -> bool:
     return isinstance(what, str) and not is_address(what) and what.isidentifier()
 
@@ -281,7 +302,8 @@ def _spec(
     keeps_contract: bool = True,
 ) -> ServerSpec:
     hosting, transport = settings.servers, settings.transport
-    if isinstance(what, Command):
+    is_program = isinstance(what, WorkloadStage) and bool(what.program)
+    if isinstance(what, Command) or is_program:
         hosting = "subprocess"
     elif isinstance(what, Address):
         hosting = "external"

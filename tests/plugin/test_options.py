@@ -92,6 +92,7 @@ CASES = [
         "{'sink': 'unix:/s', 'parse': './other'}",
         (("parse", "./other"), ("sink", "unix:/s")),
     ),
+    Case("stages", "go", "go", "rust", "rust", "'parse=go'", "parse=go"),
     Case("events", "7", 7, "8", 8, "9", 9),
     Case("start_timeout", "2.5", 2.5, "3", 3.0, "4", 4.0),
     Case(
@@ -195,7 +196,7 @@ def test_the_stage_option_is_repeatable(pytester: pytest.Pytester) -> None:
         "parse = ./serve --level=2 ",
     )
 
-    assert settings.stages == {"parse": "./serve --level=2", "sink": "host:50051"}
+    assert settings.serving == {"parse": "./serve --level=2", "sink": "host:50051"}
 
 
 def test_the_ini_file_lists_stages_one_per_line(pytester: pytest.Pytester) -> None:
@@ -209,7 +210,7 @@ def test_the_ini_file_lists_stages_one_per_line(pytester: pytest.Pytester) -> No
         """
     )
 
-    assert settings_of(pytester).stages == {"parse": "./serve", "sink": "host:50051"}
+    assert settings_of(pytester).serving == {"parse": "./serve", "sink": "host:50051"}
 
 
 def test_stages_of_the_command_line_replace_those_of_the_ini_file(
@@ -218,7 +219,7 @@ def test_stages_of_the_command_line_replace_those_of_the_ini_file(
     """Stages are not merged across the two places."""
     pytester.makeini("[pytest]\npipeline_stage = parse=./serve\n")
 
-    assert settings_of(pytester, "--pipeline-stage=sink=./s").stages == {"sink": "./s"}
+    assert settings_of(pytester, "--pipeline-stage=sink=./s").serving == {"sink": "./s"}
 
 
 @pytest.mark.parametrize(

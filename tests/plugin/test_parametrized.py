@@ -231,7 +231,7 @@ def test_settings_reach_the_workers_of_xdist(pytester: pytest.Pytester) -> None:
         @pytest.mark.pipeline(events=9)
         def test_x(pipeline_settings, pipeline_batch_size, worker_id):
             assert worker_id == "gw0"
-            assert pipeline_settings.stages == {"parse": "./serve", "sink": "./sink"}
+            assert pipeline_settings.serving == {"parse": "./serve", "sink": "./sink"}
             assert pipeline_settings.events == 9
             assert pipeline_settings.batch_sizes == (2, 3)
         """

@@ -105,6 +105,7 @@ class ProcessHost:
                 what.stage,
                 bind=self.address,
                 folders=[self._served],
+                program=what.program,
             )
         else:
             words = [
