@@ -32,6 +32,8 @@ SERVED = {
 _PACKAGE = Path(__file__).parent
 #: What toolchains make inside the sources.
 _MADE_INSIDE = ("node_modules", "dist", "target", "bin")
+#: What no program is built from.
+_NOT_BUILT = ("README.md", "conformance.toml")
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ class Language:
         return _cache() / f"{self.name}-{self._digest()}"
 
     def _digest(self) -> str:
-        digest = hashlib.sha256()
+        # How it is built counts as well.
+        digest = hashlib.sha256(repr(self).encode())
         sources = _sources()
         for root in (sources / "proto", self._sources()):
             for path in _files(root):
@@ -144,11 +147,21 @@ class Language:
         return _sources() / "stages" / self.folder
 
 
-def _cargo(name: str, profile: str, *options: str) -> Language:
-    program = f"target/{profile}/pipeline-stage"
-    build = ("cargo", "build", "--locked", *options)
-    version = ("cargo", "--version")
-    return Language(name, "rust", version, (build,), (program,), (program,))
+def _cargo(name: str, *options: str) -> Language:
+    program = "bin/pipeline-stage"
+    # A target folder in the cache keeps the dependencies that are compiled already.
+    target = ("--target-dir", "../../../cargo-target")
+    path = ("--path", ".", "--root", ".")
+    return Language(
+        name,
+        folder="rust",
+        toolchain=("cargo", "--version"),
+        steps=(
+            ("cargo", "install", "--locked", "--no-track", *path, *target, *options),
+        ),
+        artifacts=(program,),
+        words=(program,),
+    )
 
 
 LANGUAGES = {
@@ -162,8 +175,8 @@ LANGUAGES = {
             artifacts=("bin/pipeline-stage",),
             words=("bin/pipeline-stage",),
         ),
-        _cargo("rust", "release", "--release"),
-        _cargo("rust-debug", "debug"),
+        _cargo("rust"),
+        _cargo("rust-debug", "--debug"),
         Language(
             name="typescript",
             folder="typescript",
@@ -251,7 +264,7 @@ def _sources() -> Path:
 def _files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(set(folders) - set(_MADE_INSIDE))
-        yield from (Path(folder, name) for name in sorted(names))
+        yield from (Path(folder, name) for name in sorted(set(names) - set(_NOT_BUILT)))
 
 
 def _cache() -> Path:

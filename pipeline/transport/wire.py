@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
 
+from pipeline.transport.workarounds import UNIX_OPTIONS
 from pipeline.v1 import pipeline_pb2
 
 SERVICES = pipeline_pb2.DESCRIPTOR.services_by_name
@@ -62,15 +63,18 @@ class PayloadError(ValueError):
 
 def channel_options(address: str) -> tuple[tuple[str, Any], ...]:
     """Return the options of a channel to a stage at ``address``."""
-    return (*OPTIONS, *proxy_options(address))
+    return (*OPTIONS, *address_options(address))
 
 
-def proxy_options(address: str) -> tuple[tuple[str, Any], ...]:
-    """Return the options that keep a channel to this machine from using a proxy.
+def address_options(address: str) -> tuple[tuple[str, Any], ...]:
+    """Return the options that a channel to a server on this machine needs.
 
     gRPC takes a proxy from the environment, even for a loopback address.
     """
-    return (("grpc.enable_http_proxy", 0),) if _is_here(address) else ()
+    if not _is_here(address):
+        return ()
+    is_unix = address.startswith("unix")
+    return (("grpc.enable_http_proxy", 0), *(UNIX_OPTIONS if is_unix else ()))
 
 
 def proxy_hint(address: str) -> str:

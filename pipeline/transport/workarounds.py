@@ -20,6 +20,11 @@ import grpc
 
 T = TypeVar("T")
 
+#: Options of a channel to a Unix socket. gRPC sends its path as the authority, which
+#: servers on Rust's h2 and .NET's Kestrel refuse as malformed (grpcio 1.57 to 1.85,
+#: https://github.com/grpc/grpc/issues/34305). Other clients send localhost.
+UNIX_OPTIONS: tuple[tuple[str, Any], ...] = (("grpc.default_authority", "localhost"),)
+
 # The details of the status that grpc.aio makes up when a write has failed.
 _WRITE_FAILED = "Internal error from Core"
 _POLL_S = 0.001

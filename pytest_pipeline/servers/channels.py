@@ -35,7 +35,7 @@ class ChannelMaker:
         self, address: str, more: Sequence[tuple[str, Any]] = ()
     ) -> tuple[tuple[str, Any], ...]:
         """Return the options of a channel; of two with one name, the last counts."""
-        every = (*self._defaults, *wire.proxy_options(address), *self._given, *more)
+        every = (*self._defaults, *wire.address_options(address), *self._given, *more)
         return tuple(dict(every).items())
 
     def new(self, address: str) -> grpc.Channel:

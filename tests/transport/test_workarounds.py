@@ -18,6 +18,7 @@ import grpc
 import pytest
 
 from pipeline.transport.workarounds import (
+    UNIX_OPTIONS,
     CallStatus,
     StatusWatch,
     is_served,
@@ -231,3 +232,33 @@ def test_a_coroutine_that_has_to_wait_has_no_result_at_once() -> None:
     coroutine: Coroutine[Any, Any, None] = waits()
     with pytest.raises(RuntimeError, match="has to wait"):
         result_at_once(coroutine)
+
+
+@pytest.mark.parametrize(
+    "options", [(), UNIX_OPTIONS], ids=["by-default", "worked-around"]
+)
+def test_the_path_of_a_unix_socket_is_sent_as_the_authority(
+    tmp_path: Path, options: tuple[tuple[str, Any], ...]
+) -> None:
+    """It is no host, so some servers refuse it; the workaround sends localhost."""
+
+    def authority(_: bytes, context: Any) -> bytes:
+        # Public attributes do not have it.
+        return bytes(context._rpc_event.call_details.host)  # noqa: SLF001
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    handler: Any = grpc.unary_unary_rpc_method_handler(authority)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("test", {"Authority": handler}),)
+    )
+    address = f"unix:{tmp_path / 'socket'}"
+    server.add_insecure_port(address)
+    server.start()
+    try:
+        with grpc.insecure_channel(address, options=options) as channel:
+            call: Any = channel.unary_unary("/test/Authority")
+            sent = call(b"", timeout=10)
+    finally:
+        server.stop(None)
+
+    assert (sent == b"localhost") == bool(options), sent
