@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/tap"
 )
 
 const (
@@ -21,6 +22,8 @@ const (
 	watchersNotice = 100 * time.Millisecond
 	// stopTimeout is how long handlers may take to return once their calls are cancelled.
 	stopTimeout = 2 * time.Second
+	// deadlineMargin is how long before its deadline a call ends, at most.
+	deadlineMargin = 5 * time.Millisecond
 )
 
 // A Server serves one service, health and reflection.
@@ -42,6 +45,7 @@ func NewServer(service string) *Server {
 		grpc.MaxSendMsgSize(math.MaxInt),
 		grpc.ConnectionTimeout(connectionTimeout),
 		grpc.WaitForHandlers(true), // so that drafts are removed before the process ends
+		grpc.InTapHandle(endBeforeDeadline),
 		grpc.StreamInterceptor(s.intercept),
 	)
 	healthpb.RegisterHealthServer(s.Server, s.health)
@@ -97,3 +101,18 @@ type watcherStream struct {
 }
 
 func (s *watcherStream) Context() context.Context { return s.ctx }
+
+// endBeforeDeadline ends the work on a call a moment before its deadline, so that it ends
+// with DEADLINE_EXCEEDED. At the deadline itself grpc-go resets the stream, which a client
+// whose own clock is a little behind reports as CANCELLED; see
+// https://github.com/grpc/grpc/issues/15745.
+func endBeforeDeadline(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, nil
+	}
+	margin := min(deadlineMargin, time.Until(deadline)/10)
+	earlier, cancel := context.WithDeadline(ctx, deadline.Add(-margin))
+	context.AfterFunc(ctx, cancel)
+	return earlier, nil
+}
