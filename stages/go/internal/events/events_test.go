@@ -65,6 +65,54 @@ func TestAveragesAreExactQuotientsRoundedOnce(t *testing.T) {
 	}
 }
 
+func TestTheRulesKeepEventsOf10OrMoreThatAreNoViews(t *testing.T) {
+	const click, view, purchase = pb.EventType_EVENT_TYPE_CLICK, pb.EventType_EVENT_TYPE_VIEW, pb.EventType_EVENT_TYPE_PURCHASE
+	output, err := Rules(&pb.Events{
+		Type:  []pb.EventType{click, click, view, purchase, purchase},
+		Value: []int64{9, 10, 10, -10, 1 << 53},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &pb.Amounts{Type: []pb.EventType{click, purchase}, Value: []int64{10, 1 << 53}}
+	if !proto.Equal(output.Message, want) || output.Records != 2 || output.Filtered != 3 {
+		t.Errorf("the rules give %+v, want %v", output, want)
+	}
+}
+
+func TestTotalsAreByAscendingType(t *testing.T) {
+	const click, purchase = pb.EventType_EVENT_TYPE_CLICK, pb.EventType_EVENT_TYPE_PURCHASE
+	output, err := Aggregate(&pb.Amounts{
+		Type:  []pb.EventType{purchase, click, purchase},
+		Value: []int64{-1, 255, -1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &pb.Totals{Totals: []*pb.Total{
+		{Type: click, Count: 1, Sum: []byte{0, 255}}, {Type: purchase, Count: 2, Sum: []byte{0xfe}},
+	}}
+	if !proto.Equal(output.Message, want) || output.Records != 3 {
+		t.Errorf("aggregate gives %+v, want %v", output, want)
+	}
+}
+
+func TestTheResultIsSortedByKey(t *testing.T) {
+	result := NewTotalsByType()
+	for _, typ := range []pb.EventType{3, 2, 1} {
+		if _, err := result.Add(&pb.Totals{Totals: []*pb.Total{{Type: typ, Count: 3, Sum: []byte{20}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := result.Finish()
+	want := `{"key":"click","count":3,"sum":20,"avg":6.666666666666667}` + "\n" +
+		`{"key":"purchase","count":3,"sum":20,"avg":6.666666666666667}` + "\n" +
+		`{"key":"view","count":3,"sum":20,"avg":6.666666666666667}` + "\n"
+	if err != nil || string(text) != want {
+		t.Errorf("the result is %s (%v), want %s", text, err, want)
+	}
+}
+
 func TestSumsBeyond64BitsAreExact(t *testing.T) {
 	amounts := new(pb.Amounts)
 	for range 3 {

@@ -63,32 +63,73 @@ func TestTotalsAreExactAndTheSameInAnyGrouping(t *testing.T) {
 	}
 }
 
-func TestColumnsThatContradictEachOtherFailTheStage(t *testing.T) {
-	item := func() *pb.WorkItems {
-		return &pb.WorkItems{
-			Record: []uint64{1}, Id: []uint64{1}, Size: []uint32{1}, First: []float64{1},
-			Second: []float64{1}, Matrix: []float64{1}, Text: []string{""}, Iterations: []uint32{1},
-		}
+func TestFactorsAreProductsAndNotQuotients(t *testing.T) {
+	// 9 / 1000 is 0.009, but the contract has 9 · 0.001.
+	if factor(8) != 0.009000000000000001 {
+		t.Errorf("the ninth factor is %v", factor(8))
 	}
-	if _, err := Parse(item()); err != nil {
+}
+
+func TestEveryColumnMustHaveItsLength(t *testing.T) {
+	work := &pb.WorkItems{
+		Record: []uint64{1}, Id: []uint64{1}, Size: []uint32{1}, First: []float64{1},
+		Second: []float64{1}, Matrix: []float64{1}, Text: []string{""}, Iterations: []uint32{1},
+	}
+	parsed := apply(t, Parse, work).(*pb.ParsedItems)
+	scored := apply(t, Rules, parsed).(*pb.ScoredItems)
+	scores := apply(t, Aggregate, scored).(*pb.Scores)
+	checkColumns(t, work, stage.NewTransform(Parse).Apply)
+	checkColumns(t, parsed, stage.NewTransform(Rules).Apply)
+	checkColumns(t, scored, stage.NewTransform(Aggregate).Apply)
+	checkColumns(t, scores, func(message proto.Message) (stage.Output, error) {
+		_, err := NewScores().Add(message)
+		return stage.Output{}, err
+	})
+}
+
+func apply[M proto.Message](t *testing.T, function func(M) (stage.Output, error), message M) proto.Message {
+	t.Helper()
+	output, err := function(message)
+	if err != nil {
 		t.Fatal(err)
 	}
-	// The squares of these sizes add up to 2^64, which wraps to 0.
-	wrapping := item()
-	wrapping.Size = []uint32{1 << 31, 1 << 31, 1 << 31, 1 << 31}
-	wrapping.Record, wrapping.Id = make([]uint64, 4), make([]uint64, 4)
-	short := item()
-	short.Matrix = nil
-	for _, wrong := range []*pb.WorkItems{wrapping, short} {
-		if _, err := Parse(wrong); err == nil {
-			t.Errorf("Parse takes %v", wrong)
+	return output.Message
+}
+
+// checkColumns checks that a message is refused if any one of its columns is empty.
+func checkColumns(t *testing.T, message proto.Message, function func(proto.Message) (stage.Output, error)) {
+	t.Helper()
+	fields := message.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if !fields.Get(i).IsList() {
+			continue
+		}
+		wrong := proto.Clone(message)
+		wrong.ProtoReflect().Clear(fields.Get(i))
+		if _, err := function(wrong); err == nil {
+			t.Errorf("it takes an empty %s", fields.Get(i).FullName())
 		}
 	}
-	if _, err := Rules(&pb.ParsedItems{Size: []uint32{0}}); err == nil {
-		t.Error("Rules takes an item of size 0")
+}
+
+func TestSizesWhoseSquaresWrapAreRefused(t *testing.T) {
+	// The squares add up to 2^64, which wraps to 0.
+	wrapping := &pb.WorkItems{
+		Record: make([]uint64, 4), Id: make([]uint64, 4), Text: make([]string, 4), Iterations: make([]uint32, 4),
+		Size: []uint32{1 << 31, 1 << 31, 1 << 31, 1 << 31},
 	}
-	if _, err := Aggregate(&pb.ScoredItems{Id: []uint64{1}}); err == nil {
-		t.Error("Aggregate takes an item without a score")
+	if _, err := Parse(wrapping); err == nil {
+		t.Error("Parse takes sizes without values")
+	}
+}
+
+func TestAnItemOfSize0FailsTheRules(t *testing.T) {
+	one, none := []uint64{1}, []uint32{0}
+	_, err := Rules(&pb.ParsedItems{
+		Record: one, Id: one, Size: none, Iterations: none, Checksum: []float64{1},
+	})
+	if err == nil {
+		t.Error("Rules takes an item of size 0")
 	}
 }
 

@@ -115,7 +115,8 @@ func (b *batcher) take(line []byte, tooLong bool) error {
 	if tooLong {
 		line = nil
 	}
-	if b.records > 0 && uint64(len(b.text)+len(line)+1) > b.limits.Bytes {
+	// A line that does not fit into an empty batch either is a batch of its own.
+	if uint64(len(b.text)+len(line)+1) > b.limits.Bytes {
 		if err := b.cut(); err != nil {
 			return err
 		}
