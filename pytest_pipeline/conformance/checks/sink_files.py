@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from pytest_pipeline.conformance.sink_under_test import (
 
 _EARLIER = b"an earlier result\n" * 1000
 _PARTITION = (4, 4, 4)
+# Long enough for a sink to write what it was sent.
+_SETTLE_S = 0.1
 
 
 @check("sink.atomic", is_told_a_folder)
@@ -35,8 +38,9 @@ async def atomic(stage: SinkUnderTest) -> None:
             async with stage.call() as call:
                 for step in (target(path), *run.writes):
                     await call.send(step)
-                    if content_at(path) != _EARLIER:
-                        raise Violation("the result changed before the commit")
+                await asyncio.sleep(_SETTLE_S)
+                if content_at(path) != _EARLIER:
+                    raise Violation("the result changed before the commit")
                 await call.send(run.commit())
                 await call.half_close()
                 summary_of(await call.rest())

@@ -108,10 +108,10 @@ async def two_at_once(stage: SinkUnderTest) -> None:
                 for call, run, _ in calls:
                     for step in run.writes[turn : turn + 1]:
                         await call.send(step)
-            for call, run, _ in calls:
+            # The last first, so that neither waits for the other.
+            for call, run, place in reversed(calls):
                 await call.send(run.commit())
                 await call.half_close()
-            for call, run, place in calls:
                 try:
                     summary_of(await call.rest())
                     _check_content(run, content_at(place))

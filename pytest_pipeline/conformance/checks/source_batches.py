@@ -9,17 +9,16 @@ from google.protobuf.message import Message
 
 from pipeline.stages import Output
 from pipeline.v1.lines_pb2 import LineSource
-from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import (
     can_be_empty,
     check,
     has_its_source,
     reads_lines,
 )
-from pytest_pipeline.conformance.checked_call import CheckedCall
 from pytest_pipeline.conformance.difference import difference_of
 from pytest_pipeline.conformance.errors import Violation
 from pytest_pipeline.conformance.ingest_under_test import IngestUnderTest, records_in
+from pytest_pipeline.conformance.stage_under_test import NARROW
 
 _SIZES = (1, 7, 1000)
 # A byte order mark, each kind of line end, lines without content, and no last line end.
@@ -153,31 +152,27 @@ async def empty(stage: IngestUnderTest) -> None:
 @check("source.two-at-once", has_its_source)
 async def two_at_once(stage: IngestUnderTest) -> None:
     """Two runs may share a server at once, and each must get its own batches."""
-    with stage.source() as source:
-        sizes = (7, 11)
-        requests = [stage.request(source, batch_records=size) for size in sizes]
+    with stage.source("long") as source:
+        sizes = (700, 1100)
+        one, other = (stage.request(source, batch_records=size) for size in sizes)
+        # Neither stream can end before both are open.
         async with (
-            stage.reading(requests[0]) as one,
-            stage.reading(requests[1]) as other,
+            stage.reading(one, NARROW) as first,
+            stage.reading(other, NARROW) as second,
         ):
-            calls: tuple[CheckedCall[Batch], ...] = (one, other)
-            for call in calls:
-                await _first_of_two(call)
-            for call in calls:
-                await call.rest()
-        for call, size in zip(calls, sizes, strict=True):
-            expected = stage.expected(source, batch_records=size)
             try:
-                _check_same(expected, [stage.content_of(one) for one in call.replies])
+                for call in (first, second):
+                    await call.receive()
+                for call in (first, second):
+                    await call.rest()
             except Violation as violation:
                 raise Violation(f"of two open streams: {violation}") from None
-
-
-async def _first_of_two(call: CheckedCall[Batch]) -> None:
-    try:
-        await call.receive()
-    except Violation as violation:
-        raise Violation(f"of two open streams: {violation}") from None
+        for call, size in zip((first, second), sizes, strict=True):
+            expected = stage.expected(source, batch_records=size)
+            try:
+                _check_same(expected, list(map(stage.content_of, call.replies)))
+            except Violation as violation:
+                raise Violation(f"of two open streams: {violation}") from None
 
 
 async def _compare(stage: IngestUnderTest, source: Message, **limits: int) -> None:

@@ -24,8 +24,8 @@ _QUIET_S = 0.3
 # An ingest that has read nothing for this long has stopped reading.
 _STALL_S = 1.0
 _POLL_S = 0.01
-_OFFERED_BYTES = 64 * 1024 * 1024
-_TAKEN_BYTES = 32 * 1024 * 1024
+_OFFERED_BYTES = 32 * 1024 * 1024
+_TAKEN_BYTES = 16 * 1024 * 1024
 _BLOCK = _LINE * 900
 
 
