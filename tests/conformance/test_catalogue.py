@@ -22,12 +22,12 @@ from pytest_pipeline.conformance.stage_under_test import Kind
 @pytest.mark.parametrize(
     ("kind", "digest"),
     [
-        ("ingest", "INGEST_DIGEST"),
+        ("ingest", "c170162daa0ec478c94477d81067b3dc5dd9f2028fe464367e8a1d988f934ebb"),
         (
             "transform",
             "f2adf1db48e2b934094a68f5ccf3e71b582c903544738ce496b914504e427e10",
         ),
-        ("sink", "SINK_DIGEST"),
+        ("sink", "805ecfa4dec6d66ae62febb37b2fd8ad9d4457a42cd77529dbe0a423051135d5"),
     ],
 )
 def test_the_list_of_required_checks_is_frozen(kind: Kind, digest: str) -> None:

@@ -24,7 +24,6 @@ _QUIET_S = 0.3
 # An ingest that has read nothing for this long has stopped reading.
 _STALL_S = 1.0
 _POLL_S = 0.01
-_OFFERED_BYTES = 32 * 1024 * 1024
 _TAKEN_BYTES = 16 * 1024 * 1024
 _BLOCK = _LINE * 900
 
@@ -146,7 +145,7 @@ async def slow_reader(stage: IngestUnderTest) -> None:
         async with stage.reading(request, NARROW) as call:
             await pipe.open()
             taken = 0
-            while taken < _OFFERED_BYTES:
+            while taken <= _TAKEN_BYTES:
                 more = await pipe.write(_BLOCK, _STALL_S)
                 taken += more
                 if more < len(_BLOCK):
