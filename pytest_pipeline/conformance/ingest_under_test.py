@@ -35,7 +35,7 @@ from pytest_pipeline.records.samples import RECORDS
 Length = Literal["empty", "sample", "long"]
 
 # Far more than gRPC and the system hold between a server and a client.
-_LONG_BYTES = 8 * 1024 * 1024
+_LONG_BYTES = 2 * 1024 * 1024
 
 
 class IngestUnderTest(StageUnderTest[Batch]):
@@ -173,7 +173,8 @@ class IngestUnderTest(StageUnderTest[Batch]):
     async def work_around(self, midway: Callable[[], Awaitable[None]]) -> str:
         """Read the first batch of a long source before, and the others after."""
         with self.source("long") as source:
-            async with self.reading(self.request(source), NARROW) as call:
+            request = self.request(source, batch_records=100)
+            async with self.reading(request, NARROW) as call:
                 await call.receive()
                 await midway()
                 ended = await call.rest()

@@ -153,7 +153,7 @@ async def empty(stage: IngestUnderTest) -> None:
 async def two_at_once(stage: IngestUnderTest) -> None:
     """Two runs may share a server at once, and each must get its own batches."""
     with stage.source("long") as source:
-        sizes = (700, 1100)
+        sizes = (70, 110)
         one, other = (stage.request(source, batch_records=size) for size in sizes)
         # Neither stream can end before both are open.
         async with (

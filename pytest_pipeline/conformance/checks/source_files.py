@@ -65,7 +65,8 @@ async def truncated(stage: IngestUnderTest) -> None:
     with stage.source("long") as source:
         path = Path(getattr(source, "path"))  # noqa: B009 - only a source of lines has one
         wanted = sum(map(records_in, stage.expected(source)))
-        async with stage.reading(stage.request(source), NARROW) as call:
+        request = stage.request(source, batch_records=100)
+        async with stage.reading(request, NARROW) as call:
             await call.receive()
             os.truncate(path, 0)
             ended = await call.rest()
