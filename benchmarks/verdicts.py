@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-STAGES = ("parse", "rules", "aggregate")
+STAGES = ("ingest", "parse", "rules", "aggregate", "sink")
 
 
 @contextmanager
@@ -44,7 +44,8 @@ def verdicts(workload: str, folder: Path) -> dict[str, str]:
     command += ["pytest_pipeline.suite.conformance", "--pipeline-workload", workload]
     for stage in STAGES:
         serve = f"{sys.executable} -P -m pipeline serve {stage} --workload {workload}"
-        command += ["--pipeline-stage", f"{stage}={serve} --bind 127.0.0.1:0"]
+        serve += " --bind 127.0.0.1:0 --folder {folder}"
+        command += ["--pipeline-stage", f"{stage}={serve}"]
     command += ["--pipeline-conformance-report", str(folder / "verdicts")]
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - it is this Python
     stages = json.loads((folder / "verdicts.json").read_text())["stages"]

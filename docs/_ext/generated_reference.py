@@ -193,14 +193,28 @@ class PytestFixtures(_Generated):
 
 
 class ConformanceChecks(_Generated):
-    """Lists the checks of the conformance suite, each with its reason."""
+    """Lists the checks of one kind of stage, or those of every kind, with reasons.
+
+    The argument is a kind, or "every" for the checks that all kinds share.
+    """
+
+    required_arguments = 1
 
     def lines(self) -> Iterator[str]:
         """Yield a definition for each check, in the order in which they run."""
         from pytest_pipeline.conformance.catalogue import CHECKS
 
-        for check in CHECKS.values():
-            yield from [f"```{{conformance-check}} {check.id}", check.why, "```", ""]
+        shared = set.intersection(*map(set, CHECKS.values()))
+        kind = self.arguments[0]
+        of_every = kind == "every"
+        for check in CHECKS["sink" if of_every else kind].values():
+            if (check.id in shared) == of_every:
+                yield from [
+                    f"```{{conformance-check}} {check.id}",
+                    check.why,
+                    "```",
+                    "",
+                ]
 
 
 class PublicNames(_Generated):

@@ -1,4 +1,4 @@
-"""A stream to the stage under test, in which every wait has a time limit.
+"""A call to the stage under test, in which every wait has a time limit.
 
 A stage that breaks the contract raises Violation. Any other exception is a fault of the
 check.
@@ -11,26 +11,27 @@ import contextlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from time import monotonic as now
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
-from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.transport.workarounds import StatusWatch
+from pipeline.v1.pipeline_pb2 import Batch, WriteRequest
 from pytest_pipeline.conformance.errors import HarnessFaultError, Violation
 from pytest_pipeline.servers.handle import Server
 
+Reply = TypeVar("Reply", bound=Message)
+
 # A wait that ends this much later than it should is blamed on the machine.
 _LATE_S = 1.0
-# A stage that sends this many replies too many is taken never to stop.
-_TOO_MANY = 100
 
 
 @dataclass(frozen=True)
-class EndedCall:
+class EndedCall(Generic[Reply]):
     """A call that has ended: all its replies, and its status."""
 
-    replies: list[Batch]
+    replies: list[Reply]
     code: grpc.StatusCode
     details: str
 
@@ -40,60 +41,76 @@ class EndedCall:
         return f"{self.code.name}{': ' * bool(self.details)}{self.details}"
 
 
-class CheckedCall:
-    """A call of `Process` on the stage under test.
+class CheckedCall(Generic[Reply]):
+    """A call of the stage under test.
 
-    Every batch and reply is recorded in the trace of the server.
+    Whatever the RPC is, it is called as a stream of requests and a stream of replies:
+    the bytes are the same, and a stage that sends too little or too much is noticed.
+    Every message is recorded in the trace of the server.
 
     Args:
         server: the server of the stage.
         call: the call, in which requests and replies are bytes.
+        reply_type: the message type of the replies.
         timeout_s: seconds that the stage may take to answer.
+        most_replies: replies beyond one for each request after which the stage is taken
+            never to stop.
     """
 
-    def __init__(self, server: Server, call: Any, timeout_s: float) -> None:
+    def __init__(
+        self,
+        server: Server,
+        call: Any,
+        reply_type: type[Reply],
+        timeout_s: float,
+        most_replies: int,
+    ) -> None:
         self._server = server
         self._call = call
+        self._reply_type = reply_type
         self._timeout_s = timeout_s
+        self._most_replies = most_replies
+        #: A write that fails because the stage has refused the call hides why.
+        self._status = StatusWatch(call)
         self._reading: asyncio.Task[Any] | None = None
         #: Tasks that must end before the event loop does: gRPC trips over an event
         #: that arrives for a closed loop when it delivers events to the next loop.
         self._begun: set[asyncio.Task[Any]] = set()
         self._sent = 0
-        self.replies: list[Batch] = []
+        self.replies: list[Reply] = []
 
-    async def send(self, batch: Batch | bytes) -> None:
-        """Send a batch.
+    async def send(self, request: Message | bytes) -> None:
+        """Send a request.
 
         Do nothing if the stream has ended; `receive` and `rest` report that.
 
         Raises:
-            Violation: the stage did not read the batch in time.
+            Violation: the stage did not read the request in time.
         """
-        if not await self.try_send(batch, self._timeout_s):
+        if not await self.try_send(request, self._timeout_s):
             raise Violation(
                 f"takes in no more, though all its replies are read, for "
                 f"{self._timeout_s:g} s"
             )
 
-    async def try_send(self, batch: Batch | bytes, timeout_s: float) -> bool:
-        """Send a batch; return whether the stage read it within ``timeout_s``."""
-        return await self.within(timeout_s, self._begin(self._write(batch)))
+    async def try_send(self, request: Message | bytes, timeout_s: float) -> bool:
+        """Send a request; return whether the stage read it within ``timeout_s``."""
+        return await self.within(timeout_s, self._begin(self._write(request)))
 
     async def half_close(self) -> None:
         """End the requests, and leave the replies open."""
         await self._quietly(self._call.done_writing())
 
-    def start_to_send(self, batches: Sequence[Batch | bytes]) -> None:
-        """Send all batches and half-close in the background, without a time limit."""
-        self._begin(self._send_all(batches))
+    def start_to_send(self, requests: Sequence[Message | bytes]) -> None:
+        """Send all requests and half-close in the background, without a time limit."""
+        self._begin(self._send_all(requests))
 
-    async def _send_all(self, batches: Sequence[Batch | bytes]) -> None:
-        for batch in batches:
-            await self._write(batch)
+    async def _send_all(self, requests: Sequence[Message | bytes]) -> None:
+        for request in requests:
+            await self._write(request)
         await self.half_close()
 
-    async def receive(self) -> Batch:
+    async def receive(self) -> Reply:
         """Return the next reply; raise Violation if none comes in time."""
         reply = await self._next()
         if reply is None:
@@ -104,7 +121,7 @@ class CheckedCall:
             )
         return reply
 
-    async def rest(self) -> EndedCall:
+    async def rest(self) -> EndedCall[Reply]:
         """Read to the end of the stream; raise Violation if it does not end in time."""
         while await self._next() is not None:
             pass
@@ -121,7 +138,7 @@ class CheckedCall:
         await self._call.code()
         await asyncio.gather(*self._begun)
 
-    async def _next(self) -> Batch | None:
+    async def _next(self) -> Reply | None:
         task = self._read()
         if not await self.within(self._timeout_s, task):
             raise Violation(
@@ -134,16 +151,17 @@ class CheckedCall:
         if raw is grpc.aio.EOF:
             return None
         try:
-            reply = Batch.FromString(raw)
+            reply = self._reply_type.FromString(raw)
         except DecodeError:
             raise Violation(
-                f"the {_nth(len(self.replies) + 1)} reply is no Batch"
+                f"the {_nth(len(self.replies) + 1)} reply is no "
+                f"{self._reply_type.DESCRIPTOR.name}"
             ) from None
-        self._server.trace.batch("", "from", reply, len(raw))
+        self._trace("from", reply, len(raw))
         self.replies.append(reply)
-        if len(self.replies) > self._sent + _TOO_MANY:
+        if len(self.replies) > self._sent + self._most_replies:
             raise Violation(
-                f"{self._sent} batches got {len(self.replies)} replies, and more come"
+                f"{self._sent} requests got {len(self.replies)} replies, and more come"
             )
         return reply
 
@@ -164,12 +182,26 @@ class CheckedCall:
         except (grpc.aio.AioRpcError, asyncio.CancelledError):
             return grpc.aio.EOF
 
-    async def _write(self, batch: Batch | bytes) -> None:
+    async def _write(self, request: Message | bytes) -> None:
         self._sent += 1
-        raw = batch if isinstance(batch, bytes) else batch.SerializeToString()
-        if isinstance(batch, Batch):
-            self._server.trace.batch("", "to", batch, len(raw))
+        raw = request if isinstance(request, bytes) else request.SerializeToString()
+        if isinstance(request, Message):
+            self._trace("to", request, len(raw))
         await self._quietly(self._call.write(raw))
+
+    def _trace(
+        self, direction: Literal["to", "from"], message: Message, size: int
+    ) -> None:
+        if isinstance(message, WriteRequest) and message.HasField("batch"):
+            message = message.batch
+        if isinstance(message, Batch):
+            self._server.trace.batch("", direction, message, size)
+        else:
+            step = (
+                message.WhichOneof("step") if isinstance(message, WriteRequest) else ""
+            )
+            what = step or message.DESCRIPTOR.name
+            self._server.trace.note(direction, f"{what}, {size:,} bytes")
 
     @staticmethod
     async def _quietly(operation: Coroutine[Any, Any, Any]) -> None:
@@ -179,9 +211,15 @@ class CheckedCall:
         ):
             await operation
 
-    async def _ended(self) -> EndedCall:
-        code, details = await self._call.code(), await self._call.details()
-        return EndedCall(self.replies, code, details or "")
+    async def _ended(self) -> EndedCall[Reply]:
+        status = asyncio.create_task(self._status.wait())
+        if not await self.within(self._timeout_s, status):
+            status.cancel()
+            raise Violation(
+                f"ended its stream, and sent no status for {self._timeout_s:g} s"
+            )
+        ended = status.result()
+        return EndedCall(self.replies, ended.code, ended.details)
 
     @staticmethod
     async def within(seconds: float, what: Any) -> bool:

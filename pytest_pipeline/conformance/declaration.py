@@ -10,6 +10,9 @@
     timing = true                   # whether its replies have times
     opt_in = ["timing.plausible"]   # later checks that it promises to pass
 
+    [stage.ingest]
+    folder = "/srv/events"          # the folder of this machine whose files it serves
+
     [stage.parse.known_failures]
     "stream.deadline" = "see issue 12"
 """
@@ -17,7 +20,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -36,18 +39,23 @@ class Declaration:
     max_message_bytes: int | None = None
     reflection: bool | None = None
     timing: bool | None = None
+    #: The folder of this machine whose files an ingest or a sink serves.
+    folder: Path | None = None
     #: Ids of checks, added after the contract, that it promises to pass.
     opt_in: tuple[str, ...] = ()
     #: Why each check fails that is known to fail, by id.
     known_failures: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_declarations(path: Path, check_ids: set[str]) -> dict[str, Declaration]:
+def read_declarations(
+    path: Path, check_ids: Callable[[str], Collection[str]]
+) -> dict[str, Declaration]:
     """Read the declarations of a file.
 
     Args:
         path: the TOML file.
-        check_ids: the ids that ``opt_in`` and ``known_failures`` may name.
+        check_ids: returns the ids that ``opt_in`` and ``known_failures`` may name, for
+            the name of a stage.
 
     Returns:
         The declaration of each stage, by stage name.
@@ -64,12 +72,12 @@ def read_declarations(path: Path, check_ids: set[str]) -> dict[str, Declaration]
         what = ", ".join(content) or "stage"
         raise UsageError(f"{path}: {what}: there is only [stage.NAME]")
     return {
-        name: _declaration(f"{path}: stage.{name}", table, check_ids)
+        name: _declaration(f"{path}: stage.{name}", table, check_ids(name))
         for name, table in stages.items()
     }
 
 
-def _declaration(where: str, table: Any, check_ids: set[str]) -> Declaration:
+def _declaration(where: str, table: Any, check_ids: Collection[str]) -> Declaration:
     if not isinstance(table, dict):
         raise UsageError(f"{where}: must be a table")
     known = {one.name for one in fields(Declaration)}
@@ -88,11 +96,17 @@ def _declaration(where: str, table: Any, check_ids: set[str]) -> Declaration:
         for check_id in values.get(key, ()):
             if check_id not in check_ids:
                 raise UsageError(f"{where}.{key}: there is no check {check_id!r}")
+    if "folder" in values:
+        values["folder"] = Path(values["folder"])
     return Declaration(**values)
 
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _is_folder(value: Any) -> bool:
+    return isinstance(value, str) and Path(value).is_absolute() and Path(value).is_dir()
 
 
 def _is_flag(value: Any) -> bool:
@@ -108,6 +122,7 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "reflection": (_is_flag, "true or false"),
     "timing": (_is_flag, "true or false"),
+    "folder": (_is_folder, "the absolute path of a folder of this machine"),
     "opt_in": (_is_texts, "a list of check ids"),
     "known_failures": (
         lambda value: (

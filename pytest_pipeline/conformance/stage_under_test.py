@@ -1,72 +1,69 @@
-"""The stage under test: how checks reach it, and the batches that they send."""
+"""A stage under test: how checks of any kind of stage reach it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import os
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
-from itertools import cycle, islice
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Generic, Literal, TypeAlias
 
 import grpc
+from google.protobuf.message import Message
 
-from pipeline.stages import Output, Stage
+from pipeline.stages import Output
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workload import Workload
-from pytest_pipeline.conformance.checked_call import CheckedCall, EndedCall
+from pytest_pipeline.conformance.checked_call import CheckedCall, Reply
 from pytest_pipeline.conformance.declaration import Declaration
-from pytest_pipeline.conformance.errors import Violation
-from pytest_pipeline.invariance.partitioned_stream import passed
+from pytest_pipeline.conformance.errors import HarnessFaultError, Violation
 from pytest_pipeline.records.samples import sample
-from pytest_pipeline.records.streams import Partition, Stream, numbered
+from pytest_pipeline.records.streams import Stream
 from pytest_pipeline.servers.handle import Server
 
+#: What a stage is checked as. Every stage between ingest and the sink is a transform.
+Kind = Literal["ingest", "transform", "sink"]
 
-@dataclass(frozen=True)
-class Request:
-    """A batch to send, and the output of the workload's own function for it."""
-
-    batch: Batch
-    expected: Output[Any]
-
-    def renumbered(self, number: int) -> Batch:
-        """Return a copy of the batch with another number."""
-        batch = self.copy()
-        batch.number = number
-        return batch
-
-    def copy(self) -> Batch:
-        """Return a copy of the batch, which may be changed."""
-        batch = Batch()
-        batch.CopyFrom(self.batch)
-        return batch
+#: Options of a channel with the smallest receive window, so that what is not read piles
+#: up in the stage.
+NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024))
 
 
-class StageUnderTest:
-    """A stage that is checked against the contract.
+class StageUnderTest(ABC, Generic[Reply]):
+    """A stage that is checked against the contract; one subclass for each kind.
 
     Args:
         server: the server of the stage.
         workload: the workload that it is checked with.
-        function: the transform of that workload that the stage must equal.
+        name: the name of the stage in that workload.
         declaration: what the stage declares; nothing by default.
         timeout_s: seconds that the stage may take to answer.
         data: the input of a workload that reads one.
 
     Example::
 
-        workload = workload_named("events")
-        stage = StageUnderTest(server, workload, workload.transform("parse"))
-        verdict = judge(CHECKS["reply.one-each"], stage)
+        stage = TransformUnderTest(server, workload_named("events"), "parse")
+        verdict = judge(CHECKS["transform"]["reply.one-each"], stage)
     """
+
+    kind: ClassVar[Kind]
+    #: The full name of the gRPC service.
+    service: ClassVar[str]
+    #: The path of its RPC.
+    method: ClassVar[str]
+    #: See `CheckedCall`.
+    most_replies: ClassVar[int]
+    reply_type: type[Reply]
 
     def __init__(
         self,
         server: Server,
         workload: Workload,
-        function: Stage[Any, Any],
+        name: str,
         *,
         declaration: Declaration | None = None,
         timeout_s: float = 10.0,
@@ -74,10 +71,23 @@ class StageUnderTest:
     ) -> None:
         self.server = server
         self.workload = workload
-        self.function = function
+        self.name = name
         self.declaration = declaration or Declaration()
         self.timeout_s = timeout_s
         self.data = data
+
+    @abstractmethod
+    async def work_around(self, midway: Callable[[], Awaitable[None]]) -> str:
+        """Work in one stream, and await ``midway`` in the middle.
+
+        Returns:
+            What is wrong with the work, as the rest of a sentence about the stage; ""
+            if it is whole.
+        """
+
+    @abstractmethod
+    async def check_serving(self) -> None:
+        """Raise Violation unless the stage serves a new stream."""
 
     @cached_property
     def sample(self) -> Stream:
@@ -90,40 +100,44 @@ class StageUnderTest:
         workloads = self.declaration.workloads
         return workloads is None or self.workload.name in workloads
 
-    def requests(self, partition: Partition) -> list[Request]:
-        """Return batches of the sample records, numbered from 0.
+    @property
+    def folder(self) -> Path | None:
+        """The folder of this machine whose files the server serves; None if unknown."""
+        return self.declaration.folder or self.server.folder
 
-        ``partition`` has their sizes at ingest. A later stage gets fewer records, since
-        the stages before it filter and reject some.
+    @property
+    def served(self) -> Path:
+        """The real path of `folder`, for checks that need one."""
+        if self.folder is None:
+            raise HarnessFaultError(f"stage {self.name} was told no folder")
+        return self.folder.resolve()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Make an empty folder in the folder of the server; remove it at the end."""
+        with TemporaryDirectory(prefix="conformance-", dir=self.served) as folder:
+            yield Path(folder)
+
+    @contextmanager
+    def outside(self) -> Iterator[Path]:
+        """Make an empty folder that the server must not touch; remove it at the end.
+
+        If it can be, it stands beside the folder of the server and its path begins with
+        the same characters.
         """
-        payloads = self.sample.payloads
-        total = sum(partition)
-        if total > len(payloads):
-            stream = numbered(islice(cycle(payloads), total))
-        else:
-            stream = Stream(payloads[:total])
-        return self.requests_of(stream, partition)
-
-    def requests_of(self, stream: Stream, partition: Partition) -> list[Request]:
-        """Return the batches of a stream as the stages before this one pass them on."""
-        stages = self.workload.transforms
-        before = stages[: stages.index(self.function)]
-        made = []
-        first_record = 1
-        for number, output in enumerate(stream.cut(partition)):
-            arriving = passed(before, output)
-            batch = Batch(
-                number=number, records=arriving.records, first_record=first_record
-            )
-            wire.pack(arriving.message, into=batch.payload)
-            made.append(Request(batch, self.function(arriving.message)))
-            first_record += output.records
-        return made
+        served = self.served
+        beside = os.access(served.parent, os.W_OK) and served != served.parent
+        with TemporaryDirectory(
+            prefix=f"{served.name}-outside-", dir=served.parent if beside else None
+        ) as folder:
+            if Path(folder).resolve().is_relative_to(served):
+                raise HarnessFaultError(f"nothing is outside the folder {served}")
+            yield Path(folder)
 
     @asynccontextmanager
     async def call(
         self, *, deadline_s: float | None = None, options: Sequence[Any] = ()
-    ) -> AsyncIterator[CheckedCall]:
+    ) -> AsyncIterator[CheckedCall[Reply]]:
         """Open a call on a channel of its own, and end it with the context."""
         async with self.server.aio_channel(options) as channel:
             call = self.open(channel, deadline_s)
@@ -134,48 +148,42 @@ class StageUnderTest:
 
     def open(
         self, channel: grpc.aio.Channel, deadline_s: float | None = None
-    ) -> CheckedCall:
+    ) -> CheckedCall[Reply]:
         """Open a call on a channel; the caller must `give_up` the call."""
-        process: Any = channel.stream_stream(wire.PROCESS)
-        return CheckedCall(self.server, process(timeout=deadline_s), self.timeout_s)
-
-    async def exchange(self, batches: Sequence[Batch | bytes]) -> EndedCall:
-        """Send all batches, half-close, and read to the end of the stream."""
-        async with self.call() as call:
-            call.start_to_send(batches)
-            return await call.rest()
-
-    async def exchange_well(self, batches: Sequence[Batch | bytes]) -> list[Batch]:
-        """Return the replies of `exchange`; raise Violation unless it ends with OK."""
-        ended = await self.exchange(batches)
-        if ended.code is not grpc.StatusCode.OK:
-            raise Violation(
-                f"{len(ended.replies)} of {len(batches)} batches were answered, and "
-                f"then the stream ended with {ended.status}"
-            )
-        return ended.replies
-
-    def content(self, reply: Batch) -> Output[Any]:
-        """Decode a reply; raise Violation unless its payload is for the next stage."""
-        try:
-            message = wire.unpack(reply.payload, self.function.returns)
-        except wire.PayloadError as error:
-            raise Violation(
-                f"the payload of the reply to batch {reply.number}: the next stage "
-                f"{error}"
-            ) from None
-        # A stage that implements a later contract may send more fields.
-        message.DiscardUnknownFields()
-        return Output(
-            message,
-            records=reply.records,
-            filtered=reply.filtered,
-            rejections=reply.rejections,
+        opened: Any = channel.stream_stream(self.method)
+        return CheckedCall(
+            self.server,
+            opened(timeout=deadline_s),
+            self.reply_type,
+            self.timeout_s,
+            self.most_replies,
         )
 
-    async def check_serving(self) -> None:
-        """Raise Violation unless the stage answers a new stream."""
-        requests = self.requests((3,))
-        replies = await self.exchange_well([one.batch for one in requests])
-        if len(replies) != len(requests):
-            raise Violation(f"a new stream got {len(replies)} replies to one batch")
+
+#: A stage of any kind.
+AnyStage: TypeAlias = StageUnderTest[Any]
+
+
+def content_of(batch: Batch, wanted: type[Message], what: str) -> Output[Any]:
+    """Decode a batch that a stage sent.
+
+    Args:
+        batch: the batch.
+        wanted: the message type that the next stage takes.
+        what: names the batch in errors.
+
+    Raises:
+        Violation: the payload is not for the next stage.
+    """
+    try:
+        message = wire.unpack(batch.payload, wanted)
+    except wire.PayloadError as error:
+        raise Violation(f"the payload of {what}: the next stage {error}") from None
+    # A stage that implements a later contract may send more fields.
+    message.DiscardUnknownFields()
+    return Output(
+        message,
+        records=batch.records,
+        filtered=batch.filtered,
+        rejections=batch.rejections,
+    )

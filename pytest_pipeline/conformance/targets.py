@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import StageError, UsageError
-from pipeline.stages import INGEST, SINK
 from pipeline.workloads import workload_named
-from pytest_pipeline.conformance.catalogue import CHECKS, REQUIRED
+from pytest_pipeline.conformance.catalogue import CHECKS, REQUIRED, UNDER_TEST, kind_of
 from pytest_pipeline.conformance.check import Check
 from pytest_pipeline.conformance.declaration import Declaration, read_declarations
 from pytest_pipeline.conformance.report import Entry
-from pytest_pipeline.conformance.stage_under_test import StageUnderTest
 from pytest_pipeline.conformance.verdict import Verdict, judge
 from pytest_pipeline.options import PipelineSettings
 from pytest_pipeline.records.data import data_of
@@ -28,7 +26,7 @@ class Target:
 
     stage: str
     workload: str
-    check: Check
+    check: Check[Any]
 
     def __str__(self) -> str:
         return f"{self.stage}-{self.workload}-{self.check.id}"
@@ -40,16 +38,14 @@ class Target:
             stage=self.stage,
             workload=self.workload,
             status="fault" if verdict is None else verdict.status,
-            required=self.check.id in REQUIRED,
+            required=self.check.id in REQUIRED[kind_of(self.stage)],
             why=self.check.why,
             message="" if verdict is None else verdict.message,
         )
 
 
 def targets_of(settings: PipelineSettings) -> list[Target]:
-    """Return a target for each check of each transform stage in the settings.
-
-    Ingest and the sink are left out, since the contract has no checks for them.
+    """Return a target for each check of each stage in the settings.
 
     Raises:
         UsageError: no workload in the settings has such a stage.
@@ -64,12 +60,11 @@ def targets_of(settings: PipelineSettings) -> list[Target]:
                 for one in workloads
             )
             raise UsageError(f"stage {stage!r}: {known}")
-        if stage not in (INGEST, SINK):
-            targets += [
-                Target(stage, name, check)
-                for name in having
-                for check in CHECKS.values()
-            ]
+        targets += [
+            Target(stage, name, check)
+            for name in having
+            for check in CHECKS[kind_of(stage)].values()
+        ]
     return targets
 
 
@@ -77,7 +72,9 @@ def declarations_of(settings: PipelineSettings) -> dict[str, Declaration]:
     """Read the declarations that the settings name; raise UsageError if wrong."""
     if settings.declarations is None:
         return {}
-    return read_declarations(settings.declarations, set(CHECKS))
+    return read_declarations(
+        settings.declarations, lambda stage: CHECKS[kind_of(stage)]
+    )
 
 
 class TargetJudge:
@@ -108,10 +105,10 @@ class TargetJudge:
         except StageError as error:
             self._failed_starts[key] = str(error)
             return Verdict("failed", str(error))
-        stage = StageUnderTest(
+        stage = UNDER_TEST[kind_of(target.stage)](
             server,
             workload,
-            workload.transform(target.stage),
+            target.stage,
             declaration=self._declarations.get(target.stage),
             timeout_s=self._settings.reply_timeout,
             data=data_of(self._settings),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_pipeline.conformance.catalogue import REQUIRED
 from pytest_pipeline.conformance.check import Check
 from pytest_pipeline.conformance.errors import Violation
-from pytest_pipeline.conformance.stage_under_test import StageUnderTest
+from pytest_pipeline.conformance.stage_under_test import AnyStage
 
 Status = Literal["passed", "failed", "skipped", "known", "reported"]
 
@@ -24,7 +24,7 @@ class Verdict:
     message: str = ""
 
 
-def judge(check: Check, stage: StageUnderTest) -> Verdict:
+def judge(check: Check[Any], stage: AnyStage) -> Verdict:
     """Run a check and return its verdict.
 
     A known failure that passes or is skipped is stale, and its verdict is "failed".
@@ -41,7 +41,8 @@ def judge(check: Check, stage: StageUnderTest) -> Verdict:
     except Violation as violation:
         if known is not None:
             return Verdict("known", f"{known}\n{violation}")
-        required = check.id in REQUIRED or check.id in stage.declaration.opt_in
+        opted_in = check.id in stage.declaration.opt_in
+        required = check.id in REQUIRED[stage.kind] or opted_in
         return Verdict("failed" if required else "reported", str(violation))
     if known is not None:
         return Verdict(

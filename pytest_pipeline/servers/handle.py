@@ -54,6 +54,9 @@ class Server:
         self.used = False
         #: The name of the fixture that keeps the server for several tests.
         self.fixture = ""
+        #: The folder below which an ingest may read and a sink may write; None if the
+        #: server was told none.
+        self.folder = workspace.served if spec.serves_folder else None
         self._kind = spec.hosting
         self._stub_type = spec.stub_type
         self._start_timeout_s = spec.start_timeout_s

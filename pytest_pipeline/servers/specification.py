@@ -6,6 +6,7 @@ servers (pool, handle, hosts) reads the specification and never the settings.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,8 @@ from pytest_pipeline.servers.servicers import (
 
 StubType = Callable[[grpc.Channel], Any]
 
+# Not ${folder}, which is a variable of a shell.
+_FOLDER = re.compile(r"(?<!\$)\{folder\}")
 _NO_REPLICAS: Mapping[str, int] = MappingProxyType({})
 
 
@@ -56,7 +59,18 @@ class WorkloadStage:
 class Command:
     """A command that starts a server and prints the start-up handshake."""
 
+    #: The program and its arguments. ``{folder}`` in them stands for the folder that an
+    #: ingest or a sink is to serve.
     words: tuple[str, ...]
+
+    @property
+    def takes_folder(self) -> bool:
+        """Whether ``{folder}`` is in the command."""
+        return any(_FOLDER.search(word) for word in self.words)
+
+    def words_for(self, folder: Path) -> list[str]:
+        """Return the words with the path of the folder in place of ``{folder}``."""
+        return [_FOLDER.sub(lambda _: str(folder), word) for word in self.words]
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,14 @@ class ServerSpec:
     trusts_session: bool = field(default=True, compare=False)
     #: Under TLS: a PEM file of root certificates that channels trust as well.
     tls_root: Path | None = field(default=None, compare=False)
+
+    @property
+    def serves_folder(self) -> bool:
+        """Whether the server is told a folder whose files it is to serve."""
+        what = self.what
+        if isinstance(what, Command):
+            return what.takes_folder
+        return isinstance(what, WorkloadStage)
 
 
 def stage_specs(

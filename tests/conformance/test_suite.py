@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pipeline.conformance.catalogue import CHECKS
+from pytest_pipeline.conformance.catalogue import CHECKS as ALL_CHECKS
+from pytest_pipeline.conformance.catalogue import kind_of
 from pytest_pipeline.fixtures import StageServerFactory
 
 ROOT = Path(__file__).parent.parent.parent
 SUITE = ("--pyargs", "pytest_pipeline.suite.conformance")
 
-#: The command of the parse stage of this package.
-OURS = f"{sys.executable} -P -m pipeline serve parse --bind 127.0.0.1:0"
+CHECKS = ALL_CHECKS["transform"]
+
+#: The command that serves a stage of this package.
+SERVE = f"{sys.executable} -P -m pipeline serve"
+OURS = f"{SERVE} parse --bind 127.0.0.1:0"
 
 DECLARED = """
 [stage.parse]
@@ -80,6 +84,90 @@ def test_the_parse_stage_of_this_package_passes_every_check(
     assert all(f"| {check_id} | events | " in page for check_id in CHECKS)
     suite = ET.parse(pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - written by this run
     assert (suite.get("tests"), suite.get("failures")) == (str(len(CHECKS)), "0")
+
+
+#: Checks of ingest that a source which makes its records can't be given.
+OF_FILES = {
+    "source.lines",
+    "source.long-lines",
+    "source.missing",
+    "source.confinement",
+    "source.paths",
+    "source.truncated",
+    "source.linger",
+    "source.no-linger",
+    "source.slow-reader",
+    "source.cancel-closes",
+}
+
+
+@pytest.mark.parametrize(
+    ("workload", "skipped"),
+    [("events", set()), ("work-items", OF_FILES), ("mixed", OF_FILES)],
+)
+def test_ingest_and_sink_of_this_package_pass_every_check(
+    pytester: pytest.Pytester, workload: str, skipped: set[str]
+) -> None:
+    """A source that reads no lines of a file is skipped where a check needs one."""
+    (pytester.path / "declared.toml").write_text(
+        "[stage.ingest]\nreflection = true\n[stage.sink]\nreflection = true\n"
+    )
+    serve = f"{SERVE} {{}} --workload {workload} --folder {{{{folder}}}}"
+
+    result = pytester.runpytest_subprocess(
+        *SUITE,
+        *("--pipeline-workload", workload),
+        *("--pipeline-stage", f"ingest={serve.format('ingest')}"),
+        *("--pipeline-stage", f"sink={serve.format('sink')}"),
+        *("--pipeline-declarations", "declared.toml"),
+        *("--pipeline-conformance-report", "verdicts"),
+    )
+
+    assert result.ret == 0
+    stages = json.loads((pytester.path / "verdicts.json").read_text())["stages"]
+    for stage, not_passed in (("ingest", skipped), ("sink", set())):
+        verdicts = {one["check"]: one["status"] for one in stages[stage]["checks"]}
+        assert verdicts == {
+            check_id: "skipped" if check_id in not_passed else "passed"
+            for check_id in ALL_CHECKS[kind_of(stage)]
+        }
+        assert all(one["required"] for one in stages[stage]["checks"])
+
+
+def test_a_sink_that_was_told_no_folder_is_not_asked_to_write(
+    pytester: pytest.Pytester,
+) -> None:
+    """Each check that needs one is skipped, with what to do."""
+    result = pytester.runpytest_subprocess(
+        *SUITE, "-rs", "--pipeline-stage", f"sink={SERVE} sink", "-k", "start or order"
+    )
+
+    result.assert_outcomes(passed=2, skipped=2, deselected=len(ALL_CHECKS["sink"]) - 4)
+    result.stdout.fnmatch_lines(
+        [
+            "SKIPPED * it was told no folder; put {folder} into its command, or *",
+        ]
+    )
+
+
+def test_a_running_sink_writes_into_the_folder_that_it_declares(
+    pytester: pytest.Pytester, stage_server: StageServerFactory
+) -> None:
+    """It is found by its address, and shares a folder with the checks."""
+    served = pytester.path / "served"
+    served.mkdir()
+    server = stage_server([*SERVE.split(), "sink", "--folder", str(served)])
+    (pytester.path / "declared.toml").write_text(f'[stage.sink]\nfolder = "{served}"\n')
+
+    result = pytester.runpytest_subprocess(
+        *SUITE,
+        *("--pipeline-stage", f"sink={server.address}"),
+        *("--pipeline-declarations", "declared.toml"),
+        *("-k", "order or confinement or no-draft"),
+    )
+
+    result.assert_outcomes(passed=3, deselected=len(ALL_CHECKS["sink"]) - 3)
+    assert list(served.iterdir()) == []
 
 
 def test_a_running_server_is_checked_by_its_address(
@@ -286,6 +374,14 @@ def test_a_report_that_can_not_be_written_fails_the_run_in_one_line(
             '[stage.parse]\nopt_in = ["later"]',
             "*stage.parse.opt_in: there is no check 'later'",
         ),
+        (
+            '[stage.sink]\nopt_in = ["timing.plausible"]',
+            "*stage.sink.opt_in: there is no check 'timing.plausible'",
+        ),
+        (
+            '[stage.sink]\nfolder = "nowhere"',
+            "*stage.sink.folder: must be the absolute path of a folder of this machine",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_a_usage_error(
@@ -302,7 +398,6 @@ def test_a_wrong_declaration_is_a_usage_error(
     ("options", "message"),
     [
         ((), "there is no stage to check; give --pipeline-stage *"),
-        (("--pipeline-stage", "ingest=x:1"), "there is no stage to check; *"),
         (
             ("--pipeline-stage", "pares=x:1"),
             "stage 'pares': workload events has ingest, parse, rules, aggregate, sink",

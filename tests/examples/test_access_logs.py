@@ -24,7 +24,7 @@ from pipeline.v1.lines_pb2 import Lines
 from pipeline.workload import Workload
 from pytest_pipeline import StageServerFactory
 from pytest_pipeline.conformance.catalogue import CHECKS
-from pytest_pipeline.conformance.stage_under_test import StageUnderTest
+from pytest_pipeline.conformance.transform_under_test import TransformUnderTest
 from pytest_pipeline.conformance.verdict import judge
 from pytest_pipeline.invariance import check_workload
 
@@ -258,11 +258,11 @@ def test_the_stages_keep_the_contract(
     """Stages from functions of one record keep it too."""
     workload: Workload = module(name).ACCESS_LOGS
     function = workload.transform(stage)
-    tested = StageUnderTest(stage_server(function), workload, function, data=LOG)
+    tested = TransformUnderTest(stage_server(function), workload, stage, data=LOG)
 
     verdicts = {
         check_id: judge(check, tested)
-        for check_id, check in CHECKS.items()
+        for check_id, check in CHECKS["transform"].items()
         if check_id.startswith(("reply", "payload", "result"))
     }
     assert {

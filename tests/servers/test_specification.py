@@ -172,3 +172,35 @@ def test_a_stage_that_the_workload_does_not_have_is_named(
     """Whether it is asked for, or a server is given for it."""
     with pytest.raises(UsageError, match="'pares': workload events has ingest, parse"):
         stage_specs(settings, EVENTS, stages)
+
+
+@pytest.mark.parametrize(
+    ("command", "takes_folder", "words"),
+    [
+        (
+            "./ingest --folder {folder} --log={folder}/log",
+            True,
+            ["./ingest", "--folder", "/srv/a b", "--log=/srv/a b/log"],
+        ),
+        ("sh -c 'cd ${folder}'", False, ["sh", "-c", "cd ${folder}"]),
+        ("./ingest --folder {}", False, ["./ingest", "--folder", "{}"]),
+    ],
+)
+def test_the_folder_stands_in_a_command_where_it_asks_for_it(
+    command: str, takes_folder: bool, words: list[str]
+) -> None:
+    """A variable of a shell is left alone."""
+    settings = PipelineSettings(stage=(("ingest", command),))
+    spec = stage_spec(settings, EVENTS, "ingest")
+
+    assert isinstance(spec.what, Command)
+    assert spec.what.words_for(Path("/srv/a b")) == words
+    assert spec.serves_folder == takes_folder
+
+
+def test_a_stage_of_this_package_is_told_the_folder() -> None:
+    """A server that runs elsewhere is told nothing."""
+    running = PipelineSettings(stage=(("ingest", "localhost:1"),))
+
+    assert stage_spec(SETTINGS, EVENTS, "ingest").serves_folder
+    assert not stage_spec(running, EVENTS, "ingest").serves_folder

@@ -6,7 +6,9 @@ from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check
 from pytest_pipeline.conformance.checked_call import CheckedCall
 from pytest_pipeline.conformance.errors import Violation
-from pytest_pipeline.conformance.stage_under_test import StageUnderTest
+from pytest_pipeline.conformance.stage_under_test import NARROW
+from pytest_pipeline.conformance.transform_under_test import TransformUnderTest
+from pytest_pipeline.conformance.unusual import UNDECODABLE
 
 # Long enough for an unsolicited reply to arrive.
 _QUIET_S = 0.05
@@ -15,18 +17,16 @@ _STALL_S = 1.0
 _MESSAGE_BYTES = 16 * 1024
 _OFFERED_BYTES = 64 * 1024 * 1024
 _TAKEN_BYTES = 32 * 1024 * 1024
-# The smallest receive window of the client, so that replies pile up in the stage.
-_NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024))
 
 
 @check("flow.no-early-reply")
-async def no_early_reply(stage: StageUnderTest) -> None:
+async def no_early_reply(stage: TransformUnderTest) -> None:
     """A reply means that the records of its batch are safe, so a batch must not get one
     and then be refused.
     """
     (request,) = stage.requests((5,))
     broken = request.renumbered(1)
-    broken.payload.value = b"\x0a\x0a\x01"
+    broken.payload.value = UNDECODABLE
     async with stage.call() as call:
         await call.send(request.batch)
         await call.receive()
@@ -42,14 +42,14 @@ async def no_early_reply(stage: StageUnderTest) -> None:
 
 
 @check("flow.slow-reader")
-async def slow_reader(stage: StageUnderTest) -> None:
+async def slow_reader(stage: TransformUnderTest) -> None:
     """A stage must stop reading while its replies are not read, or its memory grows
     with the run, and must go on once they are.
     """
     batch = _large(stage)
     size = batch.ByteSize()
     sent = 0
-    async with stage.call(options=_NARROW) as call:
+    async with stage.call(options=NARROW) as call:
         while sent * size < _OFFERED_BYTES:
             batch.number = sent
             sent += 1
@@ -63,7 +63,7 @@ async def slow_reader(stage: StageUnderTest) -> None:
         await _check_all_come(call, sent)
 
 
-async def _check_all_come(call: CheckedCall, sent: int) -> None:
+async def _check_all_come(call: CheckedCall[Batch], sent: int) -> None:
     for number in range(sent):
         reply = await call.receive()
         if reply.number != number:
@@ -77,7 +77,7 @@ async def _check_all_come(call: CheckedCall, sent: int) -> None:
         raise Violation(f"{sent} batches got {len(ended.replies)} replies")
 
 
-def _large(stage: StageUnderTest) -> Batch:
+def _large(stage: TransformUnderTest) -> Batch:
     """Return a batch of at least 16 KiB, of the sample records repeated."""
     records = len(stage.sample)
     while True:

@@ -8,10 +8,14 @@ from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check, has_limit
 from pytest_pipeline.conformance.difference import difference_of
 from pytest_pipeline.conformance.errors import Violation
-from pytest_pipeline.conformance.stage_under_test import StageUnderTest
+from pytest_pipeline.conformance.transform_under_test import TransformUnderTest
+from pytest_pipeline.conformance.unusual import (
+    UNDECODABLE,
+    UNKNOWN_FIELDS,
+    UNKNOWN_TYPE,
+    unusual_type_urls,
+)
 
-# Field 1,000 in the wire format, as text and as a number; no message has that field.
-_UNKNOWN = b"\xc2\x3e\x05later" + b"\xc8\x3e\x07"
 # The payload bytes at which a run cuts a batch by default.
 _LARGE = 16 * 1024 * 1024
 # More than the envelope adds to its payload.
@@ -19,14 +23,14 @@ _ENVELOPE = 1024
 
 
 @check("payload.unknown-fields")
-async def unknown_fields(stage: StageUnderTest) -> None:
+async def unknown_fields(stage: TransformUnderTest) -> None:
     """The contract grows by new fields, so a stage must accept fields that it does not
     know.
     """
     (request,) = stage.requests((9,))
     batch = request.copy()
-    batch.payload.value += _UNKNOWN
-    replies = await stage.exchange_well([batch.SerializeToString() + _UNKNOWN])
+    batch.payload.value += UNKNOWN_FIELDS
+    replies = await stage.exchange_well([batch.SerializeToString() + UNKNOWN_FIELDS])
     if len(replies) != 1:
         raise Violation(f"a batch with unknown fields got {len(replies)} replies")
     difference = difference_of(request.expected, stage.content(replies[0]))
@@ -35,16 +39,14 @@ async def unknown_fields(stage: StageUnderTest) -> None:
 
 
 @check("payload.type-url")
-async def type_url(stage: StageUnderTest) -> None:
+async def type_url(stage: TransformUnderTest) -> None:
     """Languages write different hosts into a type URL, so only the part after the last
     slash counts.
     """
     (request,) = stage.requests((5,))
-    for prefix in ("", "types.example.com/deeper/"):
+    for url in unusual_type_urls(stage.function.takes):
         batch = request.copy()
-        batch.payload.type_url = prefix + stage.function.takes.DESCRIPTOR.full_name
-        if prefix == "":
-            batch.payload.type_url = f"/{batch.payload.type_url}"
+        batch.payload.type_url = url
         ended = await stage.exchange([batch])
         if ended.code is not grpc.StatusCode.OK or len(ended.replies) != 1:
             raise Violation(
@@ -53,33 +55,32 @@ async def type_url(stage: StageUnderTest) -> None:
 
 
 @check("payload.unknown-type")
-async def unknown_type(stage: StageUnderTest) -> None:
+async def unknown_type(stage: TransformUnderTest) -> None:
     """A stage that is wired wrongly must not guess, and INVALID_ARGUMENT shows that the
     sender is at fault.
     """
     batch = stage.requests((5,))[0].copy()
-    batch.payload.type_url = "type.googleapis.com/nobody.knows.This"
+    batch.payload.type_url = UNKNOWN_TYPE
     await _check_refused(stage, batch, "a payload of type nobody.knows.This")
 
 
 @check("payload.missing")
-async def missing(stage: StageUnderTest) -> None:
+async def missing(stage: TransformUnderTest) -> None:
     """A batch without a payload is a fault of the sender, not an empty batch."""
     await _check_refused(stage, Batch(number=0, records=3), "a batch without payload")
 
 
 @check("payload.undecodable")
-async def undecodable(stage: StageUnderTest) -> None:
+async def undecodable(stage: TransformUnderTest) -> None:
     """Bytes that do not decode are the sender's fault, and must not stop the server."""
     batch = stage.requests((5,))[0].copy()
-    # A field that claims ten bytes and has one.
-    batch.payload.value = b"\x0a\x0a\x01"
+    batch.payload.value = UNDECODABLE
     await _check_refused(stage, batch, "bytes that do not decode")
     await stage.check_serving()
 
 
 @check("limit.within")
-async def within_limit(stage: StageUnderTest) -> None:
+async def within_limit(stage: TransformUnderTest) -> None:
     """Runs send batches of up to 16 MiB unless told otherwise, so a stage must accept
     them or declare a smaller limit.
     """
@@ -91,7 +92,7 @@ async def within_limit(stage: StageUnderTest) -> None:
 
 
 @check("limit.over", has_limit)
-async def over_limit(stage: StageUnderTest) -> None:
+async def over_limit(stage: TransformUnderTest) -> None:
     """A stage must enforce the limit that it declares, and go on serving after a larger
     message.
     """
@@ -105,7 +106,7 @@ async def over_limit(stage: StageUnderTest) -> None:
     await stage.check_serving()
 
 
-async def _check_refused(stage: StageUnderTest, batch: Batch, what: str) -> None:
+async def _check_refused(stage: TransformUnderTest, batch: Batch, what: str) -> None:
     ended = await stage.exchange([batch])
     if ended.code is not grpc.StatusCode.INVALID_ARGUMENT:
         raise Violation(
@@ -114,7 +115,7 @@ async def _check_refused(stage: StageUnderTest, batch: Batch, what: str) -> None
         )
 
 
-def _of_size(stage: StageUnderTest, size: int) -> bytes:
+def _of_size(stage: TransformUnderTest, size: int) -> bytes:
     """Return a serialised batch of exactly ``size`` bytes."""
     batch = stage.requests((2,))[0].copy()
     known = batch.payload.value

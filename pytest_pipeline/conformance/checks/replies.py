@@ -6,7 +6,10 @@ from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check
 from pytest_pipeline.conformance.errors import Violation
-from pytest_pipeline.conformance.stage_under_test import Request, StageUnderTest
+from pytest_pipeline.conformance.transform_under_test import (
+    Request,
+    TransformUnderTest,
+)
 from pytest_pipeline.records.payloads import emptied
 
 # Equal batches, and others that are smaller or larger.
@@ -14,7 +17,7 @@ _PARTITION = (7, 7, 1, 20, 3)
 
 
 @check("reply.one-each")
-async def one_each(stage: StageUnderTest) -> None:
+async def one_each(stage: TransformUnderTest) -> None:
     """Each reply gives one credit back to the orchestrator, so a missing reply stalls
     the run and an extra reply fails it.
     """
@@ -25,7 +28,7 @@ async def one_each(stage: StageUnderTest) -> None:
 
 
 @check("reply.in-order")
-async def in_order(stage: StageUnderTest) -> None:
+async def in_order(stage: TransformUnderTest) -> None:
     """Replies are matched with batches by their order, and a run writes its results in
     the order of its records.
     """
@@ -36,7 +39,7 @@ async def in_order(stage: StageUnderTest) -> None:
 
 
 @check("reply.number")
-async def number(stage: StageUnderTest) -> None:
+async def number(stage: TransformUnderTest) -> None:
     """Replicas share the batches of a run, so a stage gets batch numbers with gaps and
     must copy each into its reply.
     """
@@ -49,7 +52,7 @@ async def number(stage: StageUnderTest) -> None:
 
 
 @check("reply.prompt")
-async def prompt(stage: StageUnderTest) -> None:
+async def prompt(stage: TransformUnderTest) -> None:
     """A reply that waits for the next batch, or for the end of the stream, delays every
     record and stalls a run whose window is full.
     """
@@ -60,7 +63,7 @@ async def prompt(stage: StageUnderTest) -> None:
 
 
 @check("reply.counts")
-async def counts(stage: StageUnderTest) -> None:
+async def counts(stage: TransformUnderTest) -> None:
     """A run fails unless every record that came in is passed, filtered or rejected."""
     requests = stage.requests(_PARTITION)
     for one, reply in zip(
@@ -77,7 +80,7 @@ async def counts(stage: StageUnderTest) -> None:
 
 
 @check("reply.type")
-async def type_(stage: StageUnderTest) -> None:
+async def type_(stage: TransformUnderTest) -> None:
     """The next stage accepts one type of payload and refuses all others."""
     wanted = stage.function.returns.DESCRIPTOR.full_name
     for reply in await stage.exchange_well(_batches(stage.requests(_PARTITION))):
@@ -91,7 +94,7 @@ async def type_(stage: StageUnderTest) -> None:
 
 
 @check("reply.rejections-ascending")
-async def rejections_ascending(stage: StageUnderTest) -> None:
+async def rejections_ascending(stage: TransformUnderTest) -> None:
     """Rejected records are written in the order of the run without sorting, so each
     reply must list them in ascending order.
     """
@@ -103,7 +106,7 @@ async def rejections_ascending(stage: StageUnderTest) -> None:
 
 
 @check("reply.empty-batch")
-async def empty_batch(stage: StageUnderTest) -> None:
+async def empty_batch(stage: TransformUnderTest) -> None:
     """Earlier stages may leave a batch without records, and it needs a reply like any
     other.
     """
@@ -121,7 +124,7 @@ async def empty_batch(stage: StageUnderTest) -> None:
 
 
 @check("reply.singles")
-async def singles(stage: StageUnderTest) -> None:
+async def singles(stage: TransformUnderTest) -> None:
     """At batch size 1, a record that is filtered or rejected leaves an empty batch,
     which needs a reply like any other.
     """

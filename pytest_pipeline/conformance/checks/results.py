@@ -19,7 +19,10 @@ from pytest_pipeline.conformance.difference import (
     rejections_difference,
 )
 from pytest_pipeline.conformance.errors import Violation
-from pytest_pipeline.conformance.stage_under_test import Request, StageUnderTest
+from pytest_pipeline.conformance.transform_under_test import (
+    Request,
+    TransformUnderTest,
+)
 from pytest_pipeline.invariance.engines import SplitStages
 from pytest_pipeline.invariance.partitioned_stream import (
     InvarianceError,
@@ -39,13 +42,13 @@ _SHOWN_RECORDS = 3
 
 
 @check("result.counts")
-async def counts(stage: StageUnderTest) -> None:
+async def counts(stage: TransformUnderTest) -> None:
     """How many records are passed, filtered and rejected is part of the result."""
     await _compare(stage, counts_difference)
 
 
 @check("result.rejections")
-async def rejections(stage: StageUnderTest) -> None:
+async def rejections(stage: TransformUnderTest) -> None:
     """A stage must reject exactly the records that the workload rejects, each with its
     number in the run, its reason and its field.
     """
@@ -53,7 +56,7 @@ async def rejections(stage: StageUnderTest) -> None:
 
 
 @check("result.payload")
-async def payload(stage: StageUnderTest) -> None:
+async def payload(stage: TransformUnderTest) -> None:
     """The payload must be the same to the last bit, so that a stage can be replaced by
     one in another language.
     """
@@ -61,7 +64,7 @@ async def payload(stage: StageUnderTest) -> None:
 
 
 @check("result.any-records")
-def any_records(stage: StageUnderTest) -> None:
+def any_records(stage: TransformUnderTest) -> None:
     """What holds for the sample must hold for records of every kind that the workload
     knows, and for every partition.
     """
@@ -85,7 +88,7 @@ def any_records(stage: StageUnderTest) -> None:
 
 
 @check("result.end-to-end")
-def end_to_end(stage: StageUnderTest) -> None:
+def end_to_end(stage: TransformUnderTest) -> None:
     """A whole run with the stage in its place must give what one process gives, byte
     for byte.
     """
@@ -101,14 +104,14 @@ def end_to_end(stage: StageUnderTest) -> None:
             raise Violation(str(error)) from None
 
 
-async def _compare(stage: StageUnderTest, difference: Difference) -> None:
+async def _compare(stage: TransformUnderTest, difference: Difference) -> None:
     left = len(stage.sample) - sum(_SIZES)
     partition = (*_SIZES, left) if left > 0 else _SIZES
     await _compare_batches(stage, stage.requests(partition), difference)
 
 
 async def _compare_batches(
-    stage: StageUnderTest, sent: list[Request], difference: Difference
+    stage: TransformUnderTest, sent: list[Request], difference: Difference
 ) -> None:
     replies = await stage.exchange_well([one.batch for one in sent])
     for one, reply in zip_longest(sent, replies):

@@ -7,11 +7,12 @@ from itertools import zip_longest
 
 import grpc
 
+from pipeline.v1.pipeline_pb2 import Batch
 from pytest_pipeline.conformance.check import check, keeps_no_state
 from pytest_pipeline.conformance.checked_call import CheckedCall
 from pytest_pipeline.conformance.difference import counts_difference, difference_of
 from pytest_pipeline.conformance.errors import Violation
-from pytest_pipeline.conformance.stage_under_test import StageUnderTest
+from pytest_pipeline.conformance.transform_under_test import TransformUnderTest
 
 # More than the threads of a server, by the default of gRPC or of this project.
 _CANCELLED = 80
@@ -20,7 +21,7 @@ _DEADLINE_S = 0.5
 
 
 @check("stream.empty")
-async def empty(stage: StageUnderTest) -> None:
+async def empty(stage: TransformUnderTest) -> None:
     """A replica may get no batch at all, and its stream must still end with OK and
     without replies.
     """
@@ -30,7 +31,7 @@ async def empty(stage: StageUnderTest) -> None:
 
 
 @check("stream.ragged")
-async def ragged(stage: StageUnderTest) -> None:
+async def ragged(stage: TransformUnderTest) -> None:
     """The last batch of a run is seldom full, and must be answered like the others."""
     requests = stage.requests((7, 7, 3))
     last = requests[-1]
@@ -45,7 +46,7 @@ async def ragged(stage: StageUnderTest) -> None:
 
 
 @check("stream.half-close")
-async def half_close(stage: StageUnderTest) -> None:
+async def half_close(stage: TransformUnderTest) -> None:
     """A run ends by half-closing each leg and reading it to its end, so a stage must
     answer what is left and end with OK.
     """
@@ -65,7 +66,7 @@ async def half_close(stage: StageUnderTest) -> None:
 
 
 @check("stream.cancel")
-async def cancel(stage: StageUnderTest) -> None:
+async def cancel(stage: TransformUnderTest) -> None:
     """Runs are interrupted, and the streams that they abandon must not exhaust the
     server.
     """
@@ -82,7 +83,7 @@ async def cancel(stage: StageUnderTest) -> None:
 
 
 @check("stream.deadline")
-async def deadline(stage: StageUnderTest) -> None:
+async def deadline(stage: TransformUnderTest) -> None:
     """A call with a deadline must end at its deadline, and the server must go on
     serving.
     """
@@ -103,11 +104,11 @@ async def deadline(stage: StageUnderTest) -> None:
 
 
 @check("stream.two-at-once")
-async def two_at_once(stage: StageUnderTest) -> None:
+async def two_at_once(stage: TransformUnderTest) -> None:
     """Two runs may share a server at once, and each must get its own replies."""
     requests = stage.requests((2, 5, 3, 4))
     async with stage.call() as one, stage.call() as other:
-        calls: list[tuple[CheckedCall, int]] = [(one, 0), (other, 2)]
+        calls: list[tuple[CheckedCall[Batch], int]] = [(one, 0), (other, 2)]
         for turn in range(2):
             for call, first in calls:
                 await call.send(requests[first + turn].batch)
@@ -128,7 +129,7 @@ async def two_at_once(stage: StageUnderTest) -> None:
 
 
 @check("state.between-streams", keeps_no_state)
-async def between_streams(stage: StageUnderTest) -> None:
+async def between_streams(stage: TransformUnderTest) -> None:
     """Runs share a stage, which may restart at any time, so nothing may carry over from
     one stream to the next.
     """
@@ -146,7 +147,7 @@ async def between_streams(stage: StageUnderTest) -> None:
 
 
 @check("state.replay", keeps_no_state)
-async def replay(stage: StageUnderTest) -> None:
+async def replay(stage: TransformUnderTest) -> None:
     """A batch may be replayed or sent to another replica, and must not count twice."""
     one, other = (request.batch for request in stage.requests((6, 4)))
     replies = await stage.exchange_well([one, other, one])
@@ -157,7 +158,7 @@ async def replay(stage: StageUnderTest) -> None:
         raise Violation(f"batch {one.number}, sent again: {difference}")
 
 
-async def _check_serving_after(stage: StageUnderTest, what: str) -> None:
+async def _check_serving_after(stage: TransformUnderTest, what: str) -> None:
     try:
         await stage.check_serving()
     except Violation as violation:

@@ -98,7 +98,7 @@ class ProcessHost:
     def _command(self) -> Sequence[str]:
         what = self._what
         if isinstance(what, Command):
-            return what.words
+            return what.words_for(self._served)
         if isinstance(what, WorkloadStage):
             words = serve_command(
                 what.workload_name,

@@ -33,7 +33,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not targets:
         raise pytest.Collector.CollectError(
             "usage error: there is no stage to check; give --pipeline-stage "
-            "NAME=COMMAND or NAME=ADDRESS of a transform stage"
+            "NAME=COMMAND or NAME=ADDRESS"
         )
     metafunc.parametrize("target", targets, ids=str)
 

@@ -1,9 +1,10 @@
-"""The honest stage, in small steps that mutants override."""
+"""The honest transform stage, in small steps that mutants override."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import grpc
@@ -12,23 +13,47 @@ from google.protobuf.message import Message
 from pipeline.stages import Output
 from pipeline.transport.wire import PayloadError, pack, unpack
 from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.conformance.declaration import Declaration
+from pytest_pipeline.servers.servicers import add_stage
 
 
-class Honest:
-    """A stage of a workload that keeps the contract."""
+class HonestServer:
+    """A servicer of a stage, of any kind."""
 
     workload: ClassVar[str] = "events"
-    stage: ClassVar[str] = "parse"
+    stage: ClassVar[str]
     #: The ids of the checks that must fail this mutant.
     caught_by: ClassVar[tuple[str, ...]] = ()
     declaration: ClassVar[Declaration] = Declaration()
+    #: The folder that an ingest or a sink serves; set before it is served.
+    folder: Path
 
     def __init__(self) -> None:
-        self.function = workload_named(self.workload).transform(self.stage)
         #: Set at the end of the test, to release mutants that wait for it.
         self.is_over = threading.Event()
+
+    @property
+    def work(self) -> Workload:
+        """The workload itself."""
+        return workload_named(self.workload)
+
+    @staticmethod
+    def add_to_server(servicer: Any, server: Any) -> None:
+        """Add the servicer to a server."""
+        raise NotImplementedError
+
+
+class Honest(HonestServer):
+    """A transform stage of a workload that keeps the contract."""
+
+    stage = "parse"
+    add_to_server = staticmethod(add_stage)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.function = self.work.transform(self.stage)
 
     def Process(
         self, requests: Iterator[Batch], context: grpc.ServicerContext
