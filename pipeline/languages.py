@@ -30,10 +30,13 @@ SERVED = {
 }
 
 _PACKAGE = Path(__file__).parent
-#: What toolchains make inside the sources.
-_MADE_INSIDE = ("node_modules", "dist", "target", "bin")
-#: What no program is built from.
-_NOT_BUILT = ("README.md", "conformance.toml")
+_DIGEST_LENGTH = 16
+#: Files and folders beside the sources that no program is built from: what toolchains
+#: make there, documentation, and what tests read.
+_NO_SOURCES = {
+    *("node_modules", "dist", "target", "bin"),
+    *("README.md", "conformance.toml", "golden"),
+}
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,9 @@ class Language:
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="building-", dir=home.parent) as name:
             folder = Path(name) / "stages" / self.folder
-            shutil.copytree(_sources() / "proto", Path(name) / "proto")
-            shutil.copytree(
-                self._sources(), folder, ignore=shutil.ignore_patterns(*_MADE_INSIDE)
-            )
+            ignored = shutil.ignore_patterns(*_NO_SOURCES)
+            shutil.copytree(_sources() / "proto", Path(name) / "proto", ignore=ignored)
+            shutil.copytree(self._sources(), folder, ignore=ignored)
             for step in self.steps:
                 on_step(shlex.join(step))
                 self._run(step, folder, home.parent / f"{self.name}.log")
@@ -109,7 +111,7 @@ class Language:
                 target = made / artifact
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (folder / artifact).rename(target)
-            for outdated in home.parent.glob(f"{self.name}-*"):
+            for outdated in home.parent.glob(f"{self.name}-{'?' * _DIGEST_LENGTH}"):
                 shutil.rmtree(outdated, ignore_errors=True)
             made.rename(home)
         return True
@@ -141,7 +143,7 @@ class Language:
             for path in _files(root):
                 digest.update(f"{path.relative_to(sources)}\0".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()[:16]
+        return digest.hexdigest()[:_DIGEST_LENGTH]
 
     def _sources(self) -> Path:
         return _sources() / "stages" / self.folder
@@ -263,8 +265,8 @@ def _sources() -> Path:
 
 def _files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(set(folders) - set(_MADE_INSIDE))
-        yield from (Path(folder, name) for name in sorted(set(names) - set(_NOT_BUILT)))
+        folders[:] = sorted(set(folders) - _NO_SOURCES)
+        yield from (Path(folder, name) for name in sorted(set(names) - _NO_SOURCES))
 
 
 def _cache() -> Path:

@@ -78,6 +78,17 @@ def test_changed_sources_are_built_again(sources: Path) -> None:
     assert not outdated.exists()
 
 
+@pytest.mark.usefixtures("sources")
+def test_a_build_keeps_those_of_languages_with_a_longer_name() -> None:
+    """As rust keeps rust-debug."""
+    other = replace(SHELL, name="shell-debug")
+    other.build()
+
+    SHELL.build()
+
+    assert other.program()
+
+
 def test_what_toolchains_make_inside_the_sources_changes_nothing(sources: Path) -> None:
     """A developer builds there too."""
     SHELL.build()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import StageError, UsageError
+from pipeline.languages import programs_of
 from pipeline.workloads import workload_named
 from pytest_pipeline.conformance.catalogue import CHECKS, REQUIRED, UNDER_TEST, kind_of
 from pytest_pipeline.conformance.check import Check
@@ -48,24 +49,29 @@ def targets_of(settings: PipelineSettings) -> list[Target]:
     """Return a target for each check of each stage in the settings.
 
     Raises:
-        UsageError: no workload in the settings has such a stage.
+        UsageError: no workload in the settings has such a stage, or the settings name
+            a language that can't be used.
     """
     workloads = [workload_named(name) for name in settings.workload]
-    targets = []
+    checked: dict[str, list[str]] = {}
     for stage in settings.serving:
-        having = [one.name for one in workloads if stage in one.stage_names]
-        if not having:
+        checked[stage] = [one.name for one in workloads if stage in one.stage_names]
+        if not checked[stage]:
             known = "; ".join(
                 f"workload {one.name} has {', '.join(one.stage_names)}"
                 for one in workloads
             )
             raise UsageError(f"stage {stage!r}: {known}")
-        targets += [
-            Target(stage, name, check)
-            for name in having
-            for check in CHECKS[kind_of(stage)].values()
-        ]
-    return targets
+    for workload in workloads if settings.stages else ():
+        for stage in programs_of(settings.stages, workload):
+            if stage not in settings.serving:
+                checked.setdefault(stage, []).append(workload.name)
+    return [
+        Target(stage, name, check)
+        for stage, names in checked.items()
+        for name in names
+        for check in CHECKS[kind_of(stage)].values()
+    ]
 
 
 def declarations_of(settings: PipelineSettings) -> dict[str, Declaration]:

@@ -2,12 +2,12 @@
 //! protoc needs to be installed.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     let files = ["pipeline", "lines", "events", "work_items"]
         .map(|name| root.join(format!("pipeline/v1/{name}.proto")));
     println!("cargo::rerun-if-changed={}", root.display());
