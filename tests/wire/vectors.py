@@ -287,7 +287,12 @@ def _totals(scores: Sequence[float]) -> dict[str, Any]:
 
 def _payloads() -> dict[str, list[Message]]:
     """Return some payloads of each workload's source; records are 1, 2, 3, …"""
-    lines = [*_lines(), b"", *[_GOOD.encode()] * 20]
+    passing = [
+        _GOOD.replace('"click"', f'"{type_}"').replace("1}", f"{value}}}").encode()
+        for value in (9, 10, -10, 11.9, 123, 2**53)
+        for type_ in ("click", "purchase", "view")
+    ]
+    lines = [*passing, *_lines(), b"", *passing]
     half = len(lines) // 2
     source = _random(4)
     return {
@@ -296,13 +301,14 @@ def _payloads() -> dict[str, list[Message]]:
             Lines(
                 first_record=half + 1,
                 text=_text(lines[half:]),
-                too_long=[lines.index(b"", half) - half, len(lines) - half - 21],
+                too_long=[at - half for at in (half + 1, lines.index(b"", half))],
             ),
             Lines(first_record=len(lines) + 1),
         ],
         "work-items": [
             _items(source, 1, [(0, 10), (1, 0), (2, 1), (3, 7), (5, 1500), (20, 50)]),
-            _items(source, 7, [(5, 2048)] * 3 + [(1, 5), (2, 5), (1, 5)], edges=True),
+            _items(source, 7, [(4, 97 * number) for number in range(1, 13)]),
+            _items(source, 19, [(5, 2048)] * 3 + [(1, 5), (2, 5), (1, 5)], edges=True),
             WorkItems(),
         ],
     }

@@ -1,10 +1,13 @@
 // The folders that a server reads from and writes to on behalf of clients.
 
 import { existsSync, readlinkSync, realpathSync } from "node:fs";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 
 /** The path that means standard input. */
 export const STANDARD_INPUT = "-";
+
+/** As many links as Linux follows before it calls them a loop. */
+const MAX_LINKS = 40;
 
 export class Folders {
   readonly #paths: string[];
@@ -22,7 +25,8 @@ export class Folders {
    */
   locate(path: string): string | undefined {
     const served = this.#paths
-      .map((folder) => realPath(resolve(folder, path)))
+      // Not normalised: ".." after a link leads out of the folder that it leads to.
+      .map((folder) => realPath(isAbsolute(path) ? path : `${folder}/${path}`))
       .filter((candidate) => this.#paths.some((folder) => contains(folder, candidate)));
     return served.find((candidate) => existsSync(candidate)) ?? served[0];
   }
@@ -33,17 +37,26 @@ function contains(folder: string, path: string): boolean {
   return rest !== ".." && !rest.startsWith("../");
 }
 
-/** Resolves the links of the part of a path that exists. */
-function realPath(path: string): string {
+/** Resolves links and "..", also of a path that does not exist. */
+function realPath(path: string, links = 0): string {
   try {
-    return realpathSync(path);
+    return realpathSync.native(path);
   } catch {
     // It does not exist, or a link in it leads to nothing.
   }
+  const parent = dirname(path);
+  if (parent === path) return path;
+  const target = links < MAX_LINKS ? linkAt(path) : undefined;
+  if (target !== undefined) {
+    return realPath(isAbsolute(target) ? target : `${parent}/${target}`, links + 1);
+  }
+  return join(realPath(parent, links), basename(path));
+}
+
+function linkAt(path: string): string | undefined {
   try {
-    return realPath(resolve(dirname(path), readlinkSync(path)));
+    return readlinkSync(path);
   } catch {
-    const parent = dirname(path);
-    return parent === path ? path : join(realPath(parent), basename(path));
+    return undefined;
   }
 }

@@ -1,10 +1,13 @@
 //! The folders that a server reads from and writes to on behalf of clients.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The path that means standard input.
 pub const STANDARD_INPUT: &str = "-";
+
+/// As many links as Linux follows before it calls them a loop.
+const MAX_LINKS: usize = 40;
 
 /// Folders whose files clients may name, and perhaps standard input.
 #[derive(Clone, Default)]
@@ -44,20 +47,24 @@ impl Folders {
 }
 
 /// Resolves links and "..", also of a path that does not exist.
-pub fn real_path(path: &Path) -> PathBuf {
+fn real_path(path: &Path) -> PathBuf {
+    resolved(path, 0)
+}
+
+fn resolved(path: &Path, links: usize) -> PathBuf {
     if let Ok(resolved) = path.canonicalize() {
         return resolved;
-    }
-    // A link to a file that does not exist names that file.
-    if let Ok(target) = path.read_link() {
-        return real_path(&path.parent().unwrap_or(path).join(target));
     }
     let Some(parent) = path.parent() else {
         return path.into();
     };
-    let parent = real_path(parent);
+    // A link to a file that does not exist names that file, unless links form a loop.
+    if let (Ok(target), ..MAX_LINKS) = (path.read_link(), links) {
+        return resolved(&parent.join(target), links + 1);
+    }
+    let parent = resolved(parent, links);
     match path.components().next_back() {
-        Some(std::path::Component::ParentDir) => parent.parent().unwrap_or(&parent).into(),
+        Some(Component::ParentDir) => parent.parent().unwrap_or(&parent).into(),
         Some(name) => parent.join(name),
         None => parent,
     }
