@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from pytest_pipeline.invariance.partitioned_stream import PartitionedStream
 from pytest_pipeline.records.streams import Partition, Stream
 
 Step = WriteRequest | bytes
+
+# How often to look for a sign that a sink has begun, and the seconds between.
+_POLLS = 100
+_POLL_S = 0.01
 
 
 def target(path: Path | str) -> WriteRequest:
@@ -122,6 +127,7 @@ class SinkUnderTest(StageUnderTest[WriteSummary]):
             async with self.call() as call:
                 await call.send(target(path))
                 await call.send(first)
+                await begun(path)
                 await midway()
                 for step in (*others, run.commit()):
                     await call.send(step)
@@ -140,6 +146,22 @@ class SinkUnderTest(StageUnderTest[WriteSummary]):
             await self.write_well(run.steps(path))
             if content_at(path) != run.result:
                 raise Violation("a new run was committed, and is not published")
+
+
+async def begun(path: Path, before: int = 0) -> None:
+    """Wait until a sink works on a run: until there is a draft beside the target.
+
+    Nothing answers a run before its end, and a sink need not have a draft that is seen,
+    so this waits a second at most.
+
+    Args:
+        path: the target, in a folder of its own.
+        before: how many files are in that folder before the run.
+    """
+    for _ in range(_POLLS):
+        if len(list(path.parent.iterdir())) > before:
+            return
+        await asyncio.sleep(_POLL_S)
 
 
 def summary_of(ended: EndedCall[WriteSummary]) -> WriteSummary:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, ClassVar, Generic, Literal, TypeAlias
 
 import grpc
@@ -31,6 +33,10 @@ Kind = Literal["ingest", "transform", "sink"]
 #: Options of a channel with the smallest receive window, so that what is not read piles
 #: up in the stage.
 NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024))
+
+# How often to remove a folder that is still written to, and the seconds between.
+_REMOVALS = 100
+_REMOVAL_S = 0.01
 
 
 class StageUnderTest(ABC, Generic[Reply]):
@@ -115,8 +121,11 @@ class StageUnderTest(ABC, Generic[Reply]):
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Make an empty folder in the folder of the server; remove it at the end."""
-        with TemporaryDirectory(prefix="conformance-", dir=self.served) as folder:
-            yield Path(folder)
+        folder = Path(mkdtemp(prefix="conformance-", dir=self.served))
+        try:
+            yield folder
+        finally:
+            _remove(folder)
 
     @contextmanager
     def outside(self) -> Iterator[Path]:
@@ -158,6 +167,15 @@ class StageUnderTest(ABC, Generic[Reply]):
             self.timeout_s,
             self.most_replies,
         )
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which a call that was cancelled may still write."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_REMOVAL_S)
 
 
 #: A stage of any kind.

@@ -16,6 +16,7 @@ from pytest_pipeline.conformance.errors import Violation
 from pytest_pipeline.conformance.sink_under_test import (
     SinkRun,
     SinkUnderTest,
+    begun,
     content_at,
     target,
 )
@@ -23,8 +24,6 @@ from pytest_pipeline.conformance.unusual import UNDECODABLE, UNKNOWN_TYPE
 
 # More than the threads of a server, by the default of gRPC or of this project.
 _CANCELLED = 80
-# How often to look for a sign that a sink has begun to write; there may be none.
-_POLLS = 20
 _POLL_S = 0.01
 _EARLIER = b"an earlier result\n"
 _PARTITION = (4, 4, 4)
@@ -294,14 +293,11 @@ async def _end(
     if not ending.is_cancelled:
         ended = await stage.write(steps)
         return ended.code, ended.status
-    before = set(path.parent.iterdir())
+    before = len(list(path.parent.iterdir()))
     async with stage.call() as call:
         for step in steps:
             await call.send(step)
-        for _ in range(_POLLS):
-            if set(path.parent.iterdir()) != before:
-                break
-            await asyncio.sleep(_POLL_S)
+        await begun(path, before)
     return grpc.StatusCode.CANCELLED, "CANCELLED"
 
 
