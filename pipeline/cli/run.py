@@ -30,6 +30,7 @@ from pipeline.stages import INGEST, SINK
 
 if TYPE_CHECKING:
     from pipeline.engines.base import Engine
+    from pipeline.workload import Workload
 
 
 @click.command(short_help="Run a workload.")
@@ -155,8 +156,9 @@ def run(
         # Before the workload is imported, which may print.
         pipe = stack.enter_context(ResultPipe()) if to_stdout else None
         workload = workload_named(workload_name)
-        programs = programs_of(languages, workload) if languages else {}
-        runner = _engine(engine, addresses, counts, programs, transport, tls_root)
+        runner = _engine(
+            engine, workload, addresses, counts, languages, transport, tls_root
+        )
         check_distinct(
             {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
             | {"--output": None if pipe else output}
@@ -209,9 +211,10 @@ def _remarks(output: Path, consequence: str) -> Iterator[None]:
 
 def _engine(
     name: Literal["split", "monolith"],
+    workload: Workload,
     addresses: dict[str, list[str]],
     replicas: dict[str, int],
-    programs: dict[str, tuple[str, ...]],
+    languages: str,
     transport: Literal["unix", "tcp"],
     tls_root: Path | None,
 ) -> Engine:
@@ -221,7 +224,7 @@ def _engine(
         servers = {
             "--stage": addresses,
             "--replicas": replicas,
-            "--stages": programs,
+            "--stages": languages,
             "--tls-root": tls_root,
         }
         for option, given in servers.items():
@@ -234,7 +237,7 @@ def _engine(
     return SplitEngine(
         addresses,
         replicas=replicas,
-        programs=programs,
+        programs=programs_of(languages, workload) if languages else None,
         transport=transport,
         credentials=channel_credentials(tls_root) if tls_root else None,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UsageError
+from pipeline.languages import Language
 from pipeline.transport.stubs import IngestStub, SinkStub, StageStub
 from pipeline.workloads import workload_named
 from pytest_pipeline.options import PipelineSettings
@@ -204,3 +205,30 @@ def test_a_stage_of_this_package_is_told_the_folder() -> None:
 
     assert stage_spec(SETTINGS, EVENTS, "ingest").serves_folder
     assert not stage_spec(running, EVENTS, "ingest").serves_folder
+
+
+def test_a_stage_in_another_language_is_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that the language does not serve are as the settings say."""
+    monkeypatch.setattr(Language, "program", lambda _: ("./stage",))
+    settings = replace(SETTINGS, stages="parse=go", servers="inprocess")
+
+    parse, rules = stage_specs(settings, EVENTS, ["parse", "rules"])
+
+    assert isinstance(parse.what, WorkloadStage)
+    assert parse.what.program == ("./stage",)
+    assert (parse.hosting, rules.hosting) == ("subprocess", "inprocess")
+    assert isinstance(rules.what, WorkloadStage)
+    assert rules.what.program == ()
+
+
+def test_a_stage_in_another_language_has_no_tls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error names the option and the stage."""
+    monkeypatch.setattr(Language, "program", lambda _: ("./stage",))
+    settings = replace(SETTINGS, stages="go", transport="tls")
+
+    with pytest.raises(UsageError, match="transport tls: stage parse is not in Python"):
+        stage_spec(settings, EVENTS, "parse")
