@@ -68,19 +68,22 @@ class Language:
             return one_line(error)
         return ""
 
+    def is_built(self) -> bool:
+        """Return whether it was built from the sources as they are."""
+        return self._home().is_dir()
+
     def program(self) -> tuple[str, ...]:
         """Return the words that start a stage, without its arguments.
 
         Raises:
             UsageError: It is not built, or its sources have changed since.
         """
-        home = self._home()
-        if not home.is_dir():
+        if not self.is_built():
             raise UsageError(
                 f"the stages in {self.name} are not built; run: pipeline build-stages "
                 f"{self.name}"
             )
-        return (*self.words[:-1], str(home / self.words[-1]))
+        return (*self.words[:-1], str(self._home() / self.words[-1]))
 
     def build(self, on_step: Callable[[str], None] = lambda _: None) -> bool:
         """Build the program; return False if it was built before.
@@ -92,11 +95,11 @@ class Language:
             UsageError: The toolchain is missing.
             StageError: A command failed.
         """
-        home = self._home()
-        if home.is_dir():
+        if self.is_built():
             return False
         if why := self.missing_toolchain():
             raise UsageError(f"the stages in {self.name} can't be built: {why}")
+        home = self._home()
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="building-", dir=home.parent) as name:
             folder = Path(name) / "stages" / self.folder

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.errors import ConservationError, UsageError
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.accounting import RunReport
     from pipeline.cli.progress import Schedule
-    from pipeline.engines.base import Engine, RunSettings
 
+SCENARIOS = ("baseline", "batching", "polyglot", "cpu-bound")
 BATCH_SIZES = (1, 10, 50, 100, 1000)
 #: Batch size and replicas of parse of the runs of work items.
 WORK_RUNS = ((1, 1), (4, 1), (8, 1), (1, 2), (4, 2))
@@ -33,29 +33,39 @@ _START_S, _LIGHT_S, _CALIBRATION_S, _ROUND_S = 1.0, 2.0, 2.0, 3.0
 
 
 @click.command(short_help="Show what the split costs and what batching wins back.")
+@click.argument("scenario", type=click.Choice(SCENARIOS), required=False)
 @click.option(
     "--events",
     default=100_000,
     show_default=True,
-    help="Most events in a run. There are fewer at batch sizes below 200.",
+    help="Most events in a run. There are fewer at small batch sizes.",
 )
 @click.option("--items", default=24, show_default=True, help="Work items in a run.")
-def demo(events: int, items: int) -> None:
+def demo(scenario: str | None, events: int, items: int) -> None:
     """Compare the split with the monolith, on light and on CPU-bound work.
 
-    The light work is events. Both engines run them at batch sizes 1, 10, 50, 100 and
-    1000, three times in turns. Each row has the medians, and is printed once measured.
+    SCENARIO selects one comparison. By default, batching and cpu-bound are run, which
+    takes under a minute on two cores.
 
-    The CPU-bound work is work items. In each of six rounds the split runs them with one
-    parse server at batch sizes 1, 4 and 8, and with two parse servers at 1 and 4.
-    Below the rounds, each is compared with the first, with an interval.
+    baseline: both engines run events at batch size 1, three times in turns.
 
-    The demo fails unless all results are byte-identical. It takes under a minute with
-    the default options on two cores.
+    batching: both run events at batch sizes 1, 10, 50, 100 and 1000, three times in
+    turns. Each row has the medians, and is printed once measured.
+
+    cpu-bound: in each of six rounds the split runs work items with one parse server at
+    batch sizes 1, 4 and 8, and with two parse servers at 1 and 4. Below the rounds,
+    each is compared with the first, with an interval.
+
+    polyglot: the split runs events with all stages in Python, Go, Rust and TypeScript,
+    and in several languages, in six rounds at batch sizes 1, 100 and 1000. Stages that
+    are not built are built first, where there is a toolchain.
+
+    The demo fails unless all results are byte-identical.
 
     Exit codes: 0 success, 1 a run failed, 2 wrong usage, 130 interrupted.
     """
     # Imported here so that --help does not load gRPC.
+    from pipeline.cli.demo_polyglot import polyglot
     from pipeline.cli.output import output_console
     from pipeline.cli.progress import Schedule
 
@@ -63,87 +73,49 @@ def demo(events: int, items: int) -> None:
         if count < 1:
             raise UsageError(f"{option} {count}: must be 1 or more")
     console = output_console()
+    sizes = {"baseline": BATCH_SIZES[:1], "cpu-bound": (), "polyglot": ()}.get(
+        scenario or "batching", BATCH_SIZES
+    )
+    has_work = scenario in (None, "cpu-bound")
     schedule = Schedule(
-        2 * _START_S
-        + len(BATCH_SIZES) * _LIGHT_S
-        + _CALIBRATION_S
-        + WORK_ROUNDS * _ROUND_S
+        bool(sizes) * _START_S
+        + len(sizes) * _LIGHT_S
+        + has_work * (_START_S + _CALIBRATION_S + WORK_ROUNDS * _ROUND_S)
     )
     with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as name:
         folder = Path(name).resolve()
-        _light_work(events, folder, console, schedule)
-        console.print()
-        _cpu_bound_work(items, folder, console, schedule)
-
-
-@dataclass
-class _Runs:
-    """Runs of one workload; those of equally many records must have equal results."""
-
-    settings: RunSettings
-    schedule: Schedule
-    results: dict[int, bytes] = field(default_factory=dict)
-
-    def run(
-        self, engine: Engine, batch_size: int, what: str, records: int = 0
-    ) -> RunReport:
-        """Run the first ``records``, or all for 0.
-
-        Raises:
-            ConservationError: The result differs from that of an earlier run.
-        """
-        from pipeline.batching import BatchLimits
-        from pipeline.cli.progress import steps
-
-        with steps() as show:
-            show(f"{what}, batch size {batch_size:,}; {self.schedule}")
-            report = engine.run(
-                replace(
-                    self.settings,
-                    limits=BatchLimits(records=batch_size),
-                    max_records=records,
-                )
-            )
-        result = self.settings.output.read_bytes()
-        if self.results.setdefault(records, result) != result:
-            raise ConservationError(
-                f"{what} at batch size {batch_size} gave another result than the "
-                f"runs before"
-            )
-        return report
+        if sizes:
+            _light_work(sizes, events, folder, console, schedule)
+        if sizes and has_work:
+            console.print()
+        if has_work:
+            _cpu_bound_work(items, folder, console, schedule)
+        if scenario == "polyglot":
+            polyglot(events, folder, console)
 
 
 def _light_work(
-    events: int, folder: Path, console: Console, schedule: Schedule
+    batch_sizes: Sequence[int],
+    events: int,
+    folder: Path,
+    console: Console,
+    schedule: Schedule,
 ) -> None:
     from pipeline.cli.demo_output import BatchingTable
-    from pipeline.engines.base import RunSettings
+    from pipeline.cli.demo_runs import runs_of_events
     from pipeline.engines.monolith import MonolithEngine
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
     from pipeline.workloads.events import EVENTS
-    from pipeline.workloads.events.generate import generate_events
-    from pipeline.workloads.lines import line_source
 
-    path = folder / "events.ndjson"
-    with path.open("wb") as file:
-        file.writelines(generate_events(events, seed=1, users=1000))
+    runs = runs_of_events(events, folder, schedule)
     console.print(f"Light work: up to {events:,} events; {schedule}")
-    runs = _Runs(
-        RunSettings(
-            workload=EVENTS,
-            source=line_source(path),
-            input=str(path),
-            output=folder / "totals.ndjson",
-        ),
-        schedule,
-    )
     folders = {"ingest": [folder], "sink": [folder]}
     with StageServers(EVENTS.name, EVENTS.stage_names, folders=folders) as servers:
         schedule.advance(_START_S)
         split, monolith = SplitEngine(servers.addresses), MonolithEngine()
         table = BatchingTable(console)
-        for size in BATCH_SIZES:
+        for size in batch_sizes:
             records = min(events, size * _EVENTS_PER_SIZE)
             pairs = [
                 (
@@ -169,6 +141,7 @@ def _cpu_bound_work(
     items: int, folder: Path, console: Console, schedule: Schedule
 ) -> None:
     from pipeline.cli.demo_output import WorkTable
+    from pipeline.cli.demo_runs import DemoRuns
     from pipeline.engines.base import RunSettings
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
@@ -194,7 +167,7 @@ def _cpu_bound_work(
 
         def ipc_share(iterations: int) -> float:
             source = work_item_source(records=_CALIBRATION_ITEMS, iterations=iterations)
-            probe = _Runs(replace(settings, source=source), schedule)
+            probe = DemoRuns(replace(settings, source=source), schedule)
             return probe.run(engines[1], 1, "calibration").ipc_share
 
         iterations = calibrated_iterations(ipc_share)
@@ -205,7 +178,7 @@ def _cpu_bound_work(
             soft_wrap=True,
         )
         source = work_item_source(records=items, iterations=iterations)
-        runs = _Runs(replace(settings, source=source), schedule)
+        runs = DemoRuns(replace(settings, source=source), schedule)
         table = WorkTable(WORK_RUNS, console)
         for number in range(WORK_ROUNDS):
             # Every other round goes backwards, so that a machine that slows down

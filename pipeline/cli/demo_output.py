@@ -130,6 +130,56 @@ class WorkTable:
             )
 
 
+class PolyglotTable:
+    """The throughput of the split with stages in each language, by batch size.
+
+    Args:
+        names: What the languages are called; every other is compared with the first.
+        console: Where to print.
+    """
+
+    def __init__(self, names: Sequence[str], console: Console) -> None:
+        self._names = names
+        self._rows = _Rows(
+            console,
+            (
+                "batch size",
+                f"{'stages in':>{max(map(len, names))}}",
+                " events/s",
+                "ratio",
+                "    interval",
+                "CPU µs",
+                "peak MiB",
+            ),
+        )
+
+    def add(self, rounds: Sequence[Sequence[RunReport]]) -> None:
+        """Print the rows of a batch size, from the runs of each round."""
+        by_language = list(zip(*rounds, strict=True))
+        for name, reports in zip(self._names, by_language, strict=True):
+            ratios = sorted(
+                report.throughput_per_s / reference.throughput_per_s
+                for report, reference in zip(reports, by_language[0], strict=True)
+            )
+            stages = [list(report.stages.values()) for report in reports]
+            cpu_s = statistics.median(
+                sum(stage.cpu_s for stage in each) / report.records.ingested
+                for each, report in zip(stages, reports, strict=True)
+            )
+            peak = max(stage.peak_rss_bytes for each in stages for stage in each)
+            self._rows.add(
+                f"{reports[0].batch_size:,}",
+                name,
+                f"{_per_s(reports):,.0f}",
+                f"{statistics.median(ratios):.2f}",
+                ""
+                if reports is by_language[0]
+                else f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+                f"{cpu_s * 1e6:,.1f}",
+                f"{peak / 2**20:,.0f}",
+            )
+
+
 class _Rows:
     """Rows of columns as wide as their titles, right-aligned.
 

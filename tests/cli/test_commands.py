@@ -279,6 +279,18 @@ def test_the_demo_prints_both_tables_and_the_results() -> None:
     assert "All results are the same, byte for byte" in work
 
 
+def test_the_demo_shows_one_scenario_if_asked() -> None:
+    """The baseline is batch size 1 alone."""
+    done = pipeline("demo", "baseline", "--events", "50")
+    shown = done.stdout.decode()
+
+    assert (done.returncode, done.stderr) == (SUCCESS, b"")
+    rows = [line.split()[0] for line in shown.splitlines() if line[:10].strip()]
+    assert "1" in rows
+    assert "10" not in rows
+    assert "CPU-bound" not in shown
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete_commands_and_options(
     shell: str, monkeypatch: pytest.MonkeyPatch

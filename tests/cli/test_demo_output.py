@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from pipeline.accounting import Records, RunReport
-from pipeline.cli.demo_output import WorkTable
+from pipeline.accounting import Records, RunReport, Seconds, StageReport
+from pipeline.cli.demo_output import PolyglotTable, WorkTable
 from pipeline.cli.progress import Schedule
 
 
@@ -28,7 +28,19 @@ def report(throughput_per_s: float) -> RunReport:
         ipc_share=0.1,
         cpu_s=1,
         peak_rss_bytes=0,
-        stages={},
+        stages={
+            "parse": StageReport(
+                replicas=1,
+                messages_in=40,
+                messages_out=40,
+                bytes_in=0,
+                bytes_out=0,
+                seconds=Seconds(0, 0, 0, 0, 0),
+                cpu_seconds=Seconds(0, 0, 0, 0, 0),
+                cpu_s=40 * 3e-6,
+                peak_rss_bytes=7 * 2**20,
+            )
+        },
     )
 
 
@@ -56,6 +68,18 @@ def test_a_comparison_says_what_its_interval_shows(
     assert last.endswith(finding)
     assert f"{min(speeds) / 100:.2f} to {max(speeds) / 100:.2f}" in last
     assert "97% interval" in output.getvalue()
+
+
+def test_languages_are_compared_with_the_first_within_each_round() -> None:
+    """A round in which the machine was slower changes no ratio."""
+    output = io.StringIO()
+    table = PolyglotTable(["python", "go"], Console(file=output, width=100))
+
+    table.add([[report(100), report(150)], [report(50), report(80)]])
+
+    _, python, go = output.getvalue().splitlines()
+    assert python.split() == ["1", "python", "75", "1.00", "3.0", "7"]
+    assert go.split() == ["1", "go", "115", "1.55", "1.50", "to", "1.60", "3.0", "7"]
 
 
 def test_a_schedule_tells_the_time_left_by_the_pace_so_far() -> None:
