@@ -61,3 +61,48 @@ fn permissions_of(target: &Path) -> io::Result<Option<Permissions>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_draft_replaces_the_file_and_keeps_its_permissions() {
+        let folder = tempfile::tempdir().expect("is made");
+        let target = folder.path().join("result");
+        fs::write(&target, "earlier").expect("is written");
+        fs::set_permissions(&target, Permissions::from_mode(0o640)).expect("are set");
+
+        let mut draft = Draft::new(target.clone()).expect("is started");
+        draft.write(b"whole").expect("is written");
+        assert_eq!(fs::read(&target).expect("is there"), b"earlier");
+        draft.publish().expect("is published");
+
+        assert_eq!(fs::read(&target).expect("is there"), b"whole");
+        let mode = target.metadata().expect("is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).expect("is there").count(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_is_dropped_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("is made");
+
+        let mut draft = Draft::new(folder.path().join("result")).expect("is started");
+        draft.write(b"part").expect("is written");
+        drop(draft);
+
+        assert_eq!(fs::read_dir(folder.path()).expect("is there").count(), 0);
+    }
+
+    #[test]
+    fn only_a_regular_file_is_replaced() {
+        let folder = tempfile::tempdir().expect("is made");
+
+        assert!(Draft::new(folder.path().into()).is_err());
+        assert!(Draft::new("/dev/null".into()).is_err());
+    }
+}

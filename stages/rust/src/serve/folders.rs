@@ -69,3 +69,35 @@ fn resolved(path: &Path, links: usize) -> PathBuf {
         None => parent,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_files_in_the_folders_are_located() {
+        let root = tempfile::tempdir().expect("is made");
+        let root = root.path().canonicalize().expect("exists");
+        let served = root.join("served");
+        fs::create_dir(&served).expect("is made");
+        fs::write(root.join("secret"), "").expect("is written");
+        symlink("../secret", served.join("out")).expect("is made");
+        symlink("loop", served.join("loop")).expect("is made");
+        let folders = Folders::new(std::slice::from_ref(&served), false).expect("exist");
+
+        let inside = Some(served.join("new"));
+        assert_eq!(folders.locate("new"), inside);
+        assert_eq!(
+            folders.locate(&served.join("new").to_string_lossy()),
+            inside
+        );
+        for outside in ["../secret", "out", "/etc/passwd", "a/../../secret"] {
+            assert_eq!(folders.locate(outside), None, "{outside}");
+        }
+        assert_eq!(folders.locate("loop"), Some(served.join("loop")));
+        assert_eq!(Folders::default().locate("new"), None);
+    }
+}
