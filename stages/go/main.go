@@ -95,6 +95,8 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	// The server closes it too, unless it is stopped before it has begun to serve.
+	defer func() { _ = listener.Close() }()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	lifeline, err := watchLifeline(options.lifeline)

@@ -66,10 +66,10 @@ def test_help_lists_the_commands_of_other_distributions(run: Run) -> None:
     """A command that can't be loaded is listed with the reason; the others remain."""
     shown = run("-m", "pipeline", "--help").stdout
 
-    assert "  greet     Greet someone." in shown
-    assert "  report    Draw saved benchmark results as a page." in shown
-    assert "  run       Run a workload." in shown
-    assert "  broken    can't be loaded from others: No module named" in shown
+    assert "  greet         Greet someone." in shown
+    assert "  report        Draw saved benchmark results as a page." in shown
+    assert "  run           Run a workload." in shown
+    assert "  broken        can't be loaded from others: No module named" in shown
 
 
 @pytest.mark.parametrize(

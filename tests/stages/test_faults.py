@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
 from pipeline.batching import BatchLimits
@@ -19,7 +20,12 @@ from pipeline.engines.split import SplitEngine
 from pipeline.errors import StageError
 from pipeline.languages import Language
 from pipeline.transport.processes import serve_command
+from pipeline.transport.stubs import StageStub
+from pipeline.transport.wire import channel_options, pack
+from pipeline.v1.lines_pb2 import Lines
+from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events.generate import generate_events
+from pipeline.workloads.events.parse import parse
 from tests.stages.conftest import StartServers, addresses, outcome
 
 STAGES = ("ingest", "parse", "rules", "aggregate", "sink")
@@ -132,6 +138,54 @@ def test_a_stage_ends_on_sigterm_and_removes_its_socket(
 
     assert server.ending == "ended with exit code 0"
     assert not Path(server.address.removeprefix("unix:")).exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"a\n\xff",
+        b'{"x":"' + b"[" * 600 + b'\\"' * 500_000 + b"\n",
+        b"[" * 1_000_000 + b"\n",
+        b'{"a":' * 200_000 + b"\n",
+    ],
+    ids=["no-line-end", "endless-text", "deep-arrays", "deep-objects"],
+)
+def test_hostile_lines_are_answered_as_in_python(
+    language: Language, text: bytes, start_servers: StartServers
+) -> None:
+    """At once, whatever a client that is no ingest sends."""
+    server = start_servers(language.name, "events")["parse"]
+    request = Batch(records=1)
+    pack(Lines(first_record=1, text=text), into=request.payload)
+    options = channel_options(server.address)
+
+    with grpc.insecure_channel(server.address, options=options) as channel:
+        (reply,) = StageStub(channel).Process(iter([request]), timeout=20)
+
+    expected = parse(Lines(first_record=1, text=text))
+    assert list(reply.rejections) == list(expected.rejections)
+    assert reply.records == expected.records
+
+
+def test_a_file_in_the_place_of_a_socket_is_kept(
+    language: Language, tmp_path: Path
+) -> None:
+    """The program can't serve there, and says so in one line."""
+    path = tmp_path / "notes"
+    path.write_text("mine")
+    bind = f"unix:{path}"
+
+    done = subprocess.run(
+        serve_command("events", "parse", bind=bind, program=language.program()),
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=20,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert path.read_text() == "mine"
 
 
 def test_a_stage_ends_with_its_parent(language: Language, tmp_path: Path) -> None:

@@ -247,6 +247,13 @@ def test_brackets_in_text_do_not_nest() -> None:
     assert parse_lines([line]) == [("2026-01-01T00:00:00Z", "click", "u", 1)]
 
 
+def test_a_long_text_that_does_not_end_is_read_in_linear_time() -> None:
+    """In quadratic time, a line of the greatest length would take minutes."""
+    line = b'{"x":"' + b"[" * 600 + b'\\"' * 500_000
+
+    assert parse_lines([line]) == [("malformed_json", "")]
+
+
 @given(st.one_of(strategies.timestamps(), strategies.bad_timestamps()))
 def test_timestamps_are_those_of_rfc_3339(text: str) -> None:
     """The check agrees with the reference on good and bad timestamps."""

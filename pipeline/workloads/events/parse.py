@@ -76,9 +76,10 @@ _Timestamps = list[Annotated[datetime, msgspec.Meta(tz=True)]]
 
 def parse(lines: Lines) -> Output[Events]:
     """Read every line as an event, or reject it."""
-    texts = lines.text.split(b"\n")
+    text = lines.text  # a field of bytes is copied each time that it is read
+    texts = text.split(b"\n")
     del texts[-1]  # empty: every line ends with LF
-    if lines.too_long or not _is_utf8(lines.text) or _any_nests_too_deep(texts):
+    if lines.too_long or not _is_utf8(text) or _any_nests_too_deep(text):
         events, rejections = _parse_each(texts, lines)
     else:
         events, rejections = _parse_all(texts, lines)
@@ -139,7 +140,7 @@ def _parse_each(
 
 
 def _parse_line(text: bytes) -> Event:
-    if _is_utf8(text) and not _any_nests_too_deep([text]):
+    if _is_utf8(text) and not _nests_too_deep(text):
         try:
             event = _decode_line(text)
         except (msgspec.MsgspecError, RecursionError):
@@ -237,7 +238,7 @@ def _load_json(text: str) -> Any:
     A line that nests too deep for what is left of this stack is decoded in a new
     thread, so that the outcome does not depend on the caller.
     """
-    if _any_nests_too_deep([text.encode()]):
+    if _nests_too_deep(text.encode()):
         raise ValueError("nests too deep")
     try:
         return _strict_json.decode(text)
@@ -257,12 +258,16 @@ def _load_json(text: str) -> Any:
     return outcome[0]
 
 
-def _any_nests_too_deep(texts: list[bytes]) -> bool:
-    """Return whether a text nests deeper than `MAX_DEPTH`, if it is JSON."""
-    # Each level takes two bytes, so lines of an ordinary length need no further look.
-    if max(map(len, texts), default=0) <= 2 * MAX_DEPTH:
-        return False
-    return any(map(_nests_too_deep, texts))
+def _any_nests_too_deep(lines: bytes) -> bool:
+    """Return whether a line nests deeper than `MAX_DEPTH`, if it is JSON."""
+    # If a line ends within every so many bytes, no line can be too deep. That is so in
+    # most batches.
+    start, last = 0, len(lines) - _SHALLOW
+    while start < last:
+        start = lines.rfind(b"\n", start, start + _SHALLOW) + 1
+        if not start:
+            return any(map(_nests_too_deep, lines.split(b"\n")))
+    return False
 
 
 def _nests_too_deep(text: bytes) -> bool:
@@ -276,7 +281,10 @@ def _nests_too_deep(text: bytes) -> bool:
     return False
 
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# The most bytes of a line, with its LF, that can't be too deep: a level takes two.
+_SHALLOW = 2 * MAX_DEPTH + 1
+# It also matches to the end of a text that lacks its quote, to take linear time.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _DEPTH_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::marker::PhantomData;
 use std::os::fd::{FromRawFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -265,13 +266,14 @@ impl Bound {
         let Some(path) = address.strip_prefix("unix:") else {
             return Ok(Self::Tcp(TcpListener::bind(address).await?));
         };
-        match UnixStream::connect(path).await {
-            Ok(_) => return Err(io::Error::other("another server is listening there")),
-            // Nobody listens: a server that has died has left the socket behind.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path)?;
+        if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
+            match UnixStream::connect(path).await {
+                // Nobody listens: a server that has died has left the socket behind.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)?;
+                }
+                _ => return Err(io::Error::other("another server is listening there")),
             }
-            Err(_) => {}
         }
         Ok(Self::Unix(
             UnixListener::bind(path)?,

@@ -50,8 +50,11 @@ export class Draft {
   async close(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    await this.file.close();
-    await rm(this.path, { force: true });
+    try {
+      await this.file.close();
+    } finally {
+      await rm(this.path, { force: true });
+    }
   }
 }
 

@@ -54,10 +54,11 @@ async function sendAll(
   try {
     const spec = unpack(call.request.source, LINE_SOURCE);
     const limits = limitsOf(call.request, spec);
-    const input = await openInput(folders, spec.path);
+    const cancelled = new AbortController();
     call.on("cancelled", () => {
-      input.close();
+      cancelled.abort();
     });
+    const input = await openInput(folders, spec.path, cancelled.signal);
     try {
       // A file never makes its reader wait.
       const batcher = new LineBatcher(input.isPipe ? limits : { ...limits, lingerMs: 0 });
@@ -67,8 +68,12 @@ async function sendAll(
         if (input.isPipe) waitedNs += process.hrtime.bigint() - began;
         if (call.cancelled) return;
         if (block?.length === 0) break;
-        const batches = block === undefined ? batcher.cut() : batcher.feed(block);
+        const batches = block === undefined ? [] : batcher.feed(block);
         for (const batch of batches) await send(batch);
+        // Lines may have come again and again, so that nothing was ever late.
+        if (batcher.due <= performance.now()) {
+          for (const batch of batcher.cut()) await send(batch);
+        }
       }
       for (const batch of batcher.finish()) await send(batch);
     } finally {

@@ -13,6 +13,8 @@ const readFrom = promisify(fs.read);
 
 const BLOCK_BYTES = 256 * 1024;
 const STANDARD_INPUT_FD = 0;
+/** setTimeout takes a longer time for none. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const COMPRESSED = [
   { kind: "gzip", mark: Buffer.from([0x1f, 0x8b]) },
@@ -30,8 +32,12 @@ export interface Input {
 }
 
 /** Opens what a client has named; the returned input has no byte order mark. */
-export async function openInput(folders: Folders, name: string): Promise<Input> {
-  const input = opened(folders, name);
+export async function openInput(
+  folders: Folders,
+  name: string,
+  cancelled: AbortSignal,
+): Promise<Input> {
+  const input = opened(folders, name, cancelled);
   try {
     return new Unmarked(input, await headOf(input, name));
   } catch (error) {
@@ -40,10 +46,10 @@ export async function openInput(folders: Folders, name: string): Promise<Input> 
   }
 }
 
-function opened(folders: Folders, name: string): Input {
+function opened(folders: Folders, name: string, cancelled: AbortSignal): Input {
   if (name === STANDARD_INPUT) {
     if (!folders.standardInput) throw refusal("ingest does not serve standard input");
-    return inputOf(STANDARD_INPUT_FD, "standard input");
+    return inputOf(STANDARD_INPUT_FD, "standard input", cancelled);
   }
   const path = folders.locate(name);
   if (path === undefined) {
@@ -51,20 +57,21 @@ function opened(folders: Folders, name: string): Input {
   }
   try {
     // Opening a pipe would wait for a writer otherwise.
-    return inputOf(fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK), name, path);
+    const flags = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
+    return inputOf(fs.openSync(path, flags), name, cancelled, path);
   } catch (error) {
     throw error instanceof CallError ? error : refusal(`can't read ${name}: ${said(error)}`);
   }
 }
 
-function inputOf(descriptor: number, name: string, path?: string): Input {
+function inputOf(descriptor: number, name: string, cancelled: AbortSignal, path?: string): Input {
   const opened = fs.fstatSync(descriptor);
-  if (opened.isFile()) return new File(descriptor, opened, name, path);
   if (opened.isDirectory()) {
     fs.closeSync(descriptor);
     throw refusal(`can't read ${name}: it is a folder`);
   }
-  return new Pipe(descriptor);
+  if (opened.isFIFO() || opened.isSocket()) return new Pipe(descriptor, cancelled);
+  return new File(descriptor, opened, name, path);
 }
 
 /** Returns the first block; of a pipe, enough to tell whether it begins with a mark. */
@@ -114,7 +121,7 @@ class Unmarked implements Input {
   }
 }
 
-/** A file that must not change while it is read, except that it may grow. */
+/** A file that must not change while it is read, except that it may grow; or a device. */
 class File implements Input {
   readonly isPipe = false;
   #left: number;
@@ -130,8 +137,9 @@ class File implements Input {
   }
 
   async read(): Promise<Buffer> {
-    // Files of /proc say that they have no bytes, and are read to their end.
-    const hasSize = this.opened.size > 0;
+    // Devices and files of /proc say that they have no bytes, and standard input may have
+    // been read from before. They are read to their end.
+    const hasSize = this.opened.size > 0 && this.path !== undefined;
     const size = hasSize ? Math.min(this.#left, BLOCK_BYTES) : BLOCK_BYTES;
     const buffer = Buffer.allocUnsafe(size);
     const { bytesRead } = await readFrom(this.descriptor, buffer, 0, size, null);
@@ -175,17 +183,25 @@ class Pipe implements Input {
   readonly #blocks: AsyncIterator<Buffer>;
   #next: Promise<Buffer> | undefined;
 
-  constructor(private readonly descriptor: number) {
+  constructor(
+    private readonly descriptor: number,
+    private readonly cancelled: AbortSignal,
+  ) {
     this.#socket = new Socket({ fd: descriptor, readable: true, writable: false });
     this.#blocks = this.#socket[Symbol.asyncIterator]();
+    cancelled.addEventListener("abort", () => {
+      this.close();
+    });
   }
 
   async read(due: number): Promise<Buffer | undefined> {
     this.#next ??= this.#blocks
       .next()
       .then(({ done, value }) => (done === true ? Buffer.alloc(0) : value))
-      // A pipe that was closed here reads as ended.
-      .catch(() => Buffer.alloc(0));
+      .catch((error: unknown) => {
+        if (!this.cancelled.aborted) throw error;
+        return Buffer.alloc(0); // nobody reads any more
+      });
     if (due === Infinity) return this.#taken(await this.#next);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>((resolve) => {
@@ -193,7 +209,7 @@ class Pipe implements Input {
         () => {
           resolve(undefined);
         },
-        Math.max(0, due - performance.now()),
+        Math.min(Math.max(0, due - performance.now()), MAX_TIMER_MS),
       );
     });
     try {

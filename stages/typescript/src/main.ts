@@ -9,7 +9,7 @@ import {
 import { loadSync } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation, protoPath as healthProto } from "grpc-health-check";
-import { existsSync, unlinkSync } from "node:fs";
+import { lstatSync, unlinkSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import { setDefaultHighWaterMark } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -143,19 +143,19 @@ async function bind(server: Server, address: string): Promise<string> {
   return address.startsWith("unix:") ? address : address.replace(/\d+$/, String(port));
 }
 
-/** Removes the socket that a dead server has left; throws if one is listening. */
+/** Removes the socket that a dead server has left. */
 async function removeStaleSocket(path: string): Promise<void> {
-  if (!existsSync(path)) return;
-  const isServed = await new Promise<boolean>((resolve) => {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
+  const code = await new Promise<string | undefined>((resolve) => {
     const socket = connect(path, () => {
       socket.destroy();
-      resolve(true);
+      resolve(undefined);
     });
-    socket.on("error", () => {
-      resolve(false);
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      resolve(error.code);
     });
   });
-  if (isServed) throw new Error("another server is listening there");
+  if (code !== "ECONNREFUSED") throw new Error("another server is listening there");
   unlinkSync(path);
 }
 

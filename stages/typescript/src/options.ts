@@ -39,6 +39,9 @@ export function readOptions(words: string[]): Options {
     throw new Error(`--bind ${bind}: must be HOST:PORT or unix:PATH`);
   }
   const lifeline = values.lifeline === undefined ? undefined : Number(values.lifeline);
+  if (lifeline !== undefined && !/^\d+$/.test(values.lifeline ?? "")) {
+    throw new Error(`--lifeline ${values.lifeline}: must be a descriptor`);
+  }
   return { stage, workload, bind, folders, stdin, lifeline };
 }
 

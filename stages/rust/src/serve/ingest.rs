@@ -131,6 +131,12 @@ fn send_all(
         if batcher.is_done() {
             break;
         }
+        // Lines may have come again and again, so that no read was ever late.
+        if batcher.due().is_some_and(|due| due <= Instant::now())
+            && let Some(batch) = batcher.cut()
+        {
+            send(batch, &mut waited, meter)?;
+        }
         let began = Instant::now();
         let read = input.read_until(batcher.due(), batches)?;
         if input.is_pipe() {
@@ -139,12 +145,7 @@ fn send_all(
         match read {
             Some(bytes) if bytes.is_empty() => break,
             Some(bytes) => block = bytes,
-            None => {
-                block = Vec::new();
-                if let Some(batch) = batcher.cut() {
-                    send(batch, &mut waited, meter)?;
-                }
-            }
+            None => block = Vec::new(),
         }
     }
     for batch in batcher.finish() {

@@ -58,10 +58,8 @@ function* linesOf(text: Uint8Array): Generator<string | undefined> {
     yield* lines;
     return;
   }
-  for (let start = 0; start < text.length;) {
-    const end = text.indexOf(LF, start);
+  for (let start = 0, end; (end = text.indexOf(LF, start)) >= 0; start = end + 1) {
     yield decoded(text.subarray(start, end));
-    start = end + 1;
   }
 }
 
@@ -118,10 +116,13 @@ function textOf(fields: object, name: string): string {
 function nestsTooDeep(line: string): boolean {
   // Each level takes two characters.
   if (line.length <= 2 * MAX_DEPTH) return false;
-  let depth = 0;
-  for (const [token] of line.matchAll(/"(?:[^"\\]|\\.)*"|[[{}\]]/gs)) {
-    if (token === "[" || token === "{") depth += 1;
-    if (token === "]" || token === "}") depth -= 1;
+  let [depth, isInText] = [0, false];
+  for (let at = 0; at < line.length; at += 1) {
+    const char = line[at];
+    if (char === '"') isInText = !isInText;
+    else if (isInText) at += char === "\\" ? 1 : 0;
+    else if (char === "[" || char === "{") depth += 1;
+    else if (char === "]" || char === "}") depth -= 1;
     if (depth > MAX_DEPTH) return true;
   }
   return false;
