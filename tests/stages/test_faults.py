@@ -47,14 +47,23 @@ def run(run_settings: Callable[[str], RunSettings]) -> RunSettings:
 def test_a_killed_stage_fails_the_run_and_keeps_the_earlier_result(
     language: Language, stage: str, run: RunSettings, start_servers: StartServers
 ) -> None:
-    """The error names the stage, and no draft is left once its server has ended."""
+    """The error names the stage. The input is a pipe, so that ingest is never done."""
     servers = start_servers(language.name, "events")
+    source = Path(run.input)
+    first = b"".join(source.read_bytes().splitlines(keepends=True)[:300])
+    source.unlink()
+    os.mkfifo(source)
 
     def kill(_: int) -> None:
         servers[stage].signal(signal.SIGKILL)
 
-    with pytest.raises(StageError, match=f"stage {stage}"):
-        SplitEngine(addresses(servers)).run(replace(run, on_progress=kill))
+    writer = os.open(source, os.O_RDWR)
+    try:
+        os.write(writer, first)
+        with pytest.raises(StageError, match=f"stage {stage}"):
+            SplitEngine(addresses(servers)).run(replace(run, on_progress=kill))
+    finally:
+        os.close(writer)
 
     assert run.output.read_bytes() == EARLIER
 
