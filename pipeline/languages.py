@@ -136,7 +136,7 @@ class Language:
             )
 
     def _home(self) -> Path:
-        return _cache() / f"{self.name}-{self._digest()}"
+        return cache_folder() / f"{self.name}-{self._digest()}"
 
     def _digest(self) -> str:
         # How it is built counts as well.
@@ -272,6 +272,7 @@ def _files(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(set(names) - _NO_SOURCES))
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of the user in which programs are kept."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "pytest-grpc-pipeline" / "stages"

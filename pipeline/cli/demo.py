@@ -73,9 +73,11 @@ def demo(scenario: str | None, events: int, items: int) -> None:
         if count < 1:
             raise UsageError(f"{option} {count}: must be 1 or more")
     console = output_console()
-    sizes = {"baseline": BATCH_SIZES[:1], "cpu-bound": (), "polyglot": ()}.get(
-        scenario or "batching", BATCH_SIZES
-    )
+    sizes: Sequence[int] = ()
+    if scenario == "baseline":
+        sizes = BATCH_SIZES[:1]
+    elif scenario in (None, "batching"):
+        sizes = BATCH_SIZES
     has_work = scenario in (None, "cpu-bound")
     schedule = Schedule(
         bool(sizes) * _START_S

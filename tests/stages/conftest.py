@@ -14,7 +14,7 @@ import pytest
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import Engine, RunSettings
 from pipeline.errors import SourceError
-from pipeline.languages import LANGUAGES, Language
+from pipeline.languages import LANGUAGES, PYTHON, SERVED, Language, cache_folder
 from pipeline.transport.processes import ServerProcess, serve_command
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
@@ -23,8 +23,8 @@ from pipeline.workloads.work_items import work_item_source
 
 #: The languages that are not a variant of another one.
 NAMES = ("go", "rust", "typescript")
-#: One language a stage; the last two are Python's.
-MIX = {"ingest": "go", "parse": "rust", "rules": "typescript", "aggregate": "python"}
+#: One language a stage; Python serves the others.
+MIX = {"ingest": "go", "parse": "rust", "rules": "typescript"}
 
 StartServers = Callable[..., dict[str, ServerProcess]]
 
@@ -45,7 +45,7 @@ def programs(of: str, workload: Workload) -> dict[str, Sequence[str]]:
     return {
         stage: built(name).program()
         for stage, name in chosen.items()
-        if name != "python" and (workload.name, stage) != ("work-items", "ingest")
+        if name != PYTHON and stage in SERVED[workload.name]
     }
 
 
@@ -136,7 +136,8 @@ def addresses(servers: dict[str, ServerProcess]) -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a language's own tools."""
-    cache_folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    target = Path(cache_folder) / "pytest-grpc-pipeline" / "stages" / "cargo-target"
-    return {**os.environ, "CARGO_TARGET_DIR": str(target)}
+    """Return the environment of a language's own tools.
+
+    What cargo has compiled for the programs is compiled for their tests as well.
+    """
+    return {**os.environ, "CARGO_TARGET_DIR": str(cache_folder() / "cargo-target")}

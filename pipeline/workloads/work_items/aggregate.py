@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
+from math import isfinite
 
 from pipeline.stages import Output, Refused
 from pipeline.v1.pipeline_pb2 import Rejection
@@ -134,10 +135,14 @@ class ItemScores:
         """Merge the totals; return the lines of the items.
 
         Raises:
-            ValueError: Columns contradict each other or the totals.
+            ValueError: Columns contradict each other or the totals, or a value is not
+                finite.
         """
         count = scores.totals.count
         check_columns(scores, record=count, id=count, final_score=count)
+        extremes = (scores.totals.minimum, scores.totals.maximum)
+        if not all(map(isfinite, (*scores.final_score, *extremes))):
+            raise ValueError("Scores has a value that is not finite")
         self.merge(scores.totals)
         # The repr of a double is the shortest text that reads back as the same double.
         return b"".join(

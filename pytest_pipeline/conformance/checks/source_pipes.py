@@ -152,8 +152,7 @@ async def slow_reader(stage: IngestUnderTest) -> None:
                     break
             if taken > _TAKEN_BYTES:
                 raise Violation(
-                    f"took in {taken / 2**20:.0f} MiB while none of its batches was "
-                    f"read"
+                    f"took in {taken / 2**20:.0f} MiB while nobody read its batches"
                 )
             pipe.close()
             ended = await call.rest()

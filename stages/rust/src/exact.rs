@@ -4,7 +4,7 @@ use num_bigint::BigInt;
 use num_rational::Ratio;
 use num_traits::{ToPrimitive, Zero};
 
-/// Returns a double as results write it: with the fewest digits that read back as the same
+/// Returns a finite double as results write it: with the fewest digits that read back as the same
 /// double, and always as a float.
 ///
 /// `ryu` finds the digits, since the standard library does not round ties to even. How it
@@ -54,10 +54,12 @@ pub fn integer(encoded: &[u8]) -> BigInt {
     BigInt::from_signed_bytes_be(encoded)
 }
 
-/// Returns numerator / denominator, rounded once; `None` if the denominator is 0.
+/// Returns numerator / denominator, rounded once; `None` if that is no double.
 pub fn quotient(numerator: &BigInt, denominator: &BigInt) -> Option<f64> {
     if denominator.is_zero() {
         return None;
     }
-    Ratio::new(numerator.clone(), denominator.clone()).to_f64()
+    Ratio::new(numerator.clone(), denominator.clone())
+        .to_f64()
+        .filter(|quotient| quotient.is_finite())
 }

@@ -273,7 +273,16 @@ impl Accumulator for ItemScores {
                 totals.scale
             ));
         }
-        self.totals = merge(&self.totals, totals);
+        let extremes = [totals.minimum, totals.maximum];
+        if !payload
+            .final_score
+            .iter()
+            .chain(&extremes)
+            .all(|value| value.is_finite())
+        {
+            return Err("Scores has a value that is not finite".into());
+        }
+        self.totals = merge(&self.totals, totals)?;
         let mut lines = String::new();
         for (id, &score) in payload.id.iter().zip(&payload.final_score) {
             let score = exact::text(score);
@@ -292,7 +301,8 @@ impl Accumulator for ItemScores {
             return Ok(Vec::new());
         }
         let unit = BigInt::one() << MIN_EXPONENT;
-        let total = exact::quotient(&units_of(totals), &unit).expect("the unit is not 0");
+        let total = exact::quotient(&units_of(totals), &unit)
+            .ok_or("the total of the final scores is no double")?;
         let line = format!(
             "{{\"count\":{},\"total\":{},\"min\":{},\"max\":{}}}\n",
             totals.count,
@@ -304,19 +314,20 @@ impl Accumulator for ItemScores {
     }
 }
 
-fn merge(one: &ScoreTotals, other: ScoreTotals) -> ScoreTotals {
+fn merge(one: &ScoreTotals, other: ScoreTotals) -> Result<ScoreTotals, String> {
     if one.count == 0 {
-        return other;
+        return Ok(other);
     }
     if other.count == 0 {
-        return one.clone();
+        return Ok(one.clone());
     }
-    state(
-        one.count + other.count,
+    let count = one.count.checked_add(other.count);
+    Ok(state(
+        count.ok_or("the counts of the totals exceed 64 bits")?,
         &(units_of(one) + units_of(&other)),
         one.minimum.min(other.minimum),
         one.maximum.max(other.maximum),
-    )
+    ))
 }
 
 /// Returns the exact sum in units of 2^-1074.

@@ -23,10 +23,11 @@ use clap::{Parser, ValueEnum};
 use prost::{Message, Name};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio::sync::{oneshot, watch};
+use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::RoutesBuilder;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use contract::ingest_server::IngestServer;
@@ -40,6 +41,8 @@ use stage::{Accumulator, Function};
 
 /// How long open streams may go on once the server is asked to stop.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long calls that are cut off have to remove their drafts.
+const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// Serve one stage of a workload over gRPC until SIGTERM.
 #[derive(Parser)]
@@ -77,8 +80,7 @@ enum WorkloadName {
     WorkItems,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.exit_code() == 0 => {
@@ -86,14 +88,14 @@ async fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
+            // What is wrong, without the usage below it.
             let text = error.to_string();
-            return fail(
-                2,
-                text.lines()
-                    .next()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: "),
-            );
+            let lines: Vec<_> = text
+                .lines()
+                .map(str::trim)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            return fail(2, lines.join(" ").trim_start_matches("error: "));
         }
     };
     if let (StageName::Ingest, WorkloadName::WorkItems) = (arguments.stage, arguments.workload) {
@@ -102,7 +104,19 @@ async fn main() -> ExitCode {
             "ingest of work-items is in Python only: its generator is numpy's",
         );
     }
-    match run(&arguments).await {
+    // Two at least, so that health is answered while a stage function runs.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(2))
+        .enable_all()
+        .build();
+    let ended = built.and_then(|runtime| {
+        let ended = runtime.block_on(run(&arguments));
+        // A stage function that still runs would hold up the end.
+        runtime.shutdown_timeout(CUT_OFF);
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(
             1,
@@ -119,9 +133,7 @@ fn fail(code: u8, why: &str) -> ExitCode {
 async fn run(arguments: &Arguments) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    if let Some(lifeline) = arguments.lifeline {
-        watch_lifeline(lifeline);
-    }
+    let orphaned = orphaned(arguments.lifeline);
     let folders = Folders::new(&arguments.folders, arguments.stdin)?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut routes = RoutesBuilder::default();
@@ -145,7 +157,8 @@ async fn run(arguments: &Arguments) -> io::Result<()> {
     let serving = async {
         match bound {
             Bound::Tcp(listener) => {
-                let incoming = TcpListenerStream::new(listener);
+                // Nagle's algorithm would hold replies back for 40 ms.
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
                 router
                     .serve_with_incoming_shutdown(incoming, stopping)
                     .await
@@ -174,6 +187,7 @@ async fn run(arguments: &Arguments) -> io::Result<()> {
     tokio::select! {
         ended = serving => ended.map_err(io::Error::other),
         () = draining => Ok(()),
+        () = orphaned => Err(io::Error::other("the process that started it is gone")),
     }
 }
 
@@ -303,12 +317,18 @@ fn announce(arguments: &Arguments, address: &str) {
     println!("{handshake}");
 }
 
-/// Stops the process at the end of a pipe, whose other end the parent holds.
-fn watch_lifeline(descriptor: RawFd) {
+/// Waits for the end of a pipe, whose other end the parent holds; for ever if there is none.
+async fn orphaned(lifeline: Option<RawFd>) {
+    let Some(descriptor) = lifeline else {
+        return std::future::pending().await;
+    };
+    let (ended, end) = oneshot::channel();
     std::thread::spawn(move || {
         // SAFETY: the parent has passed this descriptor for us alone.
         let mut pipe = unsafe { File::from_raw_fd(descriptor) };
         let _ = pipe.read(&mut [0]);
-        std::process::exit(1);
+        let _ = ended.send(());
     });
+    // An error means that the thread is gone, which is as good as the end.
+    let _ = end.await;
 }

@@ -1,8 +1,15 @@
 // Publishes a file whole or not at all: written beside its path, synced, renamed.
 
 import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+
+/** The drafts that are open. A process that exits in the middle of a call removes them. */
+const drafts = new Set<string>();
+process.on("exit", () => {
+  for (const path of drafts) rmSync(path, { force: true });
+});
 
 /**
  * A file that is written beside the path where it will be published. Until `publish`, an
@@ -23,9 +30,15 @@ export class Draft {
     const mode = await modeOf(target);
     const name = `.${basename(target)}.${randomBytes(4).toString("hex")}.partial`;
     const path = join(dirname(target), name);
-    const file = await open(path, "wx");
-    if (mode !== undefined) await file.chmod(mode);
-    return new Draft(file, path, target);
+    const draft = new Draft(await open(path, "wx"), path, target);
+    drafts.add(path);
+    try {
+      if (mode !== undefined) await draft.file.chmod(mode);
+    } catch (error) {
+      await draft.close();
+      throw error;
+    }
+    return draft;
   }
 
   async write(text: string): Promise<void> {
@@ -54,6 +67,7 @@ export class Draft {
       await this.file.close();
     } finally {
       await rm(this.path, { force: true });
+      drafts.delete(this.path);
     }
   }
 }

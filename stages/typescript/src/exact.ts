@@ -1,7 +1,7 @@
 // The arithmetic and the text of numbers that every language shares.
 
 /**
- * Returns a double as results write it: with the fewest digits that read back as the same
+ * Returns a finite double as results write it: with the fewest digits that read back as the same
  * double, and always as a float.
  */
 export function text(value: number): string {
@@ -32,8 +32,9 @@ export function integer(encoded: Uint8Array): bigint {
   return BigInt.asIntN(8 * encoded.length, unsigned);
 }
 
-/** Returns numerator / denominator, rounded once; the denominator is above 0. */
+/** Returns numerator / denominator, rounded once; throws if that is no double. */
 export function quotient(numerator: bigint, denominator: bigint): number {
+  if (denominator === 0n) throw new Error("a quotient has the denominator 0");
   const magnitude = numerator < 0n ? -numerator : numerator;
   // At least 64 bits of the quotient, more than a double has.
   const shift = 64 + denominator.toString(2).length - magnitude.toString(2).length;
@@ -44,5 +45,6 @@ export function quotient(numerator: bigint, denominator: bigint): number {
   // In two steps, since 2 ** -shift alone may be too small for a double.
   const half = Math.trunc(shift / 2);
   const value = rounded * 2 ** -half * 2 ** -(shift - half);
+  if (!Number.isFinite(value)) throw new Error("a quotient is too large for a double");
   return numerator < 0n ? -value : value;
 }

@@ -249,6 +249,9 @@ class ItemScores implements Accumulator<Scores> {
     if (totals.scale > UNIT_EXPONENT) {
       throw new Error(`ScoreTotals.scale is ${totals.scale}, over ${UNIT_EXPONENT}`);
     }
+    if (![...scores.finalScore, totals.minimum, totals.maximum].every(Number.isFinite)) {
+      throw new Error("Scores has a value that is not finite");
+    }
     this.#totals = merge(this.#totals, totals);
     return scores.id
       .map((id, position) => `{"id":${id},"score":${exact.text(scores.finalScore[position])}}\n`)

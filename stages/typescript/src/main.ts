@@ -9,7 +9,7 @@ import {
 import { loadSync } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation, protoPath as healthProto } from "grpc-health-check";
-import { lstatSync, unlinkSync } from "node:fs";
+import { lstatSync, rmSync, unlinkSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import { setDefaultHighWaterMark } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -133,14 +133,19 @@ async function serve(options: Options): Promise<void> {
 }
 
 async function bind(server: Server, address: string): Promise<string> {
-  if (address.startsWith("unix:")) await removeStaleSocket(address.slice("unix:".length));
+  const path = address.startsWith("unix:") ? address.slice("unix:".length) : undefined;
+  if (path !== undefined) await removeStaleSocket(path);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
       if (error) reject(error);
       else resolve(port);
     });
   });
-  return address.startsWith("unix:") ? address : address.replace(/\d+$/, String(port));
+  if (path === undefined) return address.replace(/\d+$/, String(port));
+  process.on("exit", () => {
+    rmSync(path, { force: true });
+  });
+  return address;
 }
 
 /** Removes the socket that a dead server has left. */

@@ -72,5 +72,7 @@ export function atBatch<T>(batch: Batch, read: () => T): T {
 /** Returns what an error says, in one line. */
 export function said(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n", 1)[0] ?? "";
+  // Node begins the error of a system call with its code, and ends it with a path.
+  const system = /^E[A-Z0-9]+: ([^,\n]*)/.exec(text);
+  return system === null ? text.split("\n", 1)[0] : system[1];
 }

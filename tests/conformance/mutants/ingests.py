@@ -53,7 +53,7 @@ class LosesTheLastBatch(HonestIngest):
     caught_by = ("source.counts", "source.payload")
 
     def outputs(self, request: ReadRequest, inputs: Opener) -> Iterator[Output[Any]]:
-        """Send a batch when there is another one after it."""
+        """Send each batch once the next one has been read."""
         held: Output[Any] | None = None
         for output in super().outputs(request, inputs):
             if held is not None:

@@ -105,7 +105,11 @@ func (t *TotalsByType) Add(message proto.Message) ([]byte, error) {
 func (t *TotalsByType) Records() uint64 {
 	var records uint64
 	for _, one := range t.totals {
-		records += one.count
+		sum, overflow := bits.Add64(records, one.count, 0)
+		if overflow != 0 {
+			return math.MaxUint64 // no run has so many, so its commit won't match
+		}
+		records = sum
 	}
 	return records
 }

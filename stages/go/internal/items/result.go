@@ -19,6 +19,8 @@ import (
 // Sums are kept as integers in units of the smallest double above 0, 2^-unitScale.
 const unitScale = 1074
 
+var errNotFinite = errors.New("Scores has a value that is not finite")
+
 var perOne = new(big.Int).Lsh(big.NewInt(1), unitScale)
 
 // totals are count, exact sum and extremes: a commutative monoid, its zero without scores.
@@ -128,6 +130,14 @@ func (s *Scores) Add(message proto.Message) ([]byte, error) {
 	); err != nil {
 		return nil, err
 	}
+	for _, score := range scores.FinalScore {
+		if !isFinite(score) {
+			return nil, errNotFinite
+		}
+	}
+	if !isFinite(scores.Totals.GetMinimum()) || !isFinite(scores.Totals.GetMaximum()) {
+		return nil, errNotFinite
+	}
 	if err := s.totals.merge(scores.Totals); err != nil {
 		return nil, err
 	}
@@ -150,8 +160,12 @@ func (s *Scores) Finish() ([]byte, error) {
 	if s.totals.count == 0 {
 		return nil, nil
 	}
+	total := s.totals.total()
+	if !isFinite(total) {
+		return nil, errors.New("the total of the final scores is too large for a double")
+	}
 	line := fmt.Appendf(nil, `{"count":%d,"total":`, s.totals.count)
-	line = exact.AppendDouble(line, s.totals.total())
+	line = exact.AppendDouble(line, total)
 	line = append(line, `,"min":`...)
 	line = exact.AppendDouble(line, s.totals.minimum)
 	line = append(line, `,"max":`...)

@@ -186,21 +186,25 @@ impl Accumulator for EventTotals {
                 .trim_start_matches("EVENT_TYPE_")
                 .to_lowercase();
             let (count, sum) = self.totals.entry(key).or_default();
-            *count += total.count;
+            *count = count
+                .checked_add(total.count)
+                .ok_or("the counts of the totals exceed 64 bits")?;
             *sum += exact::integer(&total.sum);
         }
         Ok(Vec::new())
     }
 
     fn records(&self) -> u64 {
-        self.totals.values().map(|(count, _)| count).sum()
+        let counts = self.totals.values().map(|(count, _)| *count);
+        counts.fold(0, u64::saturating_add)
     }
 
     fn finish(&mut self) -> Result<Vec<u8>, String> {
         let mut lines = String::new();
         for (key, (count, sum)) in &self.totals {
-            let average = exact::quotient(sum, &(*count).into())
-                .ok_or_else(|| format!("Totals counts no event of type {key}"))?;
+            let average = exact::quotient(sum, &(*count).into()).ok_or_else(|| {
+                format!("the average of {count} events of type {key} is no double")
+            })?;
             let average = exact::text(average);
             lines += &format!(
                 "{{\"key\":\"{key}\",\"count\":{count},\"sum\":{sum},\"avg\":{average}}}\n"

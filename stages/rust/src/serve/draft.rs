@@ -2,6 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -23,10 +24,13 @@ impl Draft {
         let mut builder = tempfile::Builder::new();
         let (prefix, suffix) = (format!(".{name}."), ".partial");
         builder.prefix(&prefix).suffix(suffix);
-        if let Some(permissions) = permissions {
-            builder.permissions(permissions);
-        }
+        // Like that of any new file, its mode is up to the umask. That of an earlier file is
+        // kept as it is.
+        builder.permissions(Permissions::from_mode(0o666));
         let file = builder.tempfile_in(folder)?;
+        if let Some(permissions) = permissions {
+            file.as_file().set_permissions(permissions)?;
+        }
         Ok(Self {
             target,
             file: BufWriter::new(file),
@@ -65,7 +69,6 @@ fn permissions_of(target: &Path) -> io::Result<Option<Permissions>> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -74,7 +77,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("is made");
         let target = folder.path().join("result");
         fs::write(&target, "earlier").expect("is written");
-        fs::set_permissions(&target, Permissions::from_mode(0o640)).expect("are set");
+        fs::set_permissions(&target, Permissions::from_mode(0o666)).expect("are set");
 
         let mut draft = Draft::new(target.clone()).expect("is started");
         draft.write(b"whole").expect("is written");
@@ -83,7 +86,7 @@ mod tests {
 
         assert_eq!(fs::read(&target).expect("is there"), b"whole");
         let mode = target.metadata().expect("is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(mode & 0o777, 0o666);
         assert_eq!(fs::read_dir(folder.path()).expect("is there").count(), 1);
     }
 

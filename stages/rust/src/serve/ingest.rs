@@ -1,12 +1,13 @@
 //! Serves a source of lines: `Ingest.Read` of the contract.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::mpsc;
@@ -212,7 +213,10 @@ impl Input {
             )));
         }
         let kind = if metadata.is_file() {
-            let left = metadata.len();
+            // Standard input may have been read from before.
+            let position = (&file).stream_position();
+            let position = position.map_err(|error| cannot_read(name, &error))?;
+            let left = metadata.len().saturating_sub(position);
             InputKind::Regular {
                 path,
                 opened: Box::new(metadata),
@@ -315,10 +319,12 @@ impl Input {
             // Rounded up, since a wait of 0 ms would be a busy one.
             let timeout = u16::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
             let mut polled = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
-            poll(&mut polled, PollTimeout::from(timeout)).map_err(std::io::Error::from)?;
-            let events = polled[0].revents().unwrap_or(PollFlags::empty());
-            // A named pipe that nobody has opened for writing yet is readable at its end.
-            if !events.is_empty() {
+            match poll(&mut polled, PollTimeout::from(timeout)) {
+                Err(Errno::EINTR) => continue,
+                outcome => outcome.map_err(std::io::Error::from)?,
+            };
+            // At its end, a pipe has no data to read but another event.
+            if polled[0].any() != Some(false) {
                 let mut block = vec![0; BLOCK_BYTES];
                 match self.file.read(&mut block) {
                     Ok(count) => {

@@ -47,18 +47,22 @@ impl<A: Accumulator + 'static> Sink for Results<A> {
             account.wait_ns += meter.lap();
             match request.step {
                 Some(Step::Batch(batch)) if batch.number == batches => {
-                    let mut cpu = ThreadClock::new();
-                    let payload = unpack(batch.payload.as_ref())
-                        .map_err(|why| failed(Code::InvalidArgument, &batch, &why))?;
-                    account.decode_ns += meter.lap();
-                    account.decode_cpu_ns += cpu.lap();
-                    let lines = result
-                        .add(payload)
-                        .map_err(|why| failed(Code::Internal, &batch, &why))?;
-                    draft.write(&lines).map_err(cannot_write)?;
+                    // Folding may take long, and health must be answered meanwhile.
+                    tokio::task::block_in_place(|| {
+                        let mut cpu = ThreadClock::new();
+                        let payload = unpack(batch.payload.as_ref())
+                            .map_err(|why| failed(Code::InvalidArgument, &batch, &why))?;
+                        account.decode_ns += meter.lap();
+                        account.decode_cpu_ns += cpu.lap();
+                        let lines = result
+                            .add(payload)
+                            .map_err(|why| failed(Code::Internal, &batch, &why))?;
+                        draft.write(&lines).map_err(cannot_write)?;
+                        account.process_ns += meter.lap();
+                        account.process_cpu_ns += cpu.lap();
+                        Ok::<_, Status>(())
+                    })?;
                     batches += 1;
-                    account.process_ns += meter.lap();
-                    account.process_cpu_ns += cpu.lap();
                 }
                 Some(Step::Commit(commit)) => {
                     check(commit, batches, result.records())?;

@@ -87,7 +87,6 @@ class TotalsByType implements Accumulator<Totals> {
     return [...this.#sums]
       .sort(([one], [other]) => (one < other ? -1 : 1))
       .map(([key, { count, sum }]) => {
-        if (count === 0n) throw new Error(`Totals counts no event of type ${key}`);
         const average = exact.text(exact.quotient(sum, count));
         return `{"key":"${key}","count":${count},"sum":${sum},"avg":${average}}\n`;
       })
