@@ -114,9 +114,15 @@ class Language:
                 target = made / artifact
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (folder / artifact).rename(target)
-            for outdated in home.parent.glob(f"{self.name}-{'?' * _DIGEST_LENGTH}"):
-                shutil.rmtree(outdated, ignore_errors=True)
-            made.rename(home)
+            for other in home.parent.glob(f"{self.name}-{'?' * _DIGEST_LENGTH}"):
+                if other != home:
+                    shutil.rmtree(other, ignore_errors=True)
+            try:
+                made.rename(home)
+            except OSError:
+                # Another process may have built it meanwhile.
+                if not self.is_built():
+                    raise
         return True
 
     def _run(self, step: tuple[str, ...], folder: Path, log: Path) -> None:

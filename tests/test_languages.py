@@ -62,6 +62,18 @@ def test_a_program_is_built_once() -> None:
     assert len(steps) == 1
 
 
+@pytest.mark.usefixtures("sources")
+def test_two_builds_at_once_are_one_program() -> None:
+    """The one that ends last keeps what the other has built."""
+
+    def build_too(_: str) -> None:
+        SHELL.build()
+
+    assert SHELL.build(build_too)
+
+    assert Path(SHELL.program()[-1]).read_text() == "proto\nv1\n"
+
+
 def test_changed_sources_are_built_again(sources: Path) -> None:
     """An outdated program is refused, and removed by the next build."""
     SHELL.build()

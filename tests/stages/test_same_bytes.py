@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,8 +28,7 @@ def test_runs_are_those_of_the_monolith(
     run = run_settings(workload)
     if run.input:
         lines = generate_events(5000, seed=1, users=50, malformed=0.05)
-        with open(run.input, "wb") as file:  # noqa: PTH123 - it is a path as text
-            file.writelines(lines)
+        Path(run.input).write_bytes(b"".join(lines))
     expected = outcome(MonolithEngine(), run, 100)
     engine = SplitEngine(programs=programs(of, run.workload))
 
@@ -55,8 +55,7 @@ def test_any_file_gives_what_the_monolith_gives(
         suppress_health_check=list(HealthCheck),
     )
     def check(data: bytes) -> None:
-        with open(run.input, "wb") as file:  # noqa: PTH123
-            file.write(data)
+        Path(run.input).write_bytes(data)
         expected = outcome(MonolithEngine(), run, batch_size)
         assert outcome(engine, run, batch_size) == expected
 
