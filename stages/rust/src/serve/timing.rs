@@ -1,5 +1,6 @@
 //! Where the time of a batch goes.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -79,6 +80,16 @@ impl ThreadClock {
 
 /// Returns the most memory that the process had resident.
 pub fn peak_rss_bytes() -> u64 {
+    // Linux passes the peak of getrusage on from the parent process, so it may be too high.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|kib| kib.parse::<u64>().ok());
+    if let Some(kib) = peak {
+        return kib * 1024;
+    }
     // Linux counts it in KiB, macOS in bytes.
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     getrusage(UsageWho::RUSAGE_SELF)
