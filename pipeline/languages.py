@@ -29,6 +29,9 @@ SERVED = {
     "work-items": ("parse", "rules", "aggregate", "sink"),
 }
 
+#: Stages in three languages, and the others in Python, as `programs_of` reads it.
+MIX = "parse=rust,rules=go,aggregate=typescript"
+
 _PACKAGE = Path(__file__).parent
 _DIGEST_LENGTH = 16
 #: Files and folders beside the sources that no program is built from: what toolchains

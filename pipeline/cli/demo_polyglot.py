@@ -12,7 +12,7 @@ from pipeline.cli.demo_output import PolyglotTable
 from pipeline.cli.demo_runs import runs_of_events
 from pipeline.cli.progress import Schedule
 from pipeline.engines.split import SplitEngine
-from pipeline.languages import LANGUAGES, PYTHON, SERVED
+from pipeline.languages import LANGUAGES, MIX, PYTHON, programs_of
 from pipeline.transport.processes import StageServers
 from pipeline.workloads.events import EVENTS
 
@@ -20,9 +20,6 @@ from pipeline.workloads.events import EVENTS
 SIZES = {1: 1000, 100: 50_000, 1000: 1_000_000}
 #: The lowest and the highest of six ratios enclose their median with 97 % confidence.
 ROUNDS = 6
-
-#: Which language serves which stage in the mix; Python serves the others.
-MIX = {"parse": "rust", "rules": "go", "aggregate": "typescript"}
 _ROUND_S = 2.0
 
 Programs = Mapping[str, Sequence[str]]
@@ -78,9 +75,7 @@ def _variants(console: Console) -> dict[str, Programs]:
             console.print(f"{name} is left out: {why}")
             continue
         language.build(lambda step, name=name: console.print(f"{name}: {step}"))  # type: ignore[misc]
-        variants[name] = dict.fromkeys(SERVED[EVENTS.name], language.program())
-    if variants.keys() >= set(MIX.values()):
-        variants["a mix"] = {
-            stage: variants[name][stage] for stage, name in MIX.items()
-        }
+        variants[name] = programs_of(name, EVENTS)
+    if variants.keys() >= LANGUAGES.keys():
+        variants["a mix"] = programs_of(MIX, EVENTS)
     return variants

@@ -19,6 +19,7 @@ from pytest_pipeline.measure.dataset import Dataset, dataset_of
 from pytest_pipeline.measure.references.arrivals import Arrivals, arrivals_of
 from pytest_pipeline.measure.references.floor import floor_of
 from pytest_pipeline.options import PipelineSettings, Transport
+from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.pool import ServerPool
 from pytest_pipeline.servers.runs import split_engine
 from pytest_pipeline.servers.specification import stage_specs
@@ -94,6 +95,21 @@ class Harness:
             settings = replace(settings, stage=())
         specs = stage_specs(settings, workload, replicas=replicas or {})
         return split_engine(self._pool.shared(specs))
+
+    def servers_in(self, stages: str, workload: str) -> dict[str, Server]:
+        """Return servers of a workload, by stage; start those that do not run.
+
+        Args:
+            stages: The languages of the stages, as `programs_of` reads them.
+            workload: Its name. ``--pipeline-stage`` does not apply.
+
+        Raises:
+            UsageError: A language has none of its stages, or is not built.
+        """
+        specs = stage_specs(
+            replace(self.settings, stages=stages, stage=()), workload_named(workload)
+        )
+        return {server.name: server for server in self._pool.shared(specs)}
 
     def arrivals(self, workload: str, batch_size: int, records: int) -> Arrivals:
         """Run with records arriving at the rate of the settings; see `arrivals_of`."""

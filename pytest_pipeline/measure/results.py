@@ -6,6 +6,7 @@ a `Machine` as ``["pipeline"]``. Names of fields are the keys of that JSON.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +17,14 @@ from pipeline.accounting import RunReport
 KEY = "pipeline"
 
 Group = Literal[
-    "batching", "crossover", "mixed", "replicas", "transports", "latency", "comparisons"
+    "batching",
+    "crossover",
+    "mixed",
+    "replicas",
+    "transports",
+    "latency",
+    "languages",
+    "comparisons",
 ]
 #: The engines. ``floor`` is the split with stages that do nothing, and ``queues`` has
 #: multiprocessing queues between processes, instead of gRPC.
@@ -74,6 +82,30 @@ class Compared(msgspec.Struct, frozen=True):
     rounds: int
 
 
+class LanguageRuns(msgspec.Struct, frozen=True):
+    """Runs with the stages of one language, in rounds that all languages share."""
+
+    #: Its name, or ``mix``.
+    language: str
+    batch_size: int
+    #: Records of one run.
+    records: int
+    #: Records per second of each round.
+    throughput_per_s: list[float]
+    #: CPU seconds of each stage's process for each record; the median round's.
+    cpu_s: dict[str, float]
+    #: CPU seconds for each record of what drives the stages: the orchestrator, or the
+    #: load on one stage.
+    driver_cpu_s: float
+    #: The most memory that the process of each stage ever had resident.
+    peak_rss_bytes: dict[str, int]
+
+    @property
+    def throughput(self) -> Interval | None:
+        """The median round, between the slowest and the fastest, if there is any."""
+        return _median(self.throughput_per_s)
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The results of one benchmark: what ran, and what was measured."""
 
@@ -97,23 +129,15 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: RunReport | None = None
     latency: Latency | None = None
     comparisons: list[Compared] = []
+    #: The stage that was alone under load; empty for the whole pipeline.
+    stage: str = ""
+    #: The languages that were compared, Python first.
+    languages: list[LanguageRuns] = []
 
     @property
     def throughput(self) -> Interval | None:
-        """The median round, between the slowest and the fastest; None without rounds.
-
-        The median of the distribution lies between the extremes of n rounds with
-        probability 1 − 2^(1 − n).
-        """
-        rounds = sorted(self.throughput_per_s)
-        if not rounds:
-            return None
-        return Interval(
-            low=rounds[0],
-            value=rounds[len(rounds) // 2],
-            high=rounds[-1],
-            confidence=1 - 2.0 ** (1 - len(rounds)),
-        )
+        """The median round, between the slowest and the fastest, if there is any."""
+        return _median(self.throughput_per_s)
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -181,3 +205,20 @@ def to_extra_info(measured: Measured) -> dict[str, Any]:
     """Return the entry for ``extra_info`` of pytest-benchmark."""
     plain: dict[str, Any] = msgspec.to_builtins(measured)
     return {KEY: plain}
+
+
+def _median(values: Sequence[float]) -> Interval | None:
+    """Return the median of rounds, between the lowest and the highest.
+
+    The median of the distribution lies between the extremes of n rounds with
+    probability 1 − 2^(1 − n).
+    """
+    rounds = sorted(values)
+    if not rounds:
+        return None
+    return Interval(
+        low=rounds[0],
+        value=rounds[len(rounds) // 2],
+        high=rounds[-1],
+        confidence=1 - 2.0 ** (1 - len(rounds)),
+    )

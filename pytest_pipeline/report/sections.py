@@ -19,10 +19,12 @@ from pytest_pipeline.report.changes import changes_table
 from pytest_pipeline.report.charts.batching import stage_time, throughput
 from pytest_pipeline.report.charts.comparisons import ratios
 from pytest_pipeline.report.charts.crossover import gain_by_work
+from pytest_pipeline.report.charts.languages import speeds as language_speeds
 from pytest_pipeline.report.charts.latency import latency as latency_chart
 from pytest_pipeline.report.charts.model import Chart
 from pytest_pipeline.report.charts.speeds import replicas as replicas_chart
 from pytest_pipeline.report.charts.speeds import transports as transports_chart
+from pytest_pipeline.report.languages import compared as compared_languages
 from pytest_pipeline.report.page import Section
 from pytest_pipeline.report.tables import Table
 
@@ -38,6 +40,7 @@ def sections(session: Session, before: Session | None = None) -> list[Section]:
     transports = of_group(session, "transports")
     latency = of_group(session, "latency")
     earlier = _alike(of_group(then, "latency"))
+    languages = compared_languages(session, alone=False)
     compared = comparisons(session)
     made = [
         *_batchings("Batching", *(batchings(of, "batching") for of in (session, then))),
@@ -62,6 +65,11 @@ def sections(session: Session, before: Session | None = None) -> list[Section]:
                 for key, of in _alike(latency).items()
             ],
             tables.latency_table(latency),
+        ),
+        _section(
+            "Languages",
+            language_speeds(languages),
+            *tables.languages_tables(session),
         ),
         _section("Comparisons", [ratios(compared)], tables.comparisons_table(compared)),
     ]

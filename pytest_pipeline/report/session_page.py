@@ -9,6 +9,7 @@ from pytest_pipeline.measure.results import Session
 from pytest_pipeline.report.analysis import batchings, cost, failed, win
 from pytest_pipeline.report.changes import changed, changes_table, unlike
 from pytest_pipeline.report.formatting import moment
+from pytest_pipeline.report.languages import language_answers
 from pytest_pipeline.report.page import (
     Page,
     machine_answer,
@@ -89,6 +90,7 @@ def _answers(
         "Which batch size wins it back?": [
             (one.workload, said) for one in all_of if (said := win(one))
         ],
+        "Does the language matter?": language_answers(session),
         "What was the machine?": _machines(session, before),
     }
 

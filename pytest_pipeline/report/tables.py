@@ -10,6 +10,7 @@ from pipeline.accounting import RunReport
 from pytest_pipeline.measure.results import (
     Compared,
     Interval,
+    LanguageRuns,
     Latency,
     Measured,
     Session,
@@ -32,6 +33,7 @@ from pytest_pipeline.report.analysis import (
     works,
 )
 from pytest_pipeline.report.formatting import count, duration, share, spread, times
+from pytest_pipeline.report.languages import compared, ratio
 
 _V = TypeVar("_V")
 
@@ -59,6 +61,7 @@ def all_tables(session: Session) -> list[Table]:
         replicas_table(of_group(session, "replicas")),
         transports_table(of_group(session, "transports")),
         latency_table(of_group(session, "latency")),
+        *languages_tables(session),
         comparisons_table(comparisons(session)),
     ]
     return [table for table in made if table.rows]
@@ -220,6 +223,90 @@ def latency_table(measured: Sequence[Measured]) -> Table:
     )
 
 
+def languages_tables(session: Session) -> list[Table]:
+    """Return the comparisons of languages: of the pipeline, then of single stages."""
+    whole, alone = (compared(session, alone=is_alone) for is_alone in (False, True))
+    by_workload: dict[str, list[Measured]] = {}
+    for one in whole:
+        by_workload.setdefault(one.workload, []).append(one)
+    made = [
+        *(languages_table(name, of) for name, of in by_workload.items()),
+        *(stage_cpu_table(name, of) for name, of in by_workload.items()),
+        stages_alone_table(alone),
+    ]
+    return [table for table in made if table.rows]
+
+
+def languages_table(workload: str, measured: Sequence[Measured]) -> Table:
+    """Return throughput, CPU and memory of the whole pipeline by language."""
+    columns: dict[str, Callable[[_Compared], str]] = {
+        "stages in": lambda row: row.runs.language,
+        "iterations": lambda row: _said(row.measured.iterations, count),
+        "batch size": _size,
+        **_SPEEDS,
+        "stages µs": lambda row: _micros(sum(row.runs.cpu_s.values())),
+        "orchestrator µs": lambda row: _micros(row.runs.driver_cpu_s),
+        "peak MiB": lambda row: f"{sum(row.runs.peak_rss_bytes.values()) / _MIB:.0f}",
+    }
+    return _filled(
+        f"Languages: {workload}, the whole pipeline",
+        columns,
+        _rows_of(measured),
+        note=(
+            "/s: records per second, the median round. × python: in the same round, "
+            "with the 99% interval. µs: CPU for a record, of all stages and of the "
+            "orchestrator, which is in Python. peak MiB: resident memory, all stages "
+            "together, up to this row. best: the fastest batch size of the language."
+        ),
+        texts=1,
+    )
+
+
+def stage_cpu_table(workload: str, measured: Sequence[Measured]) -> Table:
+    """Return the CPU of each stage for a record, by language."""
+    rows = _rows_of(measured)
+    stages = dict.fromkeys(stage for row in rows for stage in row.runs.cpu_s)
+
+    def cpu(stage: str) -> Callable[[_Compared], str]:
+        return lambda row: _said(row.runs.cpu_s.get(stage), _micros)
+
+    columns: dict[str, Callable[[_Compared], str]] = {
+        "stages in": lambda row: row.runs.language,
+        "iterations": lambda row: _said(row.measured.iterations, count),
+        "batch size": _size,
+        **{f"{stage} µs": cpu(stage) for stage in stages},
+    }
+    return _filled(
+        f"Languages: {workload}, CPU of each stage for a record",
+        columns,
+        rows,
+        texts=1,
+    )
+
+
+def stages_alone_table(measured: Sequence[Measured]) -> Table:
+    """Return throughput and CPU of one stage under load, by language."""
+    columns: dict[str, Callable[[_Compared], str]] = {
+        "stage": lambda row: row.measured.stage,
+        "in": lambda row: row.runs.language,
+        "batch size": _size,
+        **_SPEEDS,
+        "stage µs": lambda row: _micros(sum(row.runs.cpu_s.values())),
+        "load µs": lambda row: _micros(row.runs.driver_cpu_s),
+    }
+    return _filled(
+        "Languages: one stage alone under load",
+        columns,
+        _rows_of(measured),
+        note=(
+            "µs: CPU for a record, of the stage and of the process that sends the "
+            "load. Where the load takes more than the stage, it is the load that "
+            "bounds the throughput, and only the CPU compares the stages."
+        ),
+        texts=2,
+    )
+
+
 def comparisons_table(compared: Sequence[tuple[str, Compared]]) -> Table:
     """Return each comparison with its evidence and verdict."""
     rows = [
@@ -236,6 +323,44 @@ def comparisons_table(compared: Sequence[tuple[str, Compared]]) -> Table:
         ),
         texts=2,
     )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One language in a comparison."""
+
+    measured: Measured
+    runs: LanguageRuns
+
+    @property
+    def ratio(self) -> Interval | None:
+        """How many times as fast as the first language; None for that one itself."""
+        first = self.measured.languages[0]
+        return None if self.runs is first else ratio(self.runs, first)
+
+
+_SPEEDS: dict[str, Callable[[_Compared], str]] = {
+    "/s": lambda row: _said(row.runs.throughput, _median),
+    "× python": lambda row: _said(row.ratio, lambda of: times(of.value)),
+    "interval": lambda row: _said(row.ratio, _ends),
+}
+
+
+def _rows_of(measured: Sequence[Measured]) -> list[_Compared]:
+    return [_Compared(one, runs) for one in measured for runs in one.languages]
+
+
+def _size(row: _Compared) -> str:
+    size = count(row.runs.batch_size)
+    return size if row.measured.batch_size else f"best: {size}"
+
+
+def _micros(seconds: float) -> str:
+    return f"{seconds * 1e6:,.3g}" if seconds < 1e-3 else count(seconds * 1e6)
+
+
+def _ends(interval: Interval) -> str:
+    return f"{times(interval.low)}–{times(interval.high)}"
 
 
 def question(compared: Compared) -> str:

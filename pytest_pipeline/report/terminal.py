@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pytest_pipeline.measure.results import Session
 from pytest_pipeline.report.analysis import batchings, cost, failed, win
+from pytest_pipeline.report.languages import language_answers
 from pytest_pipeline.report.tables import Table, all_tables
 
 _NARROW, _WIDE = 80, 100
@@ -69,6 +70,7 @@ def answers(session: Session) -> list[str]:
         ):
             if answer is not None:
                 said.append(f"{batching.workload}: {asked} {answer}")
+    said += [f"{of}: {answer}" for of, answer in language_answers(session)]
     return said
 
 

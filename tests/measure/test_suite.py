@@ -149,3 +149,22 @@ def test_this_project_measures_itself_with_the_shipped_suite() -> None:
     collected = [line for line in done.stdout.splitlines() if "::" in line]
     assert collected
     assert all("suite/benchmarks/" in line for line in collected)
+
+
+def test_languages_that_are_not_built_are_skipped_by_name(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any, nothing is compared."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(pytester.path))
+
+    result = pytester.runpytest_subprocess(
+        "--pyargs", "pytest_pipeline.suite.languages", "-rs"
+    )
+
+    result.assert_outcomes(skipped=29)
+    result.stdout.fnmatch_lines(
+        [
+            "*the stages in rust are not built; run: pipeline build-stages rust",
+            "*no language but Python is built; run: pipeline build-stages",
+        ]
+    )
