@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 
 # gRPC's older poller hands a message to Python with fewer thread switches than its
-# event engine. Measured by benchmarks/poller.py: 1.3 times the throughput at batch
-# size 1, 1.25 times at 100, 1.2 times at 1,000.
+# event engine. Measured by benchmarks/process_settings.py: 1.3 times the throughput at
+# batch size 1, 1.25 times at 100, 1.2 times at 1,000.
 _GRPC = {
     "GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener",
     # Errors are reported as statuses; gRPC's own log lines would go to standard error.

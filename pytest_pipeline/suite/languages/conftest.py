@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.transport.allocator import keep_freed_memory
 from pipeline.transport.environment import set_defaults
 
 # This process drives the runs, so gRPC is configured before it is imported.
 set_defaults(os.environ)
+keep_freed_memory()
 
 from pipeline.languages import LANGUAGES  # noqa: E402
 from pytest_pipeline.measure.harness import Harness  # noqa: E402
