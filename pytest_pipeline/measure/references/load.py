@@ -21,6 +21,7 @@ from pipeline.clock import ProcessClock
 from pipeline.errors import ConservationError
 from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
+from pipeline.transport.workarounds import wait_for_calls
 from pipeline.v1.pipeline_pb2 import (
     Batch,
     Commit,
@@ -135,6 +136,7 @@ async def _put_on(server: Server, load: Load, requests: Sequence[bytes]) -> Load
         for key, value in await call.trailing_metadata():
             if key == wire.TIMING_KEY and isinstance(value, bytes):
                 account.spend(Timing.FromString(value))
+    await wait_for_calls()
     if load.stage == SINK:
         account.spend(WriteSummary.FromString(replies[0]).timing)
     else:
