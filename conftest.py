@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 pytest_plugins = ["pytester"]
 
 # Before anything imports gRPC, as the command line does it.
-set_defaults(os.environ)
+configure_process()
 
 # What a run of the tests finds must not depend on the day: the same examples each
 # time, and no deadline on a shared machine.

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 _MIB = 1024 * 1024
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--limit-mib", type=int, default=150)
     arguments = parser.parse_args()
 
-    set_defaults(os.environ)  # before gRPC is imported
+    configure_process()  # before gRPC is imported
     from pipeline.engines.base import Engine, RunSettings
     from pipeline.engines.monolith import MonolithEngine
     from pipeline.engines.split import SplitEngine

@@ -14,11 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from pipeline.accounting import RunReport
+from pytest_pipeline.measure.rounds import in_turns
 
 # Events at each batch size, for runs of a second or two.
 _SIZES = {1: 2_000, 100: 100_000, 1000: 500_000, 5000: 1_000_000}
@@ -77,15 +79,15 @@ def main() -> None:
         for setting, without in _WITHOUT.items():
             print(f"{setting}:")
             for batch_size in _SIZES:
-                pairs = []
-                for number in range(arguments.rounds):
-                    sides = [plain, {**plain, **without}]
-                    order = sides[:: -1 if number % 2 else 1]
-                    reports = [run(folder, batch_size, side) for side in order]
-                    pairs.append(reports[:: -1 if number % 2 else 1])
+                sides = {
+                    "with": partial(run, folder, batch_size, plain),
+                    "without": partial(run, folder, batch_size, {**plain, **without}),
+                }
+                reports = in_turns(sides, arguments.rounds)
+                pairs = list(zip(*reports.values(), strict=True))
                 speeds = [a.throughput_per_s / b.throughput_per_s for a, b in pairs]
                 cpu = [cpu_s(a) / cpu_s(b) for a, b in pairs]
-                peaks = [max(map(peak_mib, side)) for side in zip(*pairs, strict=True)]
+                peaks = [max(map(peak_mib, side)) for side in reports.values()]
                 print(
                     f"  batch size {batch_size:>5,}: {spread(speeds)}, CPU "
                     f"{spread(cpu)}, peak {peaks[0]:.0f} MiB, without {peaks[1]:.0f}",

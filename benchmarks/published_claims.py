@@ -9,17 +9,15 @@ about languages are those of ``pytest --pyargs pytest_pipeline.suite.languages``
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 # Before gRPC and numpy are imported.
-set_defaults(os.environ)
+configure_process()
 
 from pipeline.accounting import RunReport  # noqa: E402
 from pipeline.batching import BatchLimits  # noqa: E402
@@ -31,7 +29,8 @@ from pipeline.workloads.events import EVENTS  # noqa: E402
 from pipeline.workloads.events.generate import generate_events  # noqa: E402
 from pipeline.workloads.lines import line_source  # noqa: E402
 from pipeline.workloads.work_items import WORK_ITEMS, work_item_source  # noqa: E402
-from pytest_pipeline.measure.estimation import LOOKS, interval  # noqa: E402
+from pytest_pipeline.measure.estimation import LOOKS, paired_ratio  # noqa: E402
+from pytest_pipeline.measure.rounds import in_turns  # noqa: E402
 
 _ROUNDS = LOOKS[0]
 # Events of a run of the split at batch size 1, where each takes a message per leg.
@@ -133,21 +132,15 @@ def item_rounds(folder: Path, iterations: int) -> Rounds:
 
 
 def rounds_of(runs: Mapping[str, Callable[[], RunReport]]) -> Rounds:
-    """Return the reports of each run; every other round goes backwards."""
+    """Return the reports of each run, after one that warms up."""
     for run in runs.values():
-        run()  # warm up, not counted
-    found: dict[str, list[RunReport]] = {name: [] for name in runs}
-    for number in range(_ROUNDS):
-        for name in list(runs)[:: -1 if number % 2 else 1]:
-            found[name].append(runs[name]())
-    return found
+        run()
+    return in_turns(runs, _ROUNDS)
 
 
 def ratio(values: Sequence[float], others: Sequence[float]) -> str:
     """Return the ratio of paired rounds, with its 99 % interval."""
-    found = interval(
-        [math.log(one / other) for one, other in zip(values, others, strict=True)]
-    )
+    found = paired_ratio(values, others)
     return f"{found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
 
 

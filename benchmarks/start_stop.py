@@ -13,7 +13,6 @@ Run it twice at once over TCP to check that no port is used by two servers.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import threading
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 from pytest_pipeline.options import Hosting, PipelineSettings
 
 
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--transport", choices=["unix", "tcp", "tls"], default="unix")
     arguments = parser.parse_args()
 
-    set_defaults(os.environ)  # before gRPC is imported
+    configure_process()  # before gRPC is imported
     from pipeline.workloads import workload_named
     from pytest_pipeline.servers.pool import ServerPool
     from pytest_pipeline.servers.specification import stage_specs

@@ -10,7 +10,6 @@ interleaved on the same file. Prints the medians of the ratios of the rounds.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 # The share of the events that runs at each batch size, so that none takes minutes.
 _SIZES = {1: 0.005, 10: 0.05, 100: 0.2, 1000: 1.0}
@@ -56,7 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
-    set_defaults(os.environ)  # before gRPC is imported
+    configure_process()  # before gRPC is imported
     from pipeline.batching import BatchLimits
     from pipeline.engines.base import RunSettings
     from pipeline.engines.split import SplitEngine

@@ -11,12 +11,11 @@ medians of the ratios of interleaved rounds. The servers keep running.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 from pathlib import Path
 
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
-    set_defaults(os.environ)  # before gRPC and numpy are imported
+    configure_process()  # before gRPC and numpy are imported
     from pipeline.accounting import RunReport
     from pipeline.batching import BatchLimits
     from pipeline.engines.base import RunSettings

@@ -26,7 +26,7 @@ from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
 from pipeline.source import Opener
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 from pipeline.transport.processes import StageServers
 from pipeline.workload import Workload
 from pipeline.workloads.events import EVENTS
@@ -37,7 +37,7 @@ from pipeline.workloads.work_items import WORK_ITEMS, work_item_source
 STAGES = ("parse", "rules", "aggregate")
 
 # Before gRPC starts, as the command line does.
-set_defaults(os.environ)
+configure_process()
 
 
 class _Files:

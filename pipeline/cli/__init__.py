@@ -21,8 +21,7 @@ from pipeline.cli.serve import serve
 from pipeline.cli.tune import tune as tune_command
 from pipeline.errors import FunctionError, PipelineError, UsageError, one_line
 from pipeline.standard_streams import open_missing_streams, print_out, use_fallback
-from pipeline.transport.allocator import keep_freed_memory
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 _DISTRIBUTION = "pytest-grpc-pipeline"
 _INTERRUPTED = 130
@@ -103,8 +102,7 @@ def main() -> NoReturn:
     """Run the command line and exit; a failure is one line on standard error."""
     open_missing_streams()
     use_fallback()
-    set_defaults(os.environ)
-    keep_freed_memory()
+    configure_process()
     if instruction := os.environ.get(_COMPLETION):
         sys.exit(shell_complete(cli, {}, "pipeline", _COMPLETION, instruction))
     try:

@@ -22,7 +22,7 @@ def keep_freed_memory() -> None:
     batch, and faults it in again with the next one. Does nothing where glibc is not the
     C library, or where the environment tunes its allocator.
     """
-    if not _is_glibc() or any(
+    if not is_glibc() or any(
         name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ
     ):
         return
@@ -31,7 +31,8 @@ def keep_freed_memory() -> None:
     mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
 
 
-def _is_glibc() -> bool:
+def is_glibc() -> bool:
+    """Return whether glibc is the C library of this process."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION") is not None
     except (AttributeError, ValueError):

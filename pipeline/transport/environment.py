@@ -1,8 +1,11 @@
-"""Environment variables for gRPC and numeric libraries in our own processes."""
+"""Set up our own processes: gRPC, numeric libraries and the allocator."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import MutableMapping
+
+from pipeline.transport.allocator import keep_freed_memory
 
 # gRPC's older poller hands a message to Python with fewer thread switches than its
 # event engine. Measured by benchmarks/process_settings.py: 1.3 times the throughput at
@@ -29,14 +32,22 @@ _ONE_THREAD = dict.fromkeys(
 )
 
 
+def configure_process() -> None:
+    """Set this process up for throughput, before gRPC or a numeric library is imported.
+
+    What the user has set in the environment stays.
+    """
+    set_defaults(os.environ)
+    keep_freed_memory()
+
+
 def set_defaults(environment: MutableMapping[str, str]) -> None:
     """Set gRPC up for throughput and numeric libraries for one thread.
 
-    Variables that are set already are left as they are. Call this before gRPC or a
-    numeric library is imported: they read their variables then.
+    Variables that are set already are left as they are.
 
     Args:
-        environment: ``os.environ``, or the environment of a process to be started.
+        environment: The environment of a process to be started.
     """
     for name, value in (_GRPC | _ONE_THREAD).items():
         environment.setdefault(name, value)

@@ -76,6 +76,18 @@ def interval(
     )
 
 
+def paired_ratio(one: Sequence[float], other: Sequence[float]) -> Interval:
+    """Return the ratio of ``one`` to ``other``, with its confidence interval.
+
+    Args:
+        one: A value of each round, 12 or more, each above 0.
+        other: The values of the same rounds.
+    """
+    return interval(
+        [math.log(mine / theirs) for mine, theirs in zip(one, other, strict=True)]
+    )
+
+
 def log_ratios(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logarithm of B's time divided by A's, of each round.
 

@@ -19,6 +19,7 @@ from pytest_pipeline.measure.dataset import Dataset, dataset_of
 from pytest_pipeline.measure.references.arrivals import Arrivals, arrivals_of
 from pytest_pipeline.measure.references.floor import floor_of
 from pytest_pipeline.options import PipelineSettings, Transport
+from pytest_pipeline.records.data import data_of
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.pool import ServerPool
 from pytest_pipeline.servers.runs import split_engine
@@ -39,7 +40,9 @@ class Harness:
         pool: Starts the stage servers.
         settings: Of the session.
         folder: A folder that the servers of ``pool`` may read and write.
-        data: The input of a workload that reads its records; None to make it.
+
+    Raises:
+        UsageError: The file that the settings take records from can't be read.
     """
 
     def __init__(
@@ -47,12 +50,11 @@ class Harness:
         pool: ServerPool,
         settings: PipelineSettings,
         folder: Path,
-        data: bytes | None,
     ) -> None:
         self._pool = pool
         self.settings = replace(settings, servers="subprocess")
         self.folder = folder
-        self._data = data
+        self._data = data_of(settings)
         self._runs: dict[tuple[object, ...], CheckedRuns] = {}
         self._records: dict[tuple[str, int], int] = {}
 
@@ -104,7 +106,7 @@ class Harness:
             workload: Its name. ``--pipeline-stage`` does not apply.
 
         Raises:
-            UsageError: A language has none of its stages, or is not built.
+            UsageError: A language serves no stage of the workload, or is not built.
         """
         specs = stage_specs(
             replace(self.settings, stages=stages, stage=()), workload_named(workload)

@@ -11,8 +11,9 @@ from functools import partial
 from pipeline.languages import LANGUAGES, MIX, PYTHON
 from pytest_pipeline.measure.estimation import LOOKS
 from pytest_pipeline.measure.harness import Harness
-from pytest_pipeline.measure.references.load import Load, loads_of, put_on
+from pytest_pipeline.measure.references.load import Load, loads_of, run_load
 from pytest_pipeline.measure.results import LanguageRuns
+from pytest_pipeline.measure.rounds import in_turns
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.runs import split_engine
 
@@ -98,7 +99,7 @@ class Languages:
         records = self._records_at(batch_size)
         python = self._servers[PYTHON].values()
         load = loads_of(self._runs, python, batch_size, records)[stage]
-        rounds = _in_turns(
+        rounds = _rounds(
             {
                 name: partial(_under_load, servers[stage], load, self._run_s / 2)
                 for name, servers in self._servers.items()
@@ -111,7 +112,7 @@ class Languages:
         ]
 
     def _at(self, batch_sizes: Mapping[str, int]) -> list[LanguageRuns]:
-        rounds = _in_turns(
+        rounds = _rounds(
             {
                 name: partial(self._sample, name, batch_size)
                 for name, batch_size in batch_sizes.items()
@@ -157,9 +158,9 @@ class Languages:
 
 def _under_load(server: Server, load: Load, least_s: float) -> _Sample:
     """Put a load on a stage, again until it has taken ``least_s`` seconds."""
-    loads = [put_on(server, load)]
+    loads = [run_load(server, load)]
     while sum(each.elapsed_s for each in loads) < least_s:
-        loads.append(put_on(server, load))
+        loads.append(run_load(server, load))
     records = load.records * len(loads)
     return _Sample(
         records / sum(each.elapsed_s for each in loads),
@@ -169,19 +170,11 @@ def _under_load(server: Server, load: Load, least_s: float) -> _Sample:
     )
 
 
-def _in_turns(
-    samplers: Mapping[str, Callable[[], _Sample]],
-) -> dict[str, list[_Sample]]:
+def _rounds(samplers: Mapping[str, Callable[[], _Sample]]) -> dict[str, list[_Sample]]:
     """Return a sample of each in each round, after one that warms up."""
     for sampler in samplers.values():
         sampler()
-    found: dict[str, list[_Sample]] = {name: [] for name in samplers}
-    for number in range(ROUNDS):
-        # Every other round goes backwards, so that a machine that slows down favours
-        # no language.
-        for name in list(samplers)[:: -1 if number % 2 else 1]:
-            found[name].append(samplers[name]())
-    return found
+    return in_turns(samplers, ROUNDS)
 
 
 def _language_runs(

@@ -1,4 +1,4 @@
-"""Run two callables in interleaved rounds of A B B A or B A A B.
+"""Run callables in interleaved rounds: two as A B B A or B A A B, or more in turns.
 
 A drift within a round cancels out of its log-ratio, and a disturbance of one round is
 one value of many. The order is drawn at random for every second round and mirrored for
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,10 +21,25 @@ from pytest_pipeline.measure.instrumentation import uninstrumented
 #: and returns the seconds of the quickest piece.
 Sampler: TypeAlias = Callable[[int, int], float]
 
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
 _SEED = 1
 _MIRRORED = {"abba": "baab", "baab": "abba"}
 # Pieces of a sample at least, if it has any; with fewer, all may be interrupted.
 _FEWEST_PIECES = 3
+
+
+def in_turns(runs: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, list[T]]:
+    """Call each function once a round, and return what it returned in each.
+
+    Every other round goes backwards, so that a machine that slows down favours none.
+    """
+    found: dict[K, list[T]] = {name: [] for name in runs}
+    for number in range(rounds):
+        for name in list(runs)[:: -1 if number % 2 else 1]:
+            found[name].append(runs[name]())
+    return found
 
 
 def timed(

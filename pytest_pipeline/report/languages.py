@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_pipeline.measure.estimation import interval
+from pytest_pipeline.measure.estimation import paired_ratio
 from pytest_pipeline.measure.results import (
     Interval,
     LanguageRuns,
@@ -71,14 +71,7 @@ def compared(session: Session, *, alone: bool) -> list[Measured]:
 
 def ratio(first: LanguageRuns, second: LanguageRuns) -> Interval:
     """Return how many times as fast the first is, from rounds that both share."""
-    return interval(
-        [
-            math.log(mine / theirs)
-            for mine, theirs in zip(
-                first.throughput_per_s, second.throughput_per_s, strict=True
-            )
-        ]
-    )
+    return paired_ratio(first.throughput_per_s, second.throughput_per_s)
 
 
 def language_answers(session: Session) -> list[tuple[str, str]]:

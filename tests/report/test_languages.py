@@ -11,7 +11,8 @@ from pytest_pipeline.report.charts.model import Series
 from pytest_pipeline.report.languages import language_answers
 from pytest_pipeline.report.tables import languages_tables
 from pytest_pipeline.report.terminal import answers
-from tests.report.sessions import language_runs, languages, session
+from tests.report.language_sessions import language_runs, languages
+from tests.report.sessions import session
 
 MATTERS_LITTLE, DEBUG_COSTS, TYPESCRIPT_LEADS = range(3)
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pipeline.transport.allocator import _is_glibc
+from pipeline.transport.allocator import is_glibc
 
 #: Prints the page faults of 50 batches, each of eight blocks of 512 KiB.
 BATCHES = """
@@ -32,7 +32,7 @@ print(faults() - before)
 #: The pages of the blocks of a batch.
 PAGES = 8 * 2**19 // os.sysconf("SC_PAGE_SIZE")
 
-pytestmark = pytest.mark.skipif(not _is_glibc(), reason="the C library is not glibc")
+pytestmark = pytest.mark.skipif(not is_glibc(), reason="the C library is not glibc")
 
 
 def faults(**tuning: str) -> int:

@@ -51,8 +51,8 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """What a stage did under a load."""
+class LoadResult:
+    """What a load took, and what the stage answered it with."""
 
     elapsed_s: float
     #: CPU seconds of the process that sent the load, and of the stage's.
@@ -104,7 +104,7 @@ def loads_of(
     return {name: Load(name, records, requests[name], payloads[name]) for name in names}
 
 
-def put_on(server: Server, load: Load) -> Loaded:
+def run_load(server: Server, load: Load) -> LoadResult:
     """Send a load to a server of its stage, and wait for the last reply.
 
     Raises:
@@ -116,10 +116,12 @@ def put_on(server: Server, load: Load) -> Loaded:
         path = str(server.folder / "written-under-load")
         target = WriteRequest(target=Target(path=path))
         requests.insert(0, target.SerializeToString())
-    return asyncio.run(_put_on(server, load, requests))
+    return asyncio.run(_run_load(server, load, requests))
 
 
-async def _put_on(server: Server, load: Load, requests: Sequence[bytes]) -> Loaded:
+async def _run_load(
+    server: Server, load: Load, requests: Sequence[bytes]
+) -> LoadResult:
     async with server.aio_channel() as channel:
         await channel.channel_ready()
         began, cpu = time.perf_counter(), ProcessClock()
@@ -149,7 +151,7 @@ async def _put_on(server: Server, load: Load, requests: Sequence[bytes]) -> Load
                 f"recorded"
             )
     spent = account.report()
-    return Loaded(
+    return LoadResult(
         elapsed_s, driver_cpu_s, spent.cpu_s, spent.peak_rss_bytes, len(replies)
     )
 

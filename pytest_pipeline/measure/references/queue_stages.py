@@ -31,7 +31,7 @@ from pipeline.inputs import Inputs
 from pipeline.publishing import Draft
 from pipeline.result import ResultWriter
 from pipeline.stages import INGEST, SINK, Stage
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 from pipeline.v1.pipeline_pb2 import Rejection, Timing
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
@@ -114,7 +114,7 @@ def serve(
     # The engine handles Ctrl-C, and then ends its processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    set_defaults(os.environ)
+    configure_process()
     workload = workload_named(workload_name)
     if stage == INGEST:
         _ingest(workload, cast("Connection", inbox), cast("Queue[Any]", outbox))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.transport.allocator import keep_freed_memory
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 # This process drives the runs, so gRPC is configured before it is imported.
-set_defaults(os.environ)
-keep_freed_memory()
+configure_process()
 
 from pipeline.workloads import workload_named  # noqa: E402
 from pytest_pipeline.measure.harness import Harness  # noqa: E402
@@ -57,13 +54,8 @@ def harness(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Harness:
     """The engines of this session, and runs whose results are checked."""
-    settings = settings_of(request.config)
-    return Harness(
-        pipeline_servers,
-        settings,
-        tmp_path_factory.mktemp("benchmarks"),
-        data_of(settings),
-    )
+    folder = tmp_path_factory.mktemp("benchmarks")
+    return Harness(pipeline_servers, settings_of(request.config), folder)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -13,9 +14,10 @@ from pipeline.accounting import RunReport
 from pipeline.stages import INGEST, SINK
 from pipeline.tuning.cost import fit
 from pytest_pipeline.measure.comparison import Comparer
-from pytest_pipeline.measure.estimation import LOOKS, interval
+from pytest_pipeline.measure.estimation import LOOKS, paired_ratio
 from pytest_pipeline.measure.harness import Harness
 from pytest_pipeline.measure.results import Interval
+from pytest_pipeline.measure.rounds import in_turns
 
 # Fixtures that may skip come before `benchmark`, which warns if it is not used.
 pytestmark = pytest.mark.benchmark(group="claims")
@@ -129,12 +131,13 @@ def _sweep(
     runs, engine = harness.runs(workload), harness.split(workload)
     seconds = min(_RUN_S, harness.settings.run_seconds)
     records = {size: runs.records_for(engine, size, seconds) for size in sizes}
+    reports = in_turns(
+        {size: partial(runs.run, engine, size, records[size]) for size in sizes},
+        LOOKS[0],
+    )
     return [
-        {
-            size: runs.run(engine, size, records[size])
-            for size in (sizes if number % 2 else sizes[::-1])
-        }
-        for number in range(LOOKS[0])
+        dict(zip(reports, of_round, strict=True))
+        for of_round in zip(*reports.values(), strict=True)
     ]
 
 
@@ -145,9 +148,7 @@ def _ratio(
     figure: Callable[[RunReport], float],
 ) -> Interval:
     """Return the ratio of a figure at the large batch size to that at the small one."""
-    return interval(
-        [
-            math.log(figure(reports[large]) / figure(reports[small]))
-            for reports in rounds
-        ]
+    return paired_ratio(
+        [figure(reports[large]) for reports in rounds],
+        [figure(reports[small]) for reports in rounds],
     )

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.transport.allocator import keep_freed_memory
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 # This process drives the runs, so gRPC is configured before it is imported.
-set_defaults(os.environ)
-keep_freed_memory()
+configure_process()
 
 from pipeline.languages import LANGUAGES  # noqa: E402
 from pytest_pipeline.measure.harness import Harness  # noqa: E402
 from pytest_pipeline.measure.languages import Languages, not_built  # noqa: E402
 from pytest_pipeline.measure.selection import selected_batch_sizes  # noqa: E402
 from pytest_pipeline.options import settings_of  # noqa: E402
-from pytest_pipeline.records.data import data_of  # noqa: E402
 
 if TYPE_CHECKING:
     from pytest_pipeline.servers.pool import ServerPool
@@ -47,13 +43,8 @@ def harness(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Harness:
     """The servers of this session, and runs whose results are checked."""
-    settings = settings_of(request.config)
-    return Harness(
-        pipeline_servers,
-        settings,
-        tmp_path_factory.mktemp("languages"),
-        data_of(settings),
-    )
+    folder = tmp_path_factory.mktemp("languages")
+    return Harness(pipeline_servers, settings_of(request.config), folder)
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.transport.allocator import keep_freed_memory
-from pipeline.transport.environment import set_defaults
+from pipeline.transport.environment import configure_process
 
 # This process drives the runs, so gRPC is configured before it is imported.
-set_defaults(os.environ)
-keep_freed_memory()
+configure_process()
 
 from pipeline.workloads import workload_named  # noqa: E402
 from pytest_pipeline.measure.harness import Harness  # noqa: E402
@@ -101,9 +98,4 @@ def harness(
     settings = settings_of(request.config)
     if "run_seconds" not in settings_given(request.config):
         settings = replace(settings, run_seconds=RUN_S)
-    return Harness(
-        pipeline_servers,
-        settings,
-        tmp_path_factory.mktemp("ratios"),
-        data_of(settings),
-    )
+    return Harness(pipeline_servers, settings, tmp_path_factory.mktemp("ratios"))

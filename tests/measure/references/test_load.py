@@ -13,7 +13,7 @@ from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads import workload_named
 from pytest_pipeline.measure.checked_runs import CheckedRuns
 from pytest_pipeline.measure.dataset import dataset_of
-from pytest_pipeline.measure.references.load import Load, loads_of, put_on
+from pytest_pipeline.measure.references.load import Load, loads_of, run_load
 from pytest_pipeline.options import PipelineSettings
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.pool import ServerPool
@@ -59,18 +59,18 @@ def test_a_stage_under_load_is_accounted_for(
     servers: dict[str, Server], loads: dict[str, Load], stage: str
 ) -> None:
     """Its replies, CPU time and memory are counted, without a run."""
-    loaded = put_on(servers[stage], loads[stage])
+    result = run_load(servers[stage], loads[stage])
 
-    assert loaded.replies == (1 if stage == "sink" else BATCHES)
-    assert loaded.cpu_s > 0
-    assert loaded.peak_rss_bytes > 2**20
+    assert result.replies == (1 if stage == "sink" else BATCHES)
+    assert result.cpu_s > 0
+    assert result.peak_rss_bytes > 2**20
 
 
 def test_the_sink_publishes_under_load(
     servers: dict[str, Server], loads: dict[str, Load], tmp_path: Path
 ) -> None:
     """The result is that of the run."""
-    put_on(servers["sink"], loads["sink"])
+    run_load(servers["sink"], loads["sink"])
 
     written = (tmp_path / "written-under-load").read_bytes()
     assert written == (tmp_path / "result").read_bytes()
@@ -83,4 +83,4 @@ def test_a_stage_must_answer_what_it_answered_in_the_run(
     load = replace(loads["parse"], payloads=loads["rules"].payloads)
 
     with pytest.raises(ConservationError, match="under load it answers otherwise"):
-        put_on(servers["parse"], load)
+        run_load(servers["parse"], load)
