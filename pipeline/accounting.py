@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from pipeline.batching import BatchSize
 from pipeline.clock import peak_rss_bytes
 from pipeline.errors import ConservationError
 from pipeline.publishing import Draft
@@ -57,12 +58,21 @@ class Records(msgspec.Struct):
     passed: int
 
 
+class BatchSizes(msgspec.Struct):
+    """The sizes of the batches of a run, in records as they were ingested."""
+
+    smallest: int
+    mean: float
+    largest: int
+
+
 class RunReport(msgspec.Struct):
     """The account of a whole run."""
 
     workload: str
     engine: str
-    batch_size: int
+    #: Most records in a batch, or ``auto``.
+    batch_size: BatchSize
     batches: int
     records: Records
     #: Rejections by reason.
@@ -81,6 +91,8 @@ class RunReport(msgspec.Struct):
     cpu_s: float
     peak_rss_bytes: int
     stages: dict[str, StageReport]
+    #: None in a report of an earlier version.
+    batch_sizes: BatchSizes | None = None
 
     def to_json(self) -> bytes:
         """Return the report as indented JSON, ended by LF."""
@@ -194,6 +206,7 @@ class RunAccount:
         self.stages = {name: StageAccount() for name in stage_names}
         self.batches = 0
         self.ingested = 0
+        self._smallest = self._largest = 0
         self.filtered = 0
         self.passed = 0
         self.rejections: Counter[str] = Counter()
@@ -201,6 +214,9 @@ class RunAccount:
 
     def ingest(self, records: int) -> None:
         """Count a batch that came from the source."""
+        if not self.batches or records < self._smallest:
+            self._smallest = records
+        self._largest = max(self._largest, records)
         self.batches += 1
         self.ingested += records
 
@@ -250,7 +266,7 @@ class RunAccount:
         *,
         workload: str,
         engine: str,
-        batch_size: int,
+        batch_size: BatchSize,
         elapsed_s: float,
         startup_s: float,
         cpu_s: float,
@@ -261,7 +277,7 @@ class RunAccount:
         Args:
             workload: Name of the workload.
             engine: Name of the engine.
-            batch_size: Most records in a batch.
+            batch_size: Most records in a batch, or ``auto``.
             elapsed_s: Seconds from the first request to the published result.
             startup_s: Seconds until every stage server was healthy.
             cpu_s: CPU seconds of the process that drove the run.
@@ -291,6 +307,11 @@ class RunAccount:
             cpu_s=cpu_s,
             peak_rss_bytes=peak_rss_bytes(),
             stages={name: stage.report() for name, stage in self.stages.items()},
+            batch_sizes=BatchSizes(
+                smallest=int(self._smallest),
+                mean=float(self.ingested / max(1, self.batches)),
+                largest=int(self._largest),
+            ),
         )
 
     def _ipc_share(self, driver_cpu_s: float) -> float:

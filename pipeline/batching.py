@@ -11,8 +11,15 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from pipeline.errors import UsageError
+
+#: The batch size of a run that chooses the size of each batch itself.
+AUTO: Final = "auto"
+
+#: Most records in a batch, or ``auto``.
+BatchSize = int | Literal["auto"]
 
 DEFAULT_BATCH_RECORDS = 1000
 # Large enough for a batch of 100,000 ordinary events. Small enough that a few copies of
@@ -48,6 +55,33 @@ class BatchLimits:
             )
 
 
+class LiveLimits(BatchLimits):
+    """Limits that may change after each batch: those of batch size ``auto``.
+
+    Their linger is so short that a source waits for one record only.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, records: int, bytes_: int) -> None:
+        super().__init__(records, bytes_, linger_s=1e-9)
+
+    def change(self, records: int, bytes_: int) -> None:
+        """Set the limits of the next batch.
+
+        Raises:
+            UsageError: A limit is below 1.
+        """
+        checked = BatchLimits(records, bytes_)
+        object.__setattr__(self, "records", checked.records)
+        object.__setattr__(self, "bytes", checked.bytes)
+
+
+def limits_of(batch_size: BatchSize) -> BatchLimits | None:
+    """Return the limits of a run with this batch size; None for ``auto``."""
+    return None if batch_size == AUTO else BatchLimits(batch_size)
+
+
 @dataclass(frozen=True, slots=True)
 class LineBatch:
     """Consecutive lines, each ended by LF."""
@@ -77,6 +111,7 @@ class LineBatcher:
         max_line_bytes: Longest line that is kept, without its end.
         max_records: Stop after so many lines; 0 takes all.
         clock: Returns the time in seconds.
+        lingers: Whether the linger of the limits applies.
     """
 
     def __init__(
@@ -85,16 +120,22 @@ class LineBatcher:
         max_line_bytes: int,
         max_records: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        lingers: bool = True,
     ) -> None:
         self._limits = limits
+        self._linger_s = limits.linger_s if lingers else None
         self._max_line_bytes = max_line_bytes
         self._max_records = max_records
         self._clock = clock
         self._taken = 0
-        # The unfinished batch: its lines, without LF, and their bytes, with LF.
-        self._lines: list[bytes] = []
+        # The unfinished batch: pieces of text that end with LF, and what they have.
+        self._pieces: list[bytes] = []
+        self._records = 0
         self._bytes = 0
         self._too_long: list[int] = []
+        # Bytes of a line, as of late.
+        self._mean_bytes = 1
         # When its linger ends.
         self._due = math.inf
         # The unfinished line: its beginning, or that it is being dropped.
@@ -126,17 +167,16 @@ class LineBatcher:
             too_long.append(0)
             block = block[end:]
         data = self._partial + block
-        lines = data.split(b"\n")
-        self._partial = lines.pop()
+        end = data.rfind(b"\n") + 1
+        text, self._partial = data[:end], data[end:]
         # One byte over may still be the CR of a line end.
         if len(self._partial) > self._max_line_bytes + 1:
             self._partial, self._dropping = b"", True
         # If all lines together are not too long, no line is.
         if len(data) > self._max_line_bytes:
-            too_long += self._empty_long(lines)
-        if self._max_records:
-            del lines[self._max_records - self._taken :]
-        yield from self._take(lines, too_long)
+            text, more = self._without_long(text)
+            too_long += more
+        yield from self._take(text, too_long)
 
     def cut_due(self) -> Iterator[LineBatch]:
         """Yield the unfinished batch if its linger has ended; keep a partial line."""
@@ -147,41 +187,50 @@ class LineBatcher:
         """Take the end of the stream; yield what is left."""
         if self._partial or self._dropping:
             yield from self.feed(b"\n")
-        if self._lines:
+        if self._records:
             yield self._cut()
 
-    def _take(self, lines: list[bytes], too_long: list[int]) -> Iterator[LineBatch]:
+    def _take(self, text: bytes, too_long: list[int]) -> Iterator[LineBatch]:
         """Add whole lines; ``too_long`` has the positions of those too long."""
-        start = 0
-        while start < len(lines):
-            taken = lines[start : start + self._limits.records - len(self._lines)]
-            size = _size(taken)
-            if self._bytes + size > self._limits.bytes:
-                taken = self._fitting(taken)
-                size = _size(taken)
-                if not taken:
+        start = taken = 0
+        while start < len(text) and not self.done:
+            room = self._limits.records - self._records
+            if room <= 0:  # the limits have changed
+                yield self._cut()
+                continue
+            if self._max_records:
+                room = min(room, self._max_records - self._taken)
+            stop = min(len(text), start + self._limits.bytes - self._bytes)
+            end, count = _end_of_lines(text, start, stop, room, self._mean_bytes)
+            if not count:
+                if self._records:
                     yield self._cut()
                     continue
+                # An empty batch has room for one line of any size.
+                end, count = text.find(b"\n", start) + 1, 1
             if too_long:
                 self._too_long += [
-                    len(self._lines) + position - start
+                    self._records + position - taken
                     for position in too_long
-                    if start <= position < start + len(taken)
+                    if taken <= position < taken + count
                 ]
             # From now, not from when the block arrived: the time that the consumer of
             # an earlier batch took must not shorten the linger of this one.
-            if not self._lines and self._limits.linger_s is not None:
-                self._due = self._clock() + self._limits.linger_s
-            self._lines += taken
-            self._bytes += size
-            self._taken += len(taken)
-            start += len(taken)
-            if len(self._lines) == self._limits.records:
+            if not self._records and self._linger_s is not None:
+                self._due = self._clock() + self._linger_s
+            self._pieces.append(text[start:end])
+            self._records += count
+            self._bytes += end - start
+            self._taken += count
+            self._mean_bytes = (end - start) // count
+            start, taken = end, taken + count
+            if self._records >= self._limits.records:
                 yield self._cut()
 
-    def _empty_long(self, lines: list[bytes]) -> list[int]:
+    def _without_long(self, text: bytes) -> tuple[bytes, list[int]]:
         """Drop the content of the lines that are too long; return their positions."""
         limit = self._max_line_bytes
+        lines = text.split(b"\n")
         too_long = [
             position
             for position, line in enumerate(lines)
@@ -189,33 +238,45 @@ class LineBatcher:
         ]
         for position in too_long:
             lines[position] = b""
-        return too_long
-
-    def _fitting(self, lines: list[bytes]) -> list[bytes]:
-        """Return the first of ``lines`` that the unfinished batch has room for.
-
-        An empty batch has room for one line of any size.
-        """
-        room = self._limits.bytes - self._bytes
-        for position, line in enumerate(lines):
-            room -= len(line) + 1
-            if room < 0 and (position or self._lines):
-                return lines[:position]
-        return lines
+        return b"\n".join(lines), too_long
 
     def _cut(self) -> LineBatch:
-        records = len(self._lines)
-        self._lines.append(b"")  # ends the last line by LF, too
+        pieces = self._pieces
         batch = LineBatch(
-            first_record=self._taken - records + 1,
-            records=records,
-            text=b"\n".join(self._lines),
+            first_record=self._taken - self._records + 1,
+            records=self._records,
+            text=pieces[0] if len(pieces) == 1 else b"".join(pieces),
             too_long=self._too_long,
         )
-        self._lines, self._bytes, self._too_long = [], 0, []
+        self._pieces, self._too_long = [], []
+        self._records = self._bytes = 0
         self._due = math.inf
         return batch
 
 
-def _size(lines: list[bytes]) -> int:
-    return sum(map(len, lines)) + len(lines)
+# So few lines are found one by one.
+_FEW = 16
+
+
+def _end_of_lines(
+    text: bytes, start: int, stop: int, lines: int, mean_bytes: int
+) -> tuple[int, int]:
+    """Return where the first lines of ``text[start:stop]`` end, and their number.
+
+    That is ``lines``, or fewer if there are not as many. ``mean_bytes`` is about the
+    length of a line. Lines are counted up to a little before where the last should end,
+    and so on from there: finding each line costs more than counting it, and counting
+    it twice does, too.
+    """
+    end, left = start, lines
+    while left > _FEW and end < stop:
+        step = min(max(1, left * mean_bytes * 31 // 32), stop - end)
+        while (found := text.count(b"\n", end, end + step)) > left:
+            step = step * left // found
+        end, left = end + step, left - found
+    if left > _FEW or not left:
+        return text.rfind(b"\n", start, end) + 1, lines - left
+    while left and (found := text.find(b"\n", end, stop)) >= 0:
+        end, left = found + 1, left - 1
+    # The counting may have ended within a line.
+    return text.rfind(b"\n", start, end) + 1, lines - left

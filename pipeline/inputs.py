@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import select
@@ -9,6 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Self
@@ -20,6 +22,9 @@ STANDARD_INPUT = "-"
 
 # How often a reader of a pipe checks whether the run has ended.
 _POLL_S = 0.1
+# What a user's pipe may hold under Linux. The default is 64 KiB, less than a batch.
+_PIPE_BYTES = 1024 * 1024
+_SET_PIPE_SIZE: int | None = getattr(fcntl, "F_SETPIPE_SZ", None)
 
 
 class Inputs:
@@ -163,6 +168,10 @@ class _Pipe:
         self._wait = wait
         self._is_wanted = is_wanted
         self._is_ours = is_ours
+        if _SET_PIPE_SIZE is not None:
+            # A device or a terminal refuses, and so may the system.
+            with suppress(OSError):
+                fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE_BYTES)
 
     def read(self, size: int, /) -> bytes:
         while (block := self.read_within(size, math.inf)) is None:

@@ -70,7 +70,8 @@ class ReadFunction(Protocol[Spec_contra, Payload_co]):
 
         Args:
             spec: What to read.
-            limits: When a batch is full.
+            limits: When a batch is full. At batch size ``auto`` they change, so look
+                at them anew for each batch.
             max_records: Stop after so many records; 0 reads all.
             inputs: Opens files and standard input.
 

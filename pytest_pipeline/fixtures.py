@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import grpc
     from pytest_benchmark.fixture import BenchmarkFixture
 
+    from pipeline.batching import BatchSize
     from pipeline.workload import Workload
     from pytest_pipeline.measure.comparison import Comparer
     from pytest_pipeline.measure.results import Measured, Record
@@ -194,9 +195,9 @@ def pipeline_workload(
 @pytest.fixture(scope="session")
 def pipeline_batch_size(
     request: pytest.FixtureRequest, pipeline_settings: PipelineSettings
-) -> int:
-    """Records in a batch; the test runs once for each of --pipeline-batch-sizes."""
-    size: int = getattr(request, "param", pipeline_settings.batch_sizes[0])
+) -> BatchSize:
+    """Records in a batch, or "auto"; once for each of --pipeline-batch-sizes."""
+    size: BatchSize = getattr(request, "param", pipeline_settings.batch_sizes[0])
     return size
 
 
@@ -257,7 +258,7 @@ def run_pipeline(
     pipeline_servers: ServerPool,
     pipeline_settings: PipelineSettings,
     pipeline_workload: Workload,
-    pipeline_batch_size: int,
+    pipeline_batch_size: BatchSize,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> PipelineRunner:
     """Run the workload on live servers: ``run_pipeline(data).results``."""

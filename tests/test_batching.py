@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batching import BatchLimits, LineBatch, LineBatcher
+from pipeline.batching import BatchLimits, LineBatch, LineBatcher, LiveLimits
 from pipeline.errors import UsageError
 from tests.clock import StandingClock
 
@@ -356,3 +356,53 @@ def test_a_linger_that_is_no_time_is_refused(linger: float) -> None:
     """It is a finite number of seconds; not to linger for ever is to have none."""
     with pytest.raises(UsageError, match=rf"linger {linger}: must be a finite number"):
         BatchLimits(linger_s=linger)
+
+
+@given(
+    lengths=st.lists(st.sampled_from([0, 1, 3, 200]), min_size=1, max_size=200),
+    records=st.integers(17, 120),
+    size=st.sampled_from([300, 2000, NO_LIMIT]),
+)
+def test_batches_of_many_lines_of_any_lengths_have_the_lines_that_fit(
+    lengths: list[int], records: int, size: int
+) -> None:
+    """Each batch is as full as both limits let it, wherever its last line ends."""
+    lines = [b"x" * length + b"\n" for length in lengths]
+
+    batches = cut(b"".join(lines), records=records, size=size)
+
+    taken = 0
+    for batch in batches:
+        own = lines[taken : taken + batch.records]
+        taken += batch.records
+        assert batch.text == b"".join(own)
+        assert batch.records <= records
+        assert len(batch.text) <= size or batch.records == 1
+        if taken < len(lines):
+            is_full = batch.records == records
+            assert is_full or len(batch.text) + len(lines[taken]) > size
+    assert taken == len(lines)
+
+
+def test_live_limits_change_the_size_of_the_next_batch() -> None:
+    """Also of a batch that has begun, if it has as many records already."""
+    limits = LiveLimits(2, NO_LIMIT)
+    batcher = LineBatcher(limits, 1 << 20)
+    sizes = []
+    for batch in batcher.feed(b"x\n" * 9):
+        sizes.append(batch.records)
+        limits.change(4, NO_LIMIT)
+    limits.change(1, NO_LIMIT)
+    sizes += [batch.records for batch in batcher.feed(b"x\n" * 2)]
+
+    assert sizes == [2, 4, 3, 1, 1]
+
+
+def test_live_limits_are_checked_when_they_change() -> None:
+    """A limit below 1 is refused, and those before it stay."""
+    limits = LiveLimits(2, 3)
+
+    with pytest.raises(UsageError, match="batch size 0"):
+        limits.change(0, 9)
+
+    assert (limits.records, limits.bytes) == (2, 3)

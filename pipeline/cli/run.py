@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pipeline.batching import DEFAULT_BATCH_RECORDS, BatchLimits
+from pipeline.batching import AUTO, BatchLimits, BatchSize, limits_of
+from pipeline.cli.batch_size import batch_size as as_batch_size
 from pipeline.cli.files import check_distinct, input_path
 from pipeline.cli.interrupts import defer_interrupts, ignore_interrupts
 from pipeline.cli.output import (
@@ -59,9 +61,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--batch-size",
-    default=DEFAULT_BATCH_RECORDS,
+    type=as_batch_size,
+    default=AUTO,
     show_default=True,
-    help="Most records in a batch.",
+    metavar="N|auto",
+    help="Most records in a batch. auto chooses it while the run goes on: small while "
+    "records trickle in, large while they pour.",
 )
 @click.option(
     "--linger",
@@ -112,7 +117,7 @@ def run(
     workload_name: str,
     output: Path,
     engine: Literal["split", "monolith"],
-    batch_size: int,
+    batch_size: BatchSize,
     linger_s: float | None,
     max_records: int,
     report: Path | None,
@@ -145,6 +150,15 @@ def run(
 
     if max_records < 0:
         raise UsageError(f"max records {max_records}: must be 0 or more")
+    limits = limits_of(batch_size)
+    if linger_s is not None:
+        BatchLimits(linger_s=linger_s)  # its value is checked first
+        if limits is None:
+            raise UsageError(
+                "--linger: batch size auto sends what there is at once; give "
+                "--batch-size N too, or leave --linger out"
+            )
+        limits = replace(limits, linger_s=linger_s)
     limit = None if max_rejects is None else RejectLimit.parsed(max_rejects)
     to_stdout = str(output) == STANDARD_OUTPUT
     addresses, counts = addresses_of(stages), replicas_of(replicas)
@@ -180,7 +194,7 @@ def run(
                     output=pipe.draft if pipe else output,
                     rejects=rejects,
                     reject_limit=limit,
-                    limits=BatchLimits(records=batch_size, linger_s=linger_s),
+                    limits=limits,
                     max_records=max_records,
                     on_progress=on_progress,
                     # Printing can be interrupted, so Ctrl-C still counts then.

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.accounting import RunReport
+from pipeline.batching import AUTO
 from pipeline.cli.output import say
 from pipeline.decoding import unwrapped
 from pipeline.errors import PipelineError
@@ -33,7 +34,7 @@ def print_summary(report: RunReport, output: Path, console: Console) -> None:
         console.print(f"  rejected as {reason}: {count:,}")
     console.print(
         f"{report.throughput_per_s:,.0f} records/s, {report.elapsed_s:.2f} s in "
-        f"{report.batches:,} batches of {report.batch_size:,}; "
+        f"{report.batches:,} batches of {_sizes(report)}; "
         + (
             f"IPC share {report.ipc_share:.0%}, {report.startup_s:.2f} s to start"
             if report.engine == "split"
@@ -42,6 +43,14 @@ def print_summary(report: RunReport, output: Path, console: Console) -> None:
         soft_wrap=True,
     )
     console.print(_stage_table(report))
+
+
+def _sizes(report: RunReport) -> str:
+    sizes = report.batch_sizes
+    if report.batch_size != AUTO or sizes is None:
+        return f"{report.batch_size:,}"
+    between = f"{sizes.smallest:,} to {sizes.largest:,}"
+    return f"{between} (auto; {sizes.mean:,.0f} on average)"
 
 
 def warn_of_rejects(report: RunReport, input_: str | None) -> None:

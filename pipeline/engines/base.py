@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from google.protobuf.message import Message
 
 from pipeline.accounting import RunAccount, RunReport
-from pipeline.batching import BatchLimits
+from pipeline.batching import AUTO, BatchLimits, BatchSize
 from pipeline.errors import ContractError, SourceError
 from pipeline.reject_limit import RejectLimit
 from pipeline.workload import Workload
@@ -29,13 +29,19 @@ class RunSettings:
     rejects: Path | None = None
     #: How many records may be rejected; None for any number.
     reject_limit: RejectLimit | None = None
-    limits: BatchLimits = field(default_factory=BatchLimits)
+    #: When a batch is cut; None lets the engine choose the size of each batch.
+    limits: BatchLimits | None = None
     #: Stop after this many records; 0 reads all.
     max_records: int = 0
     #: Called after every batch with the number of records settled so far.
     on_progress: Callable[[int], None] = lambda _: None
     #: Called when all records are through, just before the result is published.
     on_publish: Callable[[], None] = lambda: None
+
+    @property
+    def batch_size(self) -> BatchSize:
+        """Most records in a batch, or ``auto``."""
+        return AUTO if self.limits is None else self.limits.records
 
     def on_settled(self, account: RunAccount) -> None:
         """Check the account after a batch, and tell how far the run is.

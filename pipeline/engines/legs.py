@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import grpc
@@ -37,8 +38,9 @@ class InFlightBatch:
 
     #: The batch as the last stage sent it.
     message: Batch
-    #: Sequence number of the first record that ingest put into it.
+    #: Sequence number of the first record that ingest put into it, and their number.
     first_record: int
+    ingested: int
     filtered: int = 0
     rejections: list[tuple[str, Rejection]] = field(default_factory=list)
 
@@ -86,20 +88,33 @@ class IngestLeg:
                 f"stage {self._connection.stage} sent batch {message.number} where "
                 f"batch {self._account.batches} is next"
             )
-        batch = InFlightBatch(message, first_record=self._account.ingested + 1)
-        self._account.ingest(
-            message.records + message.filtered + len(message.rejections)
+        batch = InFlightBatch(
+            message,
+            first_record=self._account.ingested + 1,
+            ingested=message.records + message.filtered + len(message.rejections),
         )
+        self._account.ingest(batch.ingested)
         self._connection.received(message, len(raw))
         batch.arrive(self._connection.stage, message)
         return batch
 
 
 class TransformLeg:
-    """Sends batches to a server of a transform stage and receives the replies."""
+    """Sends batches to a server of a transform stage and receives the replies.
 
-    def __init__(self, connection: StageConnection) -> None:
+    Args:
+        connection: To the server.
+        observe: Called for each reply, with the ingested records of the batch, and the
+            seconds from when the server could begin it.
+    """
+
+    def __init__(
+        self,
+        connection: StageConnection,
+        observe: Callable[[int, float], None] = lambda *_: None,
+    ) -> None:
         self._connection = connection
+        self._observe = observe
         process: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = (
             connection.channel.stream_stream(wire.PROCESS)
         )
@@ -107,7 +122,9 @@ class TransformLeg:
         self._replies = aiter(self._call)
         self._stage_call = StageCall(connection, self._call)
         self._closed = False
-        self._in_flight: deque[InFlightBatch] = deque()
+        #: The batches that were sent, and when; the oldest first.
+        self._in_flight: deque[tuple[InFlightBatch, float]] = deque()
+        self._replied = 0.0
 
     @property
     def unanswered(self) -> int:
@@ -116,7 +133,7 @@ class TransformLeg:
 
     async def send(self, batch: InFlightBatch, raw: bytes) -> None:
         """Send a batch; ``raw`` is its message, serialised."""
-        self._in_flight.append(batch)
+        self._in_flight.append((batch, time.perf_counter()))
         self._connection.sent(batch.message, len(raw))
         await self._stage_call.finish_write(self._call.write(raw))
 
@@ -146,7 +163,10 @@ class TransformLeg:
             raise ContractError(
                 f"stage {stage} sent batch {reply.number}, but everything is answered"
             )
-        batch = self._in_flight.popleft()
+        batch, sent = self._in_flight.popleft()
+        now = time.perf_counter()
+        self._observe(batch.ingested, now - max(sent, self._replied))
+        self._replied = now
         request = batch.message
         if reply.number != request.number:
             raise ContractError(
@@ -171,7 +191,7 @@ class SinkLeg:
         self,
         connection: StageConnection,
         target: str,
-        settle: Callable[[InFlightBatch], None],
+        settle: Callable[[InFlightBatch], Awaitable[None]],
     ) -> None:
         self._connection = connection
         write: grpc.aio.StreamUnaryMultiCallable[bytes, WriteSummary] = (
@@ -194,7 +214,7 @@ class SinkLeg:
         """Send a batch that has passed all stages."""
         size = await self._write(WriteRequest(batch=batch.message))
         self._connection.sent(batch.message, size)
-        self._settle(batch)
+        await self._settle(batch)
 
     async def close(self) -> None:
         """Do nothing: whether the run is committed or abandoned is still open."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from pipeline.accounting import RejectsFile, RunAccount, RunReport
+from pipeline.batching import LiveLimits
 from pipeline.clock import ProcessClock, peak_rss_bytes
 from pipeline.engines.base import RunSettings, check_counts, check_end
 from pipeline.errors import (
@@ -20,8 +21,13 @@ from pipeline.errors import (
 from pipeline.inputs import Inputs
 from pipeline.publishing import Draft
 from pipeline.result import ResultWriter
+from pipeline.sizing import BATCH_BYTES, BatchSizer
 from pipeline.stages import INGEST, SINK, check_output
 from pipeline.v1.pipeline_pb2 import Timing
+
+# What a batch of one record takes in the functions of all stages, beside the record;
+# measured by ``benchmarks/auto.py``.
+_FIXED_S = 50e-6
 
 
 class MonolithEngine:
@@ -56,7 +62,7 @@ class MonolithEngine:
         return account.report(
             workload=settings.workload.name,
             engine=self.name,
-            batch_size=settings.limits.records,
+            batch_size=settings.batch_size,
             elapsed_s=laps.elapsed_s,
             startup_s=0.0,
             cpu_s=laps.cpu_s,
@@ -94,11 +100,13 @@ def _pass_batches(
     __tracebackhide__ = True
     place.stage = INGEST
     workload, inputs = settings.workload, Inputs()
+    sizer, live = BatchSizer(_FIXED_S), LiveLimits(1, BATCH_BYTES)
     outputs = workload.source.read(
-        settings.source, settings.limits, settings.max_records, inputs
+        settings.source, settings.limits or live, settings.max_records, inputs
     )
     for number, output in enumerate(outputs):
         laps.end(INGEST, waited_ns=inputs.take_waited_ns())
+        began_ns = laps.last_ns
         place.batch, place.first_record = number, account.ingested + 1
         check_output(output, workload.source.returns)
         account.ingest(output.records + output.filtered + len(output.rejections))
@@ -126,6 +134,10 @@ def _pass_batches(
         result.add(message)
         account.settle(records, filtered, rejections)
         laps.end(SINK)
+        if settings.limits is None:
+            ingested = output.records + output.filtered + len(output.rejections)
+            sizer.observe("all", ingested, (laps.last_ns - began_ns) / 1e9)
+            live.change(sizer.records, BATCH_BYTES)
         settings.on_settled(account)
         place.stage, place.batch = INGEST, None
 
@@ -140,7 +152,8 @@ class _Laps:
 
     def __init__(self) -> None:
         self._cpu = ProcessClock()
-        self._start = self._last = time.perf_counter_ns()
+        #: When the last lap ended.
+        self._start = self.last_ns = time.perf_counter_ns()
         self._work_ns: Counter[str] = Counter()
         self._waited_ns = 0
         self.cpu_s = 0.0
@@ -148,14 +161,14 @@ class _Laps:
     def end(self, stage: str, waited_ns: int = 0) -> None:
         """Add the time since the last lap to ``stage``, less ``waited_ns``."""
         now = time.perf_counter_ns()
-        self._work_ns[stage] += now - self._last - waited_ns
+        self._work_ns[stage] += now - self.last_ns - waited_ns
         self._waited_ns += waited_ns
-        self._last = now
+        self.last_ns = now
 
     @property
     def elapsed_s(self) -> float:
         """Seconds from the start to the last lap."""
-        return (self._last - self._start) / 1e9
+        return (self.last_ns - self._start) / 1e9
 
     def spend_on(self, account: RunAccount) -> None:
         """Add the laps to the accounts of the stages."""

@@ -7,20 +7,24 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import grpc
 
 from pipeline.accounting import RejectsFile, RunAccount, RunReport
+from pipeline.batching import DEFAULT_BATCH_RECORDS, BatchLimits
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_end
 from pipeline.engines.calls import OnMessage, StageConnection
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
+from pipeline.engines.pacing import Pacer
 from pipeline.engines.replicas import Replicas
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
+from pipeline.sizing import BATCH_BYTES
 from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.transport.health import check_health
@@ -28,6 +32,9 @@ from pipeline.transport.processes import StageServers, Transport
 from pipeline.transport.workarounds import wait_for_calls
 from pipeline.v1.pipeline_pb2 import ReadRequest
 from pipeline.workload import Workload
+
+# For batch size ``auto``, where ingest does not serve `Credits`.
+_WITHOUT_CREDIT = BatchLimits(DEFAULT_BATCH_RECORDS, BATCH_BYTES, linger_s=5e-3)
 
 
 class Upstream(Protocol):
@@ -129,7 +136,7 @@ class SplitEngine:
         return run.account.report(
             workload=settings.workload.name,
             engine=self.name,
-            batch_size=settings.limits.records,
+            batch_size=settings.batch_size,
             elapsed_s=run.ended - run.began,
             startup_s=run.began - started,
             cpu_s=run.cpu_s,
@@ -238,18 +245,30 @@ class _Run:
                     raise failure
             self.began, cpu = time.perf_counter(), ProcessClock()
 
-            ingest = IngestLeg(first[0], self._read_request(), self.account)
+            pacer = None
+            if self._settings.limits is None:
+                pacer = Pacer(first[0].channel, sum(map(len, (*middle, last))))
+            ingest = IngestLeg(first[0], self._read_request(pacer), self.account)
             transforms = [
                 Replicas(
-                    [TransformLeg(connection) for connection in connections],
+                    [
+                        TransformLeg(each, pacer.observer_of(each.stage))
+                        if pacer
+                        else TransformLeg(each)
+                        for each in connections
+                    ],
                     self._window,
                 )
                 for connections in middle
             ]
-            sink = SinkLeg(last[0], self._target, self._settle)
+            sink = SinkLeg(last[0], self._target, partial(self._settle, pacer))
             await sink.open()
             try:
+                if pacer is not None:
+                    await pacer.open()
                 await _relay_all(ingest, transforms, sink)
+                if pacer is not None:
+                    await pacer.close()
                 check_end(self.account, self._settings)
                 if self._rejects is not None:
                     self._rejects.draft.seal()
@@ -279,20 +298,24 @@ class _Run:
             self._on_message,
         )
 
-    def _read_request(self) -> ReadRequest:
+    def _read_request(self, pacer: Pacer | None) -> ReadRequest:
         settings = self._settings
+        limits = settings.limits or _WITHOUT_CREDIT
         request = ReadRequest(
-            batch_records=settings.limits.records,
-            batch_bytes=settings.limits.bytes,
+            batch_records=limits.records,
+            batch_bytes=limits.bytes,
             max_records=settings.max_records,
-            linger_ns=_linger_ns(settings.limits.linger_s),
+            linger_ns=_linger_ns(limits.linger_s),
+            run=pacer.run if pacer else "",
         )
         wire.pack(settings.source, into=request.source)
         return request
 
-    def _settle(self, batch: InFlightBatch) -> None:
+    async def _settle(self, pacer: Pacer | None, batch: InFlightBatch) -> None:
         self.account.settle(batch.message.records, batch.filtered, batch.rejections)
         self._settings.on_settled(self.account)
+        if pacer is not None:
+            await pacer.settle()
 
 
 def _linger_ns(linger_s: float | None) -> int:

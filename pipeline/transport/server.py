@@ -14,16 +14,24 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from pipeline.errors import StageError, UsageError
 from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
+from pipeline.transport.credits import Credits
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.servicers import IngestServicer, SinkServicer, StageServicer
 from pipeline.transport.workarounds import is_served
-from pipeline.v1.pipeline_pb2 import Batch, ReadRequest, WriteRequest, WriteSummary
+from pipeline.v1.pipeline_pb2 import (
+    Batch,
+    Credit,
+    ReadRequest,
+    WriteRequest,
+    WriteSummary,
+)
 from pipeline.workload import Workload
 
 _log = logging.getLogger(__name__)
@@ -141,16 +149,19 @@ class StageServer(RpcServer):
             UsageError: The workload has no such stage, or ``bind`` is no address.
             StageError: The address can't be bound.
         """
-        service, handlers = _handlers(workload, stage, folders)
+        services = _services(workload, stage, folders)
 
         def add_services(server: grpc.Server) -> Sequence[str]:
             server.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(service, handlers),)
+                [
+                    grpc.method_handlers_generic_handler(name, handlers)
+                    for name, handlers in services.items()
+                ]
             )
             reflection.enable_server_reflection(
-                (service, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+                (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server
             )
-            return [service]
+            return list(services)
 
         super().__init__(label or stage, add_services, bind, credentials, interceptors)
 
@@ -207,24 +218,33 @@ def serve_until_stopped(
     server.drain()
 
 
-def _handlers(
+def _services(
     workload: Workload, stage: str, folders: ServedFolders
-) -> tuple[str, dict[str, grpc.RpcMethodHandler[Any, Any]]]:
-    """Return the name of a stage's service, and its method by name."""
+) -> dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]]:
+    """Return the methods of a stage, by service and name."""
     if stage == INGEST:
+        credits_ = Credits()
         read = grpc.unary_stream_rpc_method_handler(
-            IngestServicer(workload, folders).Read,
+            IngestServicer(workload, folders, credits_).Read,
             request_deserializer=ReadRequest.FromString,
             response_serializer=Batch.SerializeToString,
         )
-        return wire.INGEST_SERVICE, {"Read": read}
+        grant = grpc.stream_unary_rpc_method_handler(
+            credits_.Grant,
+            request_deserializer=Credit.FromString,
+            response_serializer=Empty.SerializeToString,
+        )
+        return {
+            wire.INGEST_SERVICE: {"Read": read},
+            wire.CREDITS_SERVICE: {"Grant": grant},
+        }
     if stage == SINK:
         write = grpc.stream_unary_rpc_method_handler(
             SinkServicer(workload, folders).Write,
             request_deserializer=WriteRequest.FromString,
             response_serializer=WriteSummary.SerializeToString,
         )
-        return wire.SINK_SERVICE, {"Write": write}
+        return {wire.SINK_SERVICE: {"Write": write}}
     try:
         transform = workload.transform(stage)
     except KeyError:
@@ -237,7 +257,7 @@ def _handlers(
         request_deserializer=Batch.FromString,
         response_serializer=Batch.SerializeToString,
     )
-    return wire.STAGE_SERVICE, {"Process": process}
+    return {wire.STAGE_SERVICE: {"Process": process}}
 
 
 def _check_bind(bind: str) -> None:

@@ -29,6 +29,7 @@ from pipeline.errors import (
 )
 from pipeline.result import ResultWriter
 from pipeline.stages import Output, Stage, check_output
+from pipeline.transport.credits import Credits
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.wire import (
     TIMING_KEY,
@@ -96,40 +97,69 @@ class StageServicer:
 class IngestServicer:
     """Serves a source: `Ingest.Read` of the contract."""
 
-    def __init__(self, workload: Workload, folders: ServedFolders) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        folders: ServedFolders,
+        credits_: Credits | None = None,
+    ) -> None:
         self._workload = workload
         self._folders = folders
+        self._credits = credits_ or Credits()
 
     def Read(  # noqa: N802 - named by the contract
         self, request: ReadRequest, context: grpc.ServicerContext
     ) -> Iterator[Batch]:
         """Send the records that the request names, as batches numbered from 0."""
         __tracebackhide__ = True
-        cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
-        inputs = self._folders.inputs(context.is_active)
-        source, place, next_record = self._workload.source, Place(), 1
+        place = Place()
         try:
-            spec = unpack(request.source, source.spec)
             limits = BatchLimits(
                 request.batch_records,
                 request.batch_bytes,
                 request.linger_ns / 1e9 or None,
             )
-            outputs = source.read(spec, limits, request.max_records, inputs)
-            for number, output in enumerate(outputs):
-                wait, process = _split(watch.lap(), inputs.take_waited_ns())
-                place.batch, place.first_record = number, next_record
-                check_output(output, source.returns)
-                batch = _batch(number, output)
-                next_record += output.records + output.filtered + len(output.rejections)
-                encode = watch.lap()
-                _time(batch.timing, wait, _NO_TIME, process, encode, send)
-                batch.timing.process_total_cpu_ns = cpu.lap()
-                yield batch
-                send = watch.lap()
-                place.batch = None
+            if not request.run:
+                yield from self._read(request, context, place, limits, lambda: None)
+                return
+            with self._credits.of(request.run) as credit:
+                # A call that is cancelled must not wait for credit.
+                context.add_callback(credit.end)
+                yield from self._read(
+                    request, context, place, credit.limits, credit.take
+                )
         except Exception as error:
             _fail(context, error, place)
+
+    def _read(
+        self,
+        request: ReadRequest,
+        context: grpc.ServicerContext,
+        place: Place,
+        limits: BatchLimits,
+        take_credit: Callable[[], None],
+    ) -> Iterator[Batch]:
+        """Yield the batches of a request; keep ``place`` at the one that is checked."""
+        __tracebackhide__ = True
+        source, next_record = self._workload.source, 1
+        inputs = self._folders.inputs(context.is_active)
+        spec = unpack(request.source, source.spec)
+        take_credit()
+        cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
+        outputs = source.read(spec, limits, request.max_records, inputs)
+        for number, output in enumerate(outputs):
+            wait, process = _split(watch.lap(), inputs.take_waited_ns())
+            place.batch, place.first_record = number, next_record
+            check_output(output, source.returns)
+            batch = _batch(number, output)
+            next_record += output.records + output.filtered + len(output.rejections)
+            encode = watch.lap()
+            _time(batch.timing, wait, _NO_TIME, process, encode, send)
+            batch.timing.process_total_cpu_ns = cpu.lap()
+            yield batch
+            take_credit()
+            send = watch.lap()
+            place.batch = None
         _send_last_timing(context, cpu, wait=watch.lap(), send=send)
 
 

@@ -14,10 +14,12 @@ from pipeline.v1 import pipeline_pb2
 
 SERVICES = pipeline_pb2.DESCRIPTOR.services_by_name
 INGEST_SERVICE: str = SERVICES["Ingest"].full_name
+CREDITS_SERVICE: str = SERVICES["Credits"].full_name
 STAGE_SERVICE: str = SERVICES["Stage"].full_name
 SINK_SERVICE: str = SERVICES["Sink"].full_name
 
 READ = f"/{INGEST_SERVICE}/Read"
+GRANT = f"/{CREDITS_SERVICE}/Grant"
 PROCESS = f"/{STAGE_SERVICE}/Process"
 WRITE = f"/{SINK_SERVICE}/Write"
 

@@ -1,4 +1,5 @@
 from google.protobuf import any_pb2 as _any_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -64,18 +65,32 @@ class Timing(_message.Message):
     def __init__(self, wait_ns: _Optional[int] = ..., wait_cpu_ns: _Optional[int] = ..., decode_ns: _Optional[int] = ..., decode_cpu_ns: _Optional[int] = ..., process_ns: _Optional[int] = ..., process_cpu_ns: _Optional[int] = ..., encode_ns: _Optional[int] = ..., encode_cpu_ns: _Optional[int] = ..., send_ns: _Optional[int] = ..., send_cpu_ns: _Optional[int] = ..., process_total_cpu_ns: _Optional[int] = ..., peak_rss_bytes: _Optional[int] = ...) -> None: ...
 
 class ReadRequest(_message.Message):
-    __slots__ = ("source", "batch_records", "batch_bytes", "max_records", "linger_ns")
+    __slots__ = ("source", "batch_records", "batch_bytes", "max_records", "linger_ns", "run")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     BATCH_RECORDS_FIELD_NUMBER: _ClassVar[int]
     BATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_RECORDS_FIELD_NUMBER: _ClassVar[int]
     LINGER_NS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     source: _any_pb2.Any
     batch_records: int
     batch_bytes: int
     max_records: int
     linger_ns: int
-    def __init__(self, source: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., batch_records: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., max_records: _Optional[int] = ..., linger_ns: _Optional[int] = ...) -> None: ...
+    run: str
+    def __init__(self, source: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., batch_records: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., max_records: _Optional[int] = ..., linger_ns: _Optional[int] = ..., run: _Optional[str] = ...) -> None: ...
+
+class Credit(_message.Message):
+    __slots__ = ("run", "batches", "batch_records", "batch_bytes")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    BATCH_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    batches: int
+    batch_records: int
+    batch_bytes: int
+    def __init__(self, run: _Optional[str] = ..., batches: _Optional[int] = ..., batch_records: _Optional[int] = ..., batch_bytes: _Optional[int] = ...) -> None: ...
 
 class WriteRequest(_message.Message):
     __slots__ = ("target", "batch", "commit")

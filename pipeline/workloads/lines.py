@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from pipeline.batching import BatchLimits, LineBatch, LineBatcher
+from pipeline.batching import BatchLimits, LineBatch, LineBatcher, LiveLimits
 from pipeline.decoding import Blocks, unwrapped
 from pipeline.errors import SourceError, UsageError, one_line
 from pipeline.source import Opener, Source, WaitingReader
@@ -73,15 +72,22 @@ def read_lines(
     with inputs.open(spec.path) as file:
         with _named_failures(spec.path):
             block, blocks = unwrapped(file, spec.path, _BLOCK_BYTES)
-        if not isinstance(blocks, WaitingReader):
-            limits = replace(limits, linger_s=None)
-        batcher = LineBatcher(limits, spec.max_line_bytes, max_records, clock)
+        batcher = LineBatcher(
+            limits,
+            spec.max_line_bytes,
+            max_records,
+            clock,
+            lingers=isinstance(blocks, WaitingReader),
+        )
+        gathers = isinstance(limits, LiveLimits)
         yield from map(_output, batcher.feed(block))
         while not batcher.done:
             with _named_failures(spec.path):
                 more = _read(blocks, batcher.due_in_s())
             if more:
                 yield from map(_output, batcher.feed(more))
+                if gathers:
+                    continue  # what is there goes into the batch, however late
             elif more is not None:
                 break
             yield from map(_output, batcher.cut_due())

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from pipeline.accounting import RunReport
+from pipeline.batching import BatchSize
 from pipeline.engines.base import Engine
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import ConservationError
@@ -32,7 +33,7 @@ class CheckedRuns:
         self._output = folder / "result"
         self._expected: dict[int, bytes] = {}
 
-    def run(self, engine: Engine, batch_size: int, records: int) -> RunReport:
+    def run(self, engine: Engine, batch_size: BatchSize, records: int) -> RunReport:
         """Run on the first ``records`` records and check the result.
 
         Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 
-from pipeline.batching import BatchLimits
+from pipeline.batching import BatchSize, limits_of
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import UsageError
@@ -34,12 +34,14 @@ class Dataset:
     #: Records in the input; None for a workload that generates any number.
     available: int | None = None
 
-    def settings(self, records: int, batch_size: int, output: Path) -> RunSettings:
+    def settings(
+        self, records: int, batch_size: BatchSize, output: Path
+    ) -> RunSettings:
         """Return the settings of a run.
 
         Args:
             records: How many to run on, from the first; 0 for all.
-            batch_size: Records of a batch.
+            batch_size: Records of a batch, or ``auto``.
             output: Where the result is written.
         """
         return RunSettings(
@@ -47,7 +49,7 @@ class Dataset:
             source=self.source(records),
             input=str(self.path or ""),
             output=output,
-            limits=BatchLimits(records=batch_size),
+            limits=limits_of(batch_size),
             max_records=records,
         )
 

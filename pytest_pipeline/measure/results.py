@@ -113,6 +113,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Which engine ran; None if a user's own callables were compared.
     variant: Variant | None = None
     workload: str = ""
+    #: 0 for ``auto``.
     batch_size: int = 0
     #: Records of one run.
     records: int = 0

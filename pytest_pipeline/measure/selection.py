@@ -31,10 +31,19 @@ def selected_workloads(
 def selected_batch_sizes(
     config: pytest.Config, default: Sequence[int]
 ) -> Sequence[int]:
-    """Return the batch sizes to measure; ``default`` where the options give none."""
-    if "batch_sizes" in settings_given(config):
-        return settings_of(config).batch_sizes
-    return default
+    """Return the batch sizes to measure; ``default`` where the options give none.
+
+    Raises:
+        UsageError: The options give none but ``auto``, which has no fixed size.
+    """
+    if "batch_sizes" not in settings_given(config):
+        return default
+    sizes = [size for size in settings_of(config).batch_sizes if size != "auto"]
+    if not sizes:
+        raise pytest.UsageError(
+            "--pipeline-batch-sizes auto: this suite measures fixed sizes; give numbers"
+        )
+    return sizes
 
 
 @contextmanager

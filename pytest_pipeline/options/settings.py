@@ -39,8 +39,8 @@ MARKER = "pipeline"
 class PipelineSettings:
     """The settings that are in force for a test; the fixture ``pipeline_settings``."""
 
-    #: Records in a batch; a test that runs the pipeline runs once for each.
-    batch_sizes: tuple[int, ...] = (1, 10, 100)
+    #: Records in a batch, or auto; a test that runs the pipeline runs once for each.
+    batch_sizes: tuple[int | Literal["auto"], ...] = ("auto", 1, 10, 100)
     #: Names that `workload_named` knows; a test runs once for each.
     workload: tuple[str, ...] = ("events",)
     transport: Transport = "unix"
@@ -90,8 +90,8 @@ OPTIONS = OptionGroup(
             "batch_sizes",
             SIZES,
             "N,…",
-            "Records in a batch; tests that run the pipeline run once for each "
-            "[1,10,100].",
+            "Records in a batch, or auto; tests that run the pipeline run once for "
+            "each [auto,1,10,100].",
         ),
         Option(
             "workload",

@@ -31,18 +31,24 @@ class Kind:
     convert: Callable[[Any], Any]
 
 
-def _sizes(value: Any) -> tuple[int, ...]:
-    sizes = (value,) if isinstance(value, int) else tuple(value)
-    if not sizes or not all(_is_whole(size) and size >= 1 for size in sizes):
-        raise ValueError("must be numbers from 1, such as 1,10,100")
+# As pipeline.batching.AUTO, but this module imports nothing of pipeline.
+_AUTO = "auto"
+
+
+def _sizes(value: Any) -> tuple[int | str, ...]:
+    sizes = (value,) if isinstance(value, int | str) else tuple(value)
+    if not sizes or not all(
+        size == _AUTO or (_is_whole(size) and size >= 1) for size in sizes
+    ):
+        raise ValueError("must be numbers from 1, or auto, such as auto,1,10,100")
     if len(set(sizes)) < len(sizes):
-        raise ValueError("has a number twice")
+        raise ValueError("has a size twice")
     return sizes
 
 
-def _parse_sizes(text: str) -> tuple[int, ...]:
+def _parse_sizes(text: str) -> tuple[int | str, ...]:
     words = [word.strip() for word in text.split(",")]
-    return _sizes([int(word) if word.isdecimal() else 0 for word in words])
+    return _sizes([int(word) if word.isdecimal() else word for word in words])
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -131,7 +137,7 @@ def _number(must_be: str, most: float = math.inf) -> Kind:
     return Kind(parse, convert)
 
 
-#: Whole numbers from 1, each once: ``1,10,100``.
+#: Whole numbers from 1, or ``auto``, each once: ``auto,1,10,100``.
 SIZES = Kind(_parse_sizes, _sizes)
 #: Names, each once: ``events,work-items``.
 NAMES = Kind(_parse_names, _names)

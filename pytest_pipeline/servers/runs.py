@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.accounting import RunReport
-from pipeline.batching import BatchLimits
+from pipeline.batching import BatchSize, limits_of
 from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.calls import OnMessage
 from pipeline.engines.monolith import MonolithEngine
@@ -57,7 +57,7 @@ class PipelineRunner:
 
     Args:
         workload: The workload to run.
-        batch_size: Records in a batch, unless a run is given another size.
+        batch_size: Records in a batch, or ``auto``, unless a run is given another size.
         events: Records of a run that is given no data.
         folder: Folder for inputs and results; the servers may read and write below it.
         servers: Returns the servers of all stages, given the number of replicas of
@@ -67,7 +67,7 @@ class PipelineRunner:
     def __init__(
         self,
         workload: Workload,
-        batch_size: int,
+        batch_size: BatchSize,
         events: int,
         folder: Path,
         servers: Callable[[Mapping[str, int]], list[Server]],
@@ -82,7 +82,7 @@ class PipelineRunner:
         self,
         data: bytes | str | Path | None = None,
         *,
-        batch_size: int | None = None,
+        batch_size: BatchSize | None = None,
         engine: Literal["split", "monolith"] = "split",
         replicas: Mapping[str, int] | None = None,
         max_records: int = 0,
@@ -93,7 +93,8 @@ class PipelineRunner:
         Args:
             data: The input, or the file that has it. The workload ``events`` generates
                 its input by default; workloads that make their own records take none.
-            batch_size: Records in a batch; by default, the batch size of the test.
+            batch_size: Records in a batch, or ``auto``; by default, the batch size of
+                the test.
             engine: ``split`` or ``monolith``.
             replicas: Number of servers for each stage, for stages with more than one.
             max_records: Stop after this many records; 0 reads all.
@@ -115,7 +116,7 @@ class PipelineRunner:
                 input=str(path or ""),
                 output=folder / "result",
                 rejects=folder / "rejects",
-                limits=BatchLimits(batch_size or self._batch_size),
+                limits=limits_of(batch_size or self._batch_size),
                 max_records=max_records,
             )
             report = self._engine(engine, replicas or {}).run(settings)

@@ -6,6 +6,7 @@ import json
 import queue
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +23,15 @@ COMMAND = (sys.executable, "-m", "pipeline", "run")
 GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}\n'
 
 
-def test_lines_are_parsed_while_standard_input_is_open(tmp_path: Path) -> None:
-    """With a short linger, each line that comes alone is a batch of its own."""
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--batch-size", "1000", "--linger", "0.001")],
+    ids=["auto", "linger"],
+)
+def test_lines_are_parsed_while_standard_input_is_open(
+    tmp_path: Path, options: Sequence[str]
+) -> None:
+    """By default or with a short linger, a line that comes alone is a batch."""
     seen: queue.Queue[bytes] = queue.Queue()
     parse = EVENTS.transform("parse")
 
@@ -37,7 +45,7 @@ def test_lines_are_parsed_while_standard_input_is_open(tmp_path: Path) -> None:
     server = StageServer(workload, "parse", f"unix:{tmp_path}/s", ServedFolders([]))
     with subprocess.Popen(
         [
-            *(*COMMAND, "-", "--output", str(tmp_path / "out"), "--linger", "0.001"),
+            *(*COMMAND, "-", "--output", str(tmp_path / "out"), *options),
             *("--report", str(report), "--stage", f"parse={server.address}"),
         ],
         stdin=subprocess.PIPE,

@@ -133,7 +133,7 @@ class FakeLeg:
 
 def in_flight(number: int) -> InFlightBatch:
     """Return a batch under way."""
-    return InFlightBatch(Batch(number=number), first_record=1)
+    return InFlightBatch(Batch(number=number), first_record=1, ingested=1)
 
 
 async def number_of_next(replicas: Replicas) -> int:

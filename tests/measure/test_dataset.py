@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.batching import BatchLimits
 from pipeline.errors import UsageError
 from pipeline.v1.lines_pb2 import LineSource
 from pipeline.workloads import workload_named
@@ -28,7 +29,7 @@ def test_events_are_generated_once_for_all_runs(
     assert dataset.path is not None
     assert dataset.path.read_bytes().count(b"\n") == 30
     assert settings.max_records == 20
-    assert settings.limits.records == 5
+    assert settings.limits == BatchLimits(5)
     assert settings.input == str(dataset.path)
 
 

@@ -122,7 +122,7 @@ each_setting = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name
 def test_the_defaults(pytester: pytest.Pytester) -> None:
     """By default, stages run in the test process over Unix sockets."""
     assert settings_of(pytester) == PipelineSettings(
-        batch_sizes=(1, 10, 100),
+        batch_sizes=("auto", 1, 10, 100),
         workload=("events",),
         transport="unix",
         servers="inprocess",
@@ -315,7 +315,8 @@ def test_the_header_shows_the_settings(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess()
 
     result.stdout.fnmatch_lines(
-        "pipeline: inprocess servers over unix; batch sizes 1, 10, 100; workload events"
+        "pipeline: inprocess servers over unix; batch sizes auto, 1, 10, 100; "
+        "workload events"
     )
 
 

@@ -69,7 +69,7 @@ def test_a_test_runs_once_for_each_workload_and_batch_size(
         (
             "pipeline_batch_size, pipeline_workload",
             (),
-            ["test_x[1]", "test_x[10]", "test_x[100]"],
+            ["test_x[auto]", "test_x[1]", "test_x[10]", "test_x[100]"],
         ),
         (
             "pipeline_batch_size, pipeline_workload",
@@ -134,14 +134,19 @@ def test_a_fixture_may_ask_for_the_batch_size(
         import pytest
 
         @pytest.fixture
-        def doubled(pipeline_batch_size):
-            return 2 * pipeline_batch_size
+        def twice(pipeline_batch_size):
+            return 2 * [pipeline_batch_size]
 
-        def test_x(doubled): pass
+        def test_x(twice): pass
         """,
     )
 
-    assert [given["doubled"] for given in seen.values()] == [2, 20, 200]
+    assert [given["twice"] for given in seen.values()] == [
+        ["auto", "auto"],
+        [1, 1],
+        [10, 10],
+        [100, 100],
+    ]
 
 
 def test_a_batch_size_that_is_requested_at_run_time_is_the_first(

@@ -27,7 +27,8 @@ class FakeEngine:
 
     def run(self, settings: RunSettings) -> RunReport:
         """Publish the result and account for the messages."""
-        size, records = settings.limits.records, settings.max_records
+        records = settings.max_records
+        size = settings.limits.records if settings.limits else records
         self.runs.append((size, records))
         account = RunAccount(settings.workload.stage_names)
         for _ in range(records // size):

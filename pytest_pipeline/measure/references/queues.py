@@ -104,8 +104,8 @@ class QueuesEngine:
         """Run to the end; see `Engine.run`. Progress is reported at the end only.
 
         Raises:
-            UsageError: The settings have another workload, or read standard input,
-                which the processes can't; or the processes have ended.
+            UsageError: The settings have another workload, no batch size, or read
+                standard input, which the processes can't; or the processes have ended.
             PipelineError: The run fails.
         """
         if settings.workload.name != self._workload.name:
@@ -115,6 +115,8 @@ class QueuesEngine:
             )
         if settings.input == STANDARD_INPUT:
             raise UsageError("standard input: the queues can't read it; give a file")
+        if settings.limits is None:
+            raise UsageError("batch size auto: the queues need a number of records")
         if not self._processes:
             raise UsageError(
                 "the queues have no processes: run in `with`, and anew after a failure"

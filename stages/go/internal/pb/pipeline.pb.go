@@ -21,6 +21,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	anypb "google.golang.org/protobuf/types/known/anypb"
+	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -365,7 +366,12 @@ type ReadRequest struct {
 	// Send a batch that is not full once its first record has waited this many
 	// nanoseconds for more; 0: a batch waits until it is full. A source that makes its
 	// records, or reads them from a file, never waits and has no use for it.
-	LingerNs      uint64 `protobuf:"varint,5,opt,name=linger_ns,json=lingerNs,proto3" json:"linger_ns,omitempty"`
+	LingerNs uint64 `protobuf:"varint,5,opt,name=linger_ns,json=lingerNs,proto3" json:"linger_ns,omitempty"`
+	// Not empty: batches need credit, which Credits.Grant gives to the run of this name.
+	// Ingest then makes a batch only once it has credit for it: at once, from the records
+	// that are there, up to the limits of the newest Credit. An ingest that does not serve
+	// Credits ignores this and keeps the limits above.
+	Run           string `protobuf:"bytes,6,opt,name=run,proto3" json:"run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +441,85 @@ func (x *ReadRequest) GetLingerNs() uint64 {
 	return 0
 }
 
+func (x *ReadRequest) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+// Permission to send more batches. Set by the orchestrator. Each replaces the one before.
+type Credit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run of ReadRequest. Needed in the first message of a stream only.
+	Run string `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// How many batches may have been sent, counted from the start of the run.
+	Batches uint64 `protobuf:"varint,2,opt,name=batches,proto3" json:"batches,omitempty"`
+	// Most records, and most bytes of payload, in each further batch; 1 or more.
+	BatchRecords  uint64 `protobuf:"varint,3,opt,name=batch_records,json=batchRecords,proto3" json:"batch_records,omitempty"`
+	BatchBytes    uint64 `protobuf:"varint,4,opt,name=batch_bytes,json=batchBytes,proto3" json:"batch_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Credit) Reset() {
+	*x = Credit{}
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Credit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Credit) ProtoMessage() {}
+
+func (x *Credit) ProtoReflect() protoreflect.Message {
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Credit.ProtoReflect.Descriptor instead.
+func (*Credit) Descriptor() ([]byte, []int) {
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Credit) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *Credit) GetBatches() uint64 {
+	if x != nil {
+		return x.Batches
+	}
+	return 0
+}
+
+func (x *Credit) GetBatchRecords() uint64 {
+	if x != nil {
+		return x.BatchRecords
+	}
+	return 0
+}
+
+func (x *Credit) GetBatchBytes() uint64 {
+	if x != nil {
+		return x.BatchBytes
+	}
+	return 0
+}
+
 // One step of writing a result. Set by the orchestrator.
 type WriteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -450,7 +535,7 @@ type WriteRequest struct {
 
 func (x *WriteRequest) Reset() {
 	*x = WriteRequest{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[4]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +547,7 @@ func (x *WriteRequest) String() string {
 func (*WriteRequest) ProtoMessage() {}
 
 func (x *WriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[4]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +560,7 @@ func (x *WriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteRequest.ProtoReflect.Descriptor instead.
 func (*WriteRequest) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{4}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WriteRequest) GetStep() isWriteRequest_Step {
@@ -548,7 +633,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[5]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +645,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[5]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +658,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{5}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Target) GetPath() string {
@@ -597,7 +682,7 @@ type Commit struct {
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[6]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +694,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[6]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +707,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{6}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Commit) GetBatches() uint64 {
@@ -656,7 +741,7 @@ type WriteSummary struct {
 
 func (x *WriteSummary) Reset() {
 	*x = WriteSummary{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[7]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +753,7 @@ func (x *WriteSummary) String() string {
 func (*WriteSummary) ProtoMessage() {}
 
 func (x *WriteSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[7]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +766,7 @@ func (x *WriteSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteSummary.ProtoReflect.Descriptor instead.
 func (*WriteSummary) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{7}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WriteSummary) GetBatches() uint64 {
@@ -716,7 +801,7 @@ var File_pipeline_v1_pipeline_proto protoreflect.FileDescriptor
 
 const file_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\n" +
-	"\x1apipeline/v1/pipeline.proto\x12\vpipeline.v1\x1a\x19google/protobuf/any.proto\"\x8d\x02\n" +
+	"\x1apipeline/v1/pipeline.proto\x12\vpipeline.v1\x1a\x19google/protobuf/any.proto\x1a\x1bgoogle/protobuf/empty.proto\"\x8d\x02\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x1a\n" +
@@ -745,7 +830,7 @@ const file_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\vsend_cpu_ns\x18\n" +
 	" \x01(\x04R\tsendCpuNs\x12/\n" +
 	"\x14process_total_cpu_ns\x18\v \x01(\x04R\x11processTotalCpuNs\x12$\n" +
-	"\x0epeak_rss_bytes\x18\f \x01(\x04R\fpeakRssBytes\"\xbf\x01\n" +
+	"\x0epeak_rss_bytes\x18\f \x01(\x04R\fpeakRssBytes\"\xd1\x01\n" +
 	"\vReadRequest\x12,\n" +
 	"\x06source\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06source\x12#\n" +
 	"\rbatch_records\x18\x02 \x01(\x04R\fbatchRecords\x12\x1f\n" +
@@ -753,7 +838,14 @@ const file_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"batchBytes\x12\x1f\n" +
 	"\vmax_records\x18\x04 \x01(\x04R\n" +
 	"maxRecords\x12\x1b\n" +
-	"\tlinger_ns\x18\x05 \x01(\x04R\blingerNs\"\xa0\x01\n" +
+	"\tlinger_ns\x18\x05 \x01(\x04R\blingerNs\x12\x10\n" +
+	"\x03run\x18\x06 \x01(\tR\x03run\"z\n" +
+	"\x06Credit\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x12\x18\n" +
+	"\abatches\x18\x02 \x01(\x04R\abatches\x12#\n" +
+	"\rbatch_records\x18\x03 \x01(\x04R\fbatchRecords\x12\x1f\n" +
+	"\vbatch_bytes\x18\x04 \x01(\x04R\n" +
+	"batchBytes\"\xa0\x01\n" +
 	"\fWriteRequest\x12-\n" +
 	"\x06target\x18\x01 \x01(\v2\x13.pipeline.v1.TargetH\x00R\x06target\x12*\n" +
 	"\x05batch\x18\x02 \x01(\v2\x12.pipeline.v1.BatchH\x00R\x05batch\x12-\n" +
@@ -770,7 +862,9 @@ const file_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\fresult_bytes\x18\x03 \x01(\x04R\vresultBytes\x12+\n" +
 	"\x06timing\x18\x04 \x01(\v2\x13.pipeline.v1.TimingR\x06timing2@\n" +
 	"\x06Ingest\x126\n" +
-	"\x04Read\x12\x18.pipeline.v1.ReadRequest\x1a\x12.pipeline.v1.Batch0\x012>\n" +
+	"\x04Read\x12\x18.pipeline.v1.ReadRequest\x1a\x12.pipeline.v1.Batch0\x012A\n" +
+	"\aCredits\x126\n" +
+	"\x05Grant\x12\x13.pipeline.v1.Credit\x1a\x16.google.protobuf.Empty(\x012>\n" +
 	"\x05Stage\x125\n" +
 	"\aProcess\x12\x12.pipeline.v1.Batch\x1a\x12.pipeline.v1.Batch(\x010\x012G\n" +
 	"\x04Sink\x12?\n" +
@@ -788,35 +882,39 @@ func file_pipeline_v1_pipeline_proto_rawDescGZIP() []byte {
 	return file_pipeline_v1_pipeline_proto_rawDescData
 }
 
-var file_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_pipeline_v1_pipeline_proto_goTypes = []any{
-	(*Batch)(nil),        // 0: pipeline.v1.Batch
-	(*Rejection)(nil),    // 1: pipeline.v1.Rejection
-	(*Timing)(nil),       // 2: pipeline.v1.Timing
-	(*ReadRequest)(nil),  // 3: pipeline.v1.ReadRequest
-	(*WriteRequest)(nil), // 4: pipeline.v1.WriteRequest
-	(*Target)(nil),       // 5: pipeline.v1.Target
-	(*Commit)(nil),       // 6: pipeline.v1.Commit
-	(*WriteSummary)(nil), // 7: pipeline.v1.WriteSummary
-	(*anypb.Any)(nil),    // 8: google.protobuf.Any
+	(*Batch)(nil),         // 0: pipeline.v1.Batch
+	(*Rejection)(nil),     // 1: pipeline.v1.Rejection
+	(*Timing)(nil),        // 2: pipeline.v1.Timing
+	(*ReadRequest)(nil),   // 3: pipeline.v1.ReadRequest
+	(*Credit)(nil),        // 4: pipeline.v1.Credit
+	(*WriteRequest)(nil),  // 5: pipeline.v1.WriteRequest
+	(*Target)(nil),        // 6: pipeline.v1.Target
+	(*Commit)(nil),        // 7: pipeline.v1.Commit
+	(*WriteSummary)(nil),  // 8: pipeline.v1.WriteSummary
+	(*anypb.Any)(nil),     // 9: google.protobuf.Any
+	(*emptypb.Empty)(nil), // 10: google.protobuf.Empty
 }
 var file_pipeline_v1_pipeline_proto_depIdxs = []int32{
 	1,  // 0: pipeline.v1.Batch.rejections:type_name -> pipeline.v1.Rejection
 	2,  // 1: pipeline.v1.Batch.timing:type_name -> pipeline.v1.Timing
-	8,  // 2: pipeline.v1.Batch.payload:type_name -> google.protobuf.Any
-	8,  // 3: pipeline.v1.ReadRequest.source:type_name -> google.protobuf.Any
-	5,  // 4: pipeline.v1.WriteRequest.target:type_name -> pipeline.v1.Target
+	9,  // 2: pipeline.v1.Batch.payload:type_name -> google.protobuf.Any
+	9,  // 3: pipeline.v1.ReadRequest.source:type_name -> google.protobuf.Any
+	6,  // 4: pipeline.v1.WriteRequest.target:type_name -> pipeline.v1.Target
 	0,  // 5: pipeline.v1.WriteRequest.batch:type_name -> pipeline.v1.Batch
-	6,  // 6: pipeline.v1.WriteRequest.commit:type_name -> pipeline.v1.Commit
+	7,  // 6: pipeline.v1.WriteRequest.commit:type_name -> pipeline.v1.Commit
 	2,  // 7: pipeline.v1.WriteSummary.timing:type_name -> pipeline.v1.Timing
 	3,  // 8: pipeline.v1.Ingest.Read:input_type -> pipeline.v1.ReadRequest
-	0,  // 9: pipeline.v1.Stage.Process:input_type -> pipeline.v1.Batch
-	4,  // 10: pipeline.v1.Sink.Write:input_type -> pipeline.v1.WriteRequest
-	0,  // 11: pipeline.v1.Ingest.Read:output_type -> pipeline.v1.Batch
-	0,  // 12: pipeline.v1.Stage.Process:output_type -> pipeline.v1.Batch
-	7,  // 13: pipeline.v1.Sink.Write:output_type -> pipeline.v1.WriteSummary
-	11, // [11:14] is the sub-list for method output_type
-	8,  // [8:11] is the sub-list for method input_type
+	4,  // 9: pipeline.v1.Credits.Grant:input_type -> pipeline.v1.Credit
+	0,  // 10: pipeline.v1.Stage.Process:input_type -> pipeline.v1.Batch
+	5,  // 11: pipeline.v1.Sink.Write:input_type -> pipeline.v1.WriteRequest
+	0,  // 12: pipeline.v1.Ingest.Read:output_type -> pipeline.v1.Batch
+	10, // 13: pipeline.v1.Credits.Grant:output_type -> google.protobuf.Empty
+	0,  // 14: pipeline.v1.Stage.Process:output_type -> pipeline.v1.Batch
+	8,  // 15: pipeline.v1.Sink.Write:output_type -> pipeline.v1.WriteSummary
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -827,7 +925,7 @@ func file_pipeline_v1_pipeline_proto_init() {
 	if File_pipeline_v1_pipeline_proto != nil {
 		return
 	}
-	file_pipeline_v1_pipeline_proto_msgTypes[4].OneofWrappers = []any{
+	file_pipeline_v1_pipeline_proto_msgTypes[5].OneofWrappers = []any{
 		(*WriteRequest_Target)(nil),
 		(*WriteRequest_Batch)(nil),
 		(*WriteRequest_Commit)(nil),
@@ -838,9 +936,9 @@ func file_pipeline_v1_pipeline_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pipeline_v1_pipeline_proto_rawDesc), len(file_pipeline_v1_pipeline_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   4,
 		},
 		GoTypes:           file_pipeline_v1_pipeline_proto_goTypes,
 		DependencyIndexes: file_pipeline_v1_pipeline_proto_depIdxs,

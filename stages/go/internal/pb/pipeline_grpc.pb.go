@@ -22,6 +22,7 @@ import (
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
+	emptypb "google.golang.org/protobuf/types/known/emptypb"
 )
 
 // This is a compile-time assertion to ensure that this generated file
@@ -149,6 +150,109 @@ var Ingest_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Read",
 			Handler:       _Ingest_Read_Handler,
 			ServerStreams: true,
+		},
+	},
+	Metadata: "pipeline/v1/pipeline.proto",
+}
+
+const (
+	Credits_Grant_FullMethodName = "/pipeline.v1.Credits/Grant"
+)
+
+// CreditsClient is the client API for Credits service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Optional, served beside Ingest: lets the size of a batch follow how busy the run is.
+type CreditsClient interface {
+	// Gives credit to the call of Ingest.Read whose request names the same run, for as
+	// long as that call lasts. Once this stream has ended, the call needs no credit.
+	Grant(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Credit, emptypb.Empty], error)
+}
+
+type creditsClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewCreditsClient(cc grpc.ClientConnInterface) CreditsClient {
+	return &creditsClient{cc}
+}
+
+func (c *creditsClient) Grant(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Credit, emptypb.Empty], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Credits_ServiceDesc.Streams[0], Credits_Grant_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Credit, emptypb.Empty]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Credits_GrantClient = grpc.ClientStreamingClient[Credit, emptypb.Empty]
+
+// CreditsServer is the server API for Credits service.
+// All implementations must embed UnimplementedCreditsServer
+// for forward compatibility.
+//
+// Optional, served beside Ingest: lets the size of a batch follow how busy the run is.
+type CreditsServer interface {
+	// Gives credit to the call of Ingest.Read whose request names the same run, for as
+	// long as that call lasts. Once this stream has ended, the call needs no credit.
+	Grant(grpc.ClientStreamingServer[Credit, emptypb.Empty]) error
+	mustEmbedUnimplementedCreditsServer()
+}
+
+// UnimplementedCreditsServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedCreditsServer struct{}
+
+func (UnimplementedCreditsServer) Grant(grpc.ClientStreamingServer[Credit, emptypb.Empty]) error {
+	return status.Error(codes.Unimplemented, "method Grant not implemented")
+}
+func (UnimplementedCreditsServer) mustEmbedUnimplementedCreditsServer() {}
+func (UnimplementedCreditsServer) testEmbeddedByValue()                 {}
+
+// UnsafeCreditsServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to CreditsServer will
+// result in compilation errors.
+type UnsafeCreditsServer interface {
+	mustEmbedUnimplementedCreditsServer()
+}
+
+func RegisterCreditsServer(s grpc.ServiceRegistrar, srv CreditsServer) {
+	// If the following call panics, it indicates UnimplementedCreditsServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Credits_ServiceDesc, srv)
+}
+
+func _Credits_Grant_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(CreditsServer).Grant(&grpc.GenericServerStream[Credit, emptypb.Empty]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Credits_GrantServer = grpc.ClientStreamingServer[Credit, emptypb.Empty]
+
+// Credits_ServiceDesc is the grpc.ServiceDesc for Credits service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Credits_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "pipeline.v1.Credits",
+	HandlerType: (*CreditsServer)(nil),
+	Methods:     []grpc.MethodDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Grant",
+			Handler:       _Credits_Grant_Handler,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "pipeline/v1/pipeline.proto",

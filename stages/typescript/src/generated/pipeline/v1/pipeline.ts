@@ -23,6 +23,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Any } from "../../google/protobuf/any.js";
+import { Empty } from "../../google/protobuf/empty.js";
 
 export const protobufPackage = "pipeline.v1";
 
@@ -154,6 +155,24 @@ export interface ReadRequest {
    * records, or reads them from a file, never waits and has no use for it.
    */
   lingerNs: bigint;
+  /**
+   * Not empty: batches need credit, which Credits.Grant gives to the run of this name.
+   * Ingest then makes a batch only once it has credit for it: at once, from the records
+   * that are there, up to the limits of the newest Credit. An ingest that does not serve
+   * Credits ignores this and keeps the limits above.
+   */
+  run: string;
+}
+
+/** Permission to send more batches. Set by the orchestrator. Each replaces the one before. */
+export interface Credit {
+  /** The run of ReadRequest. Needed in the first message of a stream only. */
+  run: string;
+  /** How many batches may have been sent, counted from the start of the run. */
+  batches: bigint;
+  /** Most records, and most bytes of payload, in each further batch; 1 or more. */
+  batchRecords: bigint;
+  batchBytes: bigint;
 }
 
 /** One step of writing a result. Set by the orchestrator. */
@@ -684,7 +703,7 @@ export const Timing: MessageFns<Timing> = {
 };
 
 function createBaseReadRequest(): ReadRequest {
-  return { source: undefined, batchRecords: 0n, batchBytes: 0n, maxRecords: 0n, lingerNs: 0n };
+  return { source: undefined, batchRecords: 0n, batchBytes: 0n, maxRecords: 0n, lingerNs: 0n, run: "" };
 }
 
 export const ReadRequest: MessageFns<ReadRequest> = {
@@ -715,6 +734,9 @@ export const ReadRequest: MessageFns<ReadRequest> = {
         throw new globalThis.Error("value provided for field message.lingerNs of type uint64 too large");
       }
       writer.uint32(40).uint64(message.lingerNs);
+    }
+    if (message.run !== "") {
+      writer.uint32(50).string(message.run);
     }
     return writer;
   },
@@ -772,6 +794,14 @@ export const ReadRequest: MessageFns<ReadRequest> = {
             message.lingerNs = reader.uint64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.run = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -802,6 +832,111 @@ export const ReadRequest: MessageFns<ReadRequest> = {
       ? BigInt(object.maxRecords)
       : 0n;
     message.lingerNs = (object.lingerNs !== undefined && object.lingerNs !== null) ? BigInt(object.lingerNs) : 0n;
+    message.run = object.run ?? "";
+    return message;
+  },
+};
+
+function createBaseCredit(): Credit {
+  return { run: "", batches: 0n, batchRecords: 0n, batchBytes: 0n };
+}
+
+export const Credit: MessageFns<Credit> = {
+  encode(message: Credit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== "") {
+      writer.uint32(10).string(message.run);
+    }
+    if (message.batches !== 0n) {
+      if (BigInt.asUintN(64, message.batches) !== message.batches) {
+        throw new globalThis.Error("value provided for field message.batches of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.batches);
+    }
+    if (message.batchRecords !== 0n) {
+      if (BigInt.asUintN(64, message.batchRecords) !== message.batchRecords) {
+        throw new globalThis.Error("value provided for field message.batchRecords of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.batchRecords);
+    }
+    if (message.batchBytes !== 0n) {
+      if (BigInt.asUintN(64, message.batchBytes) !== message.batchBytes) {
+        throw new globalThis.Error("value provided for field message.batchBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.batchBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Credit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCredit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.run = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.batches = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.batchRecords = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.batchBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Credit>): Credit {
+    return Credit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Credit>): Credit {
+    const message = createBaseCredit();
+    message.run = object.run ?? "";
+    message.batches = (object.batches !== undefined && object.batches !== null) ? BigInt(object.batches) : 0n;
+    message.batchRecords = (object.batchRecords !== undefined && object.batchRecords !== null)
+      ? BigInt(object.batchRecords)
+      : 0n;
+    message.batchBytes = (object.batchBytes !== undefined && object.batchBytes !== null)
+      ? BigInt(object.batchBytes)
+      : 0n;
     return message;
   },
 };
@@ -1192,6 +1327,59 @@ export interface IngestClient extends Client {
 export const IngestClient = makeGenericClientConstructor(IngestService, "pipeline.v1.Ingest") as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): IngestClient;
   service: typeof IngestService;
+  serviceName: string;
+};
+
+/** Optional, served beside Ingest: lets the size of a batch follow how busy the run is. */
+export type CreditsService = typeof CreditsService;
+export const CreditsService = {
+  /**
+   * Gives credit to the call of Ingest.Read whose request names the same run, for as
+   * long as that call lasts. Once this stream has ended, the call needs no credit.
+   */
+  grant: {
+    path: "/pipeline.v1.Credits/Grant" as const,
+    requestStream: true as const,
+    responseStream: false as const,
+    requestSerialize: (value: Credit): Buffer => Buffer.from(Credit.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Credit => Credit.decode(value),
+    responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
+  },
+} as const;
+
+export interface CreditsServer extends UntypedServiceImplementation {
+  /**
+   * Gives credit to the call of Ingest.Read whose request names the same run, for as
+   * long as that call lasts. Once this stream has ended, the call needs no credit.
+   */
+  grant: handleClientStreamingCall<Credit, Empty>;
+}
+
+export interface CreditsClient extends Client {
+  /**
+   * Gives credit to the call of Ingest.Read whose request names the same run, for as
+   * long as that call lasts. Once this stream has ended, the call needs no credit.
+   */
+  grant(callback: (error: ServiceError | null, response: Empty) => void): ClientWritableStream<Credit>;
+  grant(
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientWritableStream<Credit>;
+  grant(
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientWritableStream<Credit>;
+  grant(
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientWritableStream<Credit>;
+}
+
+export const CreditsClient = makeGenericClientConstructor(CreditsService, "pipeline.v1.Credits") as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): CreditsClient;
+  service: typeof CreditsService;
   serviceName: string;
 };
 

@@ -1,0 +1,93 @@
+"""Pace ingest: when it sends the next batch, and how large that may be."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+
+import grpc
+
+from pipeline.sizing import BATCH_BYTES, BatchSizer
+from pipeline.transport import wire
+from pipeline.v1.pipeline_pb2 import Credit
+
+# CPU seconds that gRPC takes for a batch of one record, in all processes together. On
+# few cores they have to wait for each other, so it counts for each stage.
+_FIXED_S = 1e-3
+# Batches for each server behind ingest: one that it works on, and one that waits.
+_BATCHES_EACH = 2
+
+_CALL_ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
+
+
+class Pacer:
+    """Gives ingest credit for batches, so that records gather only while stages work.
+
+    A batch needs credit, and its credit comes back when the sink has been sent the
+    batch. So the next batch is cut when the stages have time for it, from all records
+    that have arrived by then, up to the size from which larger ones gain little.
+
+    An ingest that does not serve `Credits` keeps the limits of its request.
+
+    Args:
+        channel: To ingest.
+        servers: Number of servers behind ingest.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, servers: int) -> None:
+        #: Names the run in the request to ingest.
+        self.run = secrets.token_hex(8)
+        grant: grpc.aio.StreamStreamMultiCallable[Credit, bytes] = (
+            channel.stream_stream(
+                wire.GRANT, request_serializer=Credit.SerializeToString
+            )
+        )
+        self._call = grant()
+        self._most = servers * _BATCHES_EACH
+        self._sizer = BatchSizer(_FIXED_S)
+        self._settled = 0
+        self._granted = Credit()
+        self._is_over = False
+
+    def observer_of(self, stage: str) -> Callable[[int, float], None]:
+        """Return what a leg calls with the records and the seconds of each batch."""
+        return lambda records, seconds: self._sizer.observe(stage, records, seconds)
+
+    async def open(self) -> None:
+        """Give credit for the first batch: nothing is known of its cost."""
+        await self._grant(1, 1)
+
+    async def settle(self) -> None:
+        """Give the credit of a batch back that the sink has been sent."""
+        self._settled += 1
+        batches, records = self._settled + self._most, self._sizer.records
+        # Credit is a message. It is sent once half is used up, or lets batches grow.
+        if (
+            batches - self._granted.batches >= self._most // 2
+            or records >= 2 * self._granted.batch_records
+        ):
+            await self._grant(batches, records)
+
+    async def close(self) -> None:
+        """Finish: ingest has sent everything."""
+        if not self._is_over:
+            self._is_over = True
+            with suppress(*_CALL_ENDED):
+                await self._call.done_writing()
+
+    async def _grant(self, batches: int, records: int) -> None:
+        if self._is_over:
+            return
+        self._granted = Credit(
+            run=self.run,
+            batches=batches,
+            batch_records=records,
+            batch_bytes=BATCH_BYTES,
+        )
+        try:
+            await self._call.write(self._granted)
+        except _CALL_ENDED:
+            # Either ingest serves no credit, or it is gone: then its leg finds out.
+            self._is_over = True
