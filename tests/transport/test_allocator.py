@@ -1,4 +1,4 @@
-"""Freed memory stays in the process under glibc."""
+"""Freed memory stays in the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.transport.allocator import is_glibc
 
-#: Prints the page faults of 50 batches, each of eight blocks of 512 KiB.
+#: Prints the page faults of 50 batches.
 BATCHES = """
 import resource
 from pipeline.transport.allocator import keep_freed_memory
@@ -21,7 +21,8 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 def batch():
-    blocks = [b"x" * 2**19 for _ in range(8)]
+    size = BLOCK_BYTES
+    blocks = [b"x" * size for _ in range(2**22 // size)]
 
 batch()
 before = faults()
@@ -29,21 +30,27 @@ for _ in range(50):
     batch()
 print(faults() - before)
 """
-#: The pages of the blocks of a batch.
-PAGES = 8 * 2**19 // os.sysconf("SC_PAGE_SIZE")
+#: The pages of a batch.
+PAGES = 2**22 // os.sysconf("SC_PAGE_SIZE")
+#: Blocks that the C library allocates, and those that Python does.
+LARGE, SMALL = 2**19, 256
 
-pytestmark = pytest.mark.skipif(not is_glibc(), reason="the C library is not glibc")
+of_glibc = pytest.mark.skipif(not is_glibc(), reason="the C library is not glibc")
+of_cpython = pytest.mark.skipif(
+    sys.implementation.name != "cpython" or "PYTHONMALLOC" in os.environ,
+    reason="objects are not in arenas of CPython",
+)
 
 
-def faults(**tuning: str) -> int:
-    """Return the page faults of 50 batches in a new process."""
+def faults(block_bytes: int, **tuning: str) -> int:
+    """Return the page faults of 50 batches of 4 MiB in a new process."""
     untuned = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
     }
     done = subprocess.run(
-        [sys.executable, "-c", BATCHES],
+        [sys.executable, "-c", BATCHES.replace("BLOCK_BYTES", str(block_bytes))],
         env={**untuned, **tuning},
         capture_output=True,
         check=True,
@@ -52,13 +59,18 @@ def faults(**tuning: str) -> int:
     return int(done.stdout)
 
 
-def test_the_memory_of_a_batch_is_there_for_the_next_one() -> None:
+@pytest.mark.parametrize(
+    "block_bytes",
+    [pytest.param(LARGE, marks=of_glibc), pytest.param(SMALL, marks=of_cpython)],
+)
+def test_the_memory_of_a_batch_is_there_for_the_next_one(block_bytes: int) -> None:
     """Pages are faulted in once, and not with each batch."""
-    assert faults() < PAGES
+    assert faults(block_bytes) < PAGES
 
 
+@of_glibc
 def test_tuning_of_the_users_own_stays() -> None:
     """Here that of giving all free memory back."""
-    assert (
-        faults(MALLOC_TRIM_THRESHOLD_="0", MALLOC_MMAP_THRESHOLD_="65536") > 40 * PAGES
-    )
+    tuning = {"MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
+
+    assert faults(LARGE, **tuning) > 40 * PAGES

@@ -87,15 +87,14 @@ def parse(lines: Lines) -> Output[Events]:
     if not _are_timestamps(timestamps):
         events, rejections = _parse_each(texts, lines)
         timestamps = [event.ts for event in events]
-    values = [event.value for event in events]
-    if float in map(type, values):
+    types = [EVENT_TYPES[event.type] for event in events]
+    users = [event.user for event in events]
+    values = cast("list[int]", [event.value for event in events])
+    try:
+        columns = Events(ts=timestamps, type=types, user=users, value=values)
+    except TypeError:  # a value is a float
         values = [int(value) for value in values]
-    columns = Events(
-        ts=timestamps,
-        type=[EVENT_TYPES[event.type] for event in events],
-        user=[event.user for event in events],
-        value=cast("list[int]", values),
-    )
+        columns = Events(ts=timestamps, type=types, user=users, value=values)
     return Output(columns, records=len(events), rejections=rejections)
 
 
@@ -103,17 +102,15 @@ def _parse_all(texts: list[bytes], lines: Lines) -> tuple[list[Event], list[Reje
     """Read lines that are UTF-8, not too long or deep; don't check timestamps."""
     events: list[Event] = []
     rejections: list[Rejection] = []
-    append = events.append
-    rest = iter(texts)
+    decoded = map(_decode_line, texts)
     while True:
         try:
-            # The try is around the loop, since most batches raise nothing.
-            for text in rest:
-                append(_decode_line(text))
+            # What comes before a line that raises is kept.
+            events.extend(decoded)
         except (msgspec.MsgspecError, RecursionError):
             position = len(events) + len(rejections)
             try:
-                append(read_event(texts[position]))
+                events.append(read_event(texts[position]))
             except Refused as refused:
                 rejections.append(_rejection(lines, position, refused))
         else:
@@ -172,7 +169,8 @@ def _are_timestamps(texts: list[str]) -> bool:
     except msgspec.ValidationError:
         return False
     # msgspec also accepts an offset without a colon.
-    return not [text for text in texts if text[-1] != "Z" and text[-3] != ":"]
+    others = [text for text in texts if text[-1] != "Z"]
+    return not [text for text in others if text[-3] != ":"]
 
 
 def read_event(line: bytes) -> Event:
