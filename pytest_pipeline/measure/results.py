@@ -27,7 +27,7 @@ Group = Literal[
     "comparisons",
 ]
 #: The engines. ``floor`` is the split with stages that do nothing, and ``queues`` has
-#: multiprocessing queues between processes, instead of gRPC.
+#: pipes between processes, instead of gRPC.
 Variant = Literal["split", "monolith", "floor", "queues"]
 
 

@@ -1,7 +1,7 @@
 """The queues: what a user would write without gRPC, with the same stage functions.
 
-Each stage, from ingest to sink, is a process. Batches pass between them pickled,
-through bounded queues of multiprocessing.
+Each stage, from ingest to sink, is a process. Batches pass between them through pipes,
+which are the fastest bounded queues of the standard library.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import signal
 import time
 from contextlib import ExitStack, suppress
 from multiprocessing import get_context
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.queues import Queue
 from typing import Any, Self
 
 import msgspec
@@ -23,15 +22,13 @@ from pipeline.engines.base import RunSettings
 from pipeline.errors import StageError, UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.workload import Workload
+from pytest_pipeline.measure.references.pipes import bounded_pipe
 from pytest_pipeline.measure.references.queue_stages import (
     Failure,
     Greeting,
     Job,
     serve,
 )
-
-#: Batches that a queue holds, as many as the split has in flight at a stage.
-QUEUE_BATCHES = 64
 
 # Without a run, a process ends in milliseconds.
 _STOP_S = 5.0
@@ -63,6 +60,7 @@ class QueuesEngine:
         self._start_timeout_s = start_timeout_s
         self._startup_s = 0.0
         self._processes: list[SpawnProcess] = []
+        self._ends: list[Connection] = []
 
     @property
     def pids(self) -> dict[str, int | None]:
@@ -74,15 +72,19 @@ class QueuesEngine:
         began = time.perf_counter()
         context = get_context("spawn")
         names = self._workload.stage_names
-        queues: list[Queue[Any]] = [context.Queue(QUEUE_BATCHES) for _ in names[1:]]
         jobs, self._jobs = context.Pipe(duplex=False)
         self._answers, answers = context.Pipe(duplex=False)
         with ExitStack() as stack:
             stack.callback(self._stop, 0.0)
-            # A copy of an end here would hide that the process at that end has ended.
+            pipes = [bounded_pipe(context) for _ in names[1:]]
+            inboxes, outboxes = zip(*pipes, strict=True)
+            # Kept open here, so that a process that ends leaves its neighbours waiting
+            # and is found as the first that has ended.
+            self._ends += [*inboxes, *outboxes]
+            # A copy of these ends here would hide that a process has ended.
             with jobs, answers:
                 for name, inbox, outbox in zip(
-                    names, [jobs, *queues], [*queues, answers], strict=True
+                    names, [jobs, *inboxes], [*outboxes, answers], strict=True
                 ):
                     process = context.Process(
                         target=serve,
@@ -185,6 +187,9 @@ class QueuesEngine:
             process.join()
             process.close()
         self._processes.clear()
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
         self._answers.close()
 
 

@@ -95,7 +95,7 @@ def test_floor(
 def test_queues(
     measured: Measure, harness: Harness, workload_name: str, batch_size: int
 ) -> None:
-    """The queues pass all records: processes with multiprocessing queues and pickle."""
+    """The queues pass all records: processes with pipes between them, without gRPC."""
     records = harness.records(workload_name, batch_size)
     runs = harness.runs(workload_name)
 
