@@ -1,7 +1,8 @@
 """Compare the throughput of the split with its peers, in interleaved rounds.
 
 Each round runs every engine once at each batch size, on the same events, in turning
-order. Each result must be the monolith's. Prints the median events per second, and the
+order. Each result must be the monolith's. Arrow Flight and Bytewax take part where they
+are installed. Prints the median events per second, and the
 median of the ratios to the split of the same round.
 
     python benchmarks/peers.py [--rounds 9]
@@ -13,6 +14,7 @@ import argparse
 import statistics
 import tempfile
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.transport.environment import configure_process
@@ -49,6 +51,14 @@ def main() -> None:
             stack.enter_context(QueuesEngine(EVENTS)),
             MonolithEngine(),
         ]
+        if find_spec("pyarrow"):
+            from pytest_pipeline.measure.references.flight import FlightEngine
+
+            engines.append(stack.enter_context(FlightEngine(EVENTS)))
+        if find_spec("bytewax"):
+            from pytest_pipeline.measure.references.dataflow import BytewaxEngine
+
+            engines.append(BytewaxEngine())
 
         def speed(engine: Engine, size: int) -> float:
             return runs.run(engine, size, _EVENTS[size]).throughput_per_s

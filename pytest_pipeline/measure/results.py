@@ -27,8 +27,9 @@ Group = Literal[
     "comparisons",
 ]
 #: The engines. ``floor`` is the split with stages that do nothing, and ``queues`` has
-#: pipes between processes, instead of gRPC.
-Variant = Literal["split", "monolith", "floor", "queues"]
+#: pipes between processes, instead of gRPC. ``flight`` and ``bytewax`` are peers: other
+#: libraries, with the same stage functions.
+Variant = Literal["split", "monolith", "floor", "queues", "flight", "bytewax"]
 
 
 class Interval(msgspec.Struct, frozen=True):

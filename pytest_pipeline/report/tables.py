@@ -52,6 +52,19 @@ class Table:
     texts: int = 0
 
 
+#: What each peer leaves out, which the note of its table says.
+_PEERS: dict[Variant, str] = {
+    "flight": (
+        " flight: Arrow Flight between transform stages in processes, with ingest and "
+        "sink in one; no replicas, health checks or time of stages."
+    ),
+    "bytewax": (
+        " bytewax: all stages in one process; no transport, parallel stages or time of "
+        "stages."
+    ),
+}
+
+
 def all_tables(session: Session) -> list[Table]:
     """Return the tables of a session, without those of single stages."""
     made = [
@@ -81,6 +94,8 @@ def batching_table(batching: Batching) -> Table:
         "× size 1": lambda size: _said(batching.gain(size), times),
         "floor/s": speed("floor"),
         "queues/s": speed("queues"),
+        "flight/s": speed("flight"),
+        "bytewax/s": speed("bytewax"),
         "monolith/s": speed("monolith"),
         "writes": lambda size: _said(runs.get(size), _writes),
         "record bytes": lambda size: _said(runs.get(size), _bytes_per_record),
@@ -96,6 +111,7 @@ def batching_table(batching: Batching) -> Table:
             "all messages into stages. IPC: its share of all CPU. "
             "monolith at 1: record by record. floor: stages that do nothing. queues: "
             "processes without gRPC."
+            f"{''.join(said for peer, said in _PEERS.items() if batching.of(peer))}"
         ),
     )
 

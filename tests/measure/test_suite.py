@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ SUITE = (
     # As short as possible.
     *("--pipeline-run-seconds", "0.002", "--benchmark-json", "saved.json"),
 )
-MEASURES = "not claims and not work"
+MEASURES = "not claims and not work and not flight and not bytewax"
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,29 @@ def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
     assert set(latency["service"]) == {"p50", "p99", "p999"}
     result.stdout.fnmatch_lines(["*what was measured*", "written: page.html"])
     assert (pytester.path / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("peer", "library"), [("flight", "pyarrow"), ("bytewax", "bytewax")]
+)
+def test_a_peer_is_measured_where_it_is_installed(
+    pytester: pytest.Pytester, peer: str, library: str
+) -> None:
+    """It is skipped with the reason where it is not."""
+    result = pytester.runpytest_subprocess(
+        *SUITE,
+        *("--pipeline-workload", "events", "--pipeline-batch-sizes", "50"),
+        *("-k", f"test_{peer}", "-rs"),
+    )
+
+    if find_spec(library):
+        result.assert_outcomes(passed=1)
+        assert saved(pytester)[f"test_{peer}[events-50]"]["variant"] == peer
+    else:
+        result.assert_outcomes(skipped=1)
+        result.stdout.fnmatch_lines(
+            [f"*{library} is not installed; the extra `peers`*"]
+        )
 
 
 def test_a_users_workload_is_measured_instead_of_the_shipped_ones(

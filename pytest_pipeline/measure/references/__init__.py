@@ -2,4 +2,5 @@
 
 `floor` has the same legs with stages that do nothing, `queues` has pipes between
 processes instead of gRPC, and `arrivals` measures latency at a fixed rate.
+`flight` and `dataflow` are peers: Arrow Flight and Bytewax, where they are installed.
 """

@@ -22,6 +22,7 @@ from pipeline.engines.base import RunSettings
 from pipeline.errors import StageError, UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.workload import Workload
+from pytest_pipeline.measure.references.peers import fixed_limits
 from pytest_pipeline.measure.references.pipes import bounded_pipe
 from pytest_pipeline.measure.references.queue_stages import (
     Failure,
@@ -117,8 +118,7 @@ class QueuesEngine:
             )
         if settings.input == STANDARD_INPUT:
             raise UsageError("standard input: the queues can't read it; give a file")
-        if settings.limits is None:
-            raise UsageError("batch size auto: the queues need a number of records")
+        limits = fixed_limits(settings)
         if not self._processes:
             raise UsageError(
                 "the queues have no processes: run in `with`, and anew after a failure"
@@ -129,7 +129,7 @@ class QueuesEngine:
             answer = self._ask(
                 Job(
                     settings.source,
-                    settings.limits,
+                    limits,
                     settings.max_records,
                     settings.output.absolute(),
                     settings.rejects.absolute() if settings.rejects else None,

@@ -34,6 +34,8 @@ _VARIANTS: dict[Variant, tuple[str, Marker]] = {
     "monolith": ("monolith, same batches", "square"),
     "floor": ("floor: stages that do nothing", "triangle"),
     "queues": ("queues instead of gRPC", "diamond"),
+    "flight": ("Arrow Flight", "plus"),
+    "bytewax": ("Bytewax, in one process", "star"),
 }
 _BY_EVENT = "monolith, record by record"
 #: The batch size named in titles, if it was measured.
@@ -104,7 +106,7 @@ class _Speeds:
         return Series(
             self.name,
             points,
-            COLOURS[look],
+            COLOURS[look % len(COLOURS)],
             None if is_level else _VARIANTS[self.variant][1],
             dash=2 if is_level else look,
             before=self.before,

@@ -17,6 +17,8 @@ from pytest_pipeline.measure.results import Record, Variant
 #: The variants that have a transport.
 GRPC = ("split", "floor")
 
+_MISSING = "{} is not installed; the extra `peers` has it"
+
 #: Measures runs of one variant, records the results, and returns the median report.
 Measure = Callable[[Variant, Callable[[], RunReport]], RunReport]
 
@@ -101,5 +103,36 @@ def test_queues(
 
     with QueuesEngine(runs.dataset.workload) as engine:
         report = measured("queues", lambda: runs.run(engine, batch_size, records))
+
+    assert report.records.ingested == records
+
+
+def test_flight(
+    measured: Measure, harness: Harness, workload_name: str, batch_size: int
+) -> None:
+    """Arrow Flight passes all records, with transform stages in processes."""
+    pytest.importorskip("pyarrow.flight", reason=_MISSING.format("pyarrow"))
+    from pytest_pipeline.measure.references.flight import FlightEngine
+
+    records = harness.records(workload_name, batch_size)
+    runs = harness.runs(workload_name)
+
+    with FlightEngine(runs.dataset.workload) as engine:
+        report = measured("flight", lambda: runs.run(engine, batch_size, records))
+
+    assert report.records.ingested == records
+
+
+def test_bytewax(
+    measured: Measure, harness: Harness, workload_name: str, batch_size: int
+) -> None:
+    """Bytewax passes all records, with all stages in this process."""
+    pytest.importorskip("bytewax.dataflow", reason=_MISSING.format("bytewax"))
+    from pytest_pipeline.measure.references.dataflow import BytewaxEngine
+
+    records = harness.records(workload_name, batch_size)
+    runs, engine = harness.runs(workload_name), BytewaxEngine()
+
+    report = measured("bytewax", lambda: runs.run(engine, batch_size, records))
 
     assert report.records.ingested == records
