@@ -59,11 +59,13 @@ def read_items(
     """
     check_size(spec)
     total = min(spec.records, max_records or spec.records)
-    batch = records_in_batch(spec, limits)
     maker = ItemMaker(spec)
-    for first in range(1, total + 1, batch):
-        records = range(first, min(first + batch, total + 1))
+    first = 1
+    while first <= total:
+        # The limits may have changed since the last batch.
+        records = range(first, min(first + records_in_batch(spec, limits), total + 1))
         yield Output(maker.next_items(records), len(records))
+        first = records.stop
 
 
 def records_in_batch(spec: WorkItemSource, limits: BatchLimits) -> int:
