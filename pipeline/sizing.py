@@ -7,15 +7,15 @@ ones only add to the latency.
 
 from __future__ import annotations
 
-#: Bytes of payload from which gRPC and the caches of a core gain nothing more; measured
-#: by ``pipeline tune`` and ``benchmarks/auto.py``.
-BATCH_BYTES = 512 * 1024
+#: Most bytes of payload in a batch. Larger ones gain nothing more; measured by
+#: ``benchmarks/throughput.py``.
+BATCH_BYTES = 1024 * 1024
 
 # The fixed time is at most one part in so many of what a batch takes.
 _PARTS = 20
 # How many times as large as a batch that was measured the next may be. An estimate from
 # few records is too rough to rely on.
-_MOST_GROWTH = 8
+_MOST_GROWTH = 16
 # What each batch leaves of the weight of those before it.
 _MEMORY = 0.9
 

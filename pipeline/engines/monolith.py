@@ -25,9 +25,9 @@ from pipeline.sizing import BATCH_BYTES, BatchSizer
 from pipeline.stages import INGEST, SINK, check_output
 from pipeline.v1.pipeline_pb2 import Timing
 
-# What a batch of one record takes in the functions of all stages, beside the record;
-# measured by ``benchmarks/auto.py``.
-_FIXED_S = 50e-6
+# Seconds that a batch of one event takes in all stage functions; ``pipeline run`` at
+# batch size 1.
+_FIXED_S = 30e-6
 
 
 class MonolithEngine:

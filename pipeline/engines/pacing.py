@@ -48,6 +48,8 @@ class Pacer:
         self._most = servers * _BATCHES_EACH
         self._sizer = BatchSizer(_FIXED_S)
         self._settled = 0
+        #: How many were settled when the size last doubled.
+        self._grown_at = 0
         self._granted = Credit()
         self._is_over = False
 
@@ -62,12 +64,17 @@ class Pacer:
     async def settle(self) -> None:
         """Give the credit of a batch back that the sink has been sent."""
         self._settled += 1
-        batches, records = self._settled + self._most, self._sizer.records
-        # Credit is a message. It is sent once half is used up, or lets batches grow.
-        if (
-            batches - self._granted.batches >= self._most // 2
-            or records >= 2 * self._granted.batch_records
-        ):
+        records, most = self._sizer.records, self._most
+        has_grown = records >= 2 * self._granted.batch_records
+        if has_grown:
+            self._grown_at = self._settled
+        # While batches grow fewer are in flight, since each is in the way of larger
+        # ones behind it.
+        if self._settled - self._grown_at < most // 2:
+            most //= 2
+        batches = max(self._settled + most, self._granted.batches)
+        # Credit is a message, so it is sent only once half is used up.
+        if has_grown or batches - self._granted.batches >= most // 2:
             await self._grant(batches, records)
 
     async def close(self) -> None:
