@@ -16,8 +16,8 @@ from pipeline.v1.pipeline_pb2 import Credit
 # CPU seconds that gRPC takes for a batch of one record, in all processes together. On
 # few cores they have to wait for each other, so it counts for each stage.
 _FIXED_S = 1e-3
-# Batches for each server behind ingest: one that it works on, and one that waits.
-_BATCHES_EACH = 2
+# Batches in flight beside one for each server behind ingest.
+_BATCHES_WAITING = 2
 
 _CALL_ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
@@ -45,7 +45,7 @@ class Pacer:
             )
         )
         self._call = grant()
-        self._most = servers * _BATCHES_EACH
+        self._most = servers + _BATCHES_WAITING
         self._sizer = BatchSizer(_FIXED_S)
         self._settled = 0
         #: How many were settled when the size last doubled.

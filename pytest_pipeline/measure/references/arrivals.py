@@ -223,10 +223,7 @@ def _check(
     addresses: Mapping[str, str | Sequence[str]],
 ) -> None:
     """Raise UsageError if this can't be measured."""
-    if not 0 < rate_per_s < float("inf"):
-        raise UsageError(
-            f"rate {rate_per_s}: must be a finite number of records per second above 0"
-        )
+    check_rate(rate_per_s)
     if not transforms:
         raise UsageError(
             f"workload {workload.name}: has no transform stage for batches to pass"
@@ -237,6 +234,14 @@ def _check(
                 f"stage {stage!r}: only the servers of {', '.join(transforms)} may be "
                 f"given, since ingest and sink are of the measurement"
             )
+
+
+def check_rate(rate_per_s: float) -> None:
+    """Raise UsageError unless records can arrive at this rate."""
+    if not 0 < rate_per_s < float("inf"):
+        raise UsageError(
+            f"rate {rate_per_s}: must be a finite number of records per second above 0"
+        )
 
 
 def _percentiles(seconds: Floats) -> Percentiles:
