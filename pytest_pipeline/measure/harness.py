@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.accounting import RunReport
+from pipeline.batching import AUTO
 from pipeline.engines.split import SplitEngine
 from pipeline.stages import INGEST, SINK
 from pipeline.tuning.calibration import CPU_BOUND_SHARE, calibrated_iterations
@@ -18,6 +20,10 @@ from pytest_pipeline.measure.checked_runs import CheckedRuns
 from pytest_pipeline.measure.dataset import Dataset, dataset_of
 from pytest_pipeline.measure.references.arrivals import Arrivals, arrivals_of
 from pytest_pipeline.measure.references.floor import floor_of
+from pytest_pipeline.measure.references.piped_arrivals import (
+    arrivals_by_pipe,
+    arrives_by_pipe,
+)
 from pytest_pipeline.options import PipelineSettings, Transport
 from pytest_pipeline.records.data import data_of
 from pytest_pipeline.servers.handle import Server
@@ -26,6 +32,9 @@ from pytest_pipeline.servers.runs import split_engine
 from pytest_pipeline.servers.specification import stage_specs
 
 _CALIBRATION_ITEMS = 30
+_CAPACITY_RUNS = 3
+# Records that arrive at least, so that the 99th percentile is not the slowest one.
+_FEWEST = 1000
 # Added to the share that is calibrated for, since it varies between runs.
 _CALIBRATION_MARGIN = 0.02
 
@@ -57,6 +66,7 @@ class Harness:
         self._data = data_of(settings)
         self._runs: dict[tuple[object, ...], CheckedRuns] = {}
         self._records: dict[tuple[str, int], int] = {}
+        self._capacity: dict[str, float] = {}
 
     def runs(self, workload: str, **options: object) -> CheckedRuns:
         """Return the checked runs of a workload.
@@ -131,6 +141,38 @@ class Harness:
             records=records,
             addresses={server.name: server.address for server in servers},
             credentials=next((each.channel_credentials for each in servers), None),
+        )
+
+    def arrivals_at_load(self, workload: str, share: float, seconds: float) -> Arrivals:
+        """Run at batch size auto with lines arriving at a share of the capacity.
+
+        The capacity is the throughput of the whole input; it is measured once. Skips
+        the test if the records of the workload are no lines.
+
+        Args:
+            workload: Its name.
+            share: Of the capacity, above 0 and up to 1.
+            seconds: For how long lines arrive, if the input has as many.
+        """
+        runs = self.runs(workload)
+        dataset = runs.dataset
+        if not arrives_by_pipe(dataset) or not dataset.available:
+            pytest.skip(f"the records of {workload} are no lines, which could arrive")
+        servers = self._pool.shared(stage_specs(self.settings, dataset.workload))
+        if workload not in self._capacity:
+            engine = split_engine(servers)
+            self._capacity[workload] = statistics.median(
+                runs.run(engine, AUTO, dataset.available).throughput_per_s
+                for _ in range(_CAPACITY_RUNS)
+            )
+        rate_per_s = share * self._capacity[workload]
+        return arrivals_by_pipe(
+            dataset,
+            servers,
+            self.folder,
+            rate_per_s=rate_per_s,
+            batch_size=AUTO,
+            records=min(dataset.available, max(_FEWEST, int(rate_per_s * seconds))),
         )
 
     def records(self, workload: str, batch_size: int) -> int:

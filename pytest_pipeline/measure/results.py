@@ -23,6 +23,7 @@ Group = Literal[
     "replicas",
     "transports",
     "latency",
+    "load",
     "languages",
     "comparisons",
 ]

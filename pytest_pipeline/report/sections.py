@@ -21,6 +21,7 @@ from pytest_pipeline.report.charts.comparisons import ratios
 from pytest_pipeline.report.charts.crossover import gain_by_work
 from pytest_pipeline.report.charts.languages import speeds as language_speeds
 from pytest_pipeline.report.charts.latency import latency as latency_chart
+from pytest_pipeline.report.charts.load import load as load_chart
 from pytest_pipeline.report.charts.model import Chart
 from pytest_pipeline.report.charts.speeds import replicas as replicas_chart
 from pytest_pipeline.report.charts.speeds import transports as transports_chart
@@ -40,6 +41,7 @@ def sections(session: Session, before: Session | None = None) -> list[Section]:
     transports = of_group(session, "transports")
     latency = of_group(session, "latency")
     earlier = _alike(of_group(then, "latency"))
+    loads = of_group(session, "load")
     languages = compared_languages(session, alone=False)
     compared = comparisons(session)
     made = [
@@ -65,6 +67,11 @@ def sections(session: Session, before: Session | None = None) -> list[Section]:
                 for key, of in _alike(latency).items()
             ],
             tables.latency_table(latency),
+        ),
+        _section(
+            "Latency by load",
+            [load_chart(of) for of in _alike(loads).values()],
+            tables.latency_table(loads),
         ),
         _section(
             "Languages",

@@ -188,6 +188,6 @@ def _is_whole_test(benchmark: Mapping[str, Any]) -> bool:
     measured = benchmark.get("extra_info", {}).get("pipeline", {})
     return bool(
         measured.get("comparisons")
-        or measured.get("group") in {"latency", "languages"}
+        or measured.get("group") in {"latency", "load", "languages"}
         or benchmark.get("group") == _CLAIMS
     )

@@ -74,6 +74,7 @@ def all_tables(session: Session) -> list[Table]:
         replicas_table(of_group(session, "replicas")),
         transports_table(of_group(session, "transports")),
         latency_table(of_group(session, "latency")),
+        latency_table(of_group(session, "load")),
         *languages_tables(session),
         comparisons_table(comparisons(session)),
     ]
@@ -204,10 +205,17 @@ def transports_table(measured: Sequence[Measured]) -> Table:
 
 
 def latency_table(measured: Sequence[Measured]) -> Table:
-    """Return latency percentiles by batch size and part."""
+    """Return latency percentiles by batch size, rate and part."""
     parts = [
         (one, one.latency, part)
-        for one in sorted(measured, key=lambda one: (one.workload, one.batch_size))
+        for one in sorted(
+            measured,
+            key=lambda one: (
+                one.workload,
+                one.batch_size,
+                one.latency.rate_per_s if one.latency else 0,
+            ),
+        )
         if one.latency is not None
         for part in _LATENCY_PARTS
     ]
@@ -223,7 +231,9 @@ def latency_table(measured: Sequence[Measured]) -> Table:
             "workload": lambda row: row[0].workload if several else "",
             "part": lambda row: row[2],
             "transport": lambda row: row[0].transport if several else "",
-            "batch size": lambda row: count(row[0].batch_size),
+            "batch size": lambda row: (
+                count(row[0].batch_size) if row[0].batch_size else "auto"
+            ),
             "due/s": lambda row: count(row[1].rate_per_s),
             "p50": percentile("p50"),
             "p99": percentile("p99"),

@@ -48,7 +48,7 @@ def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
         *("--pipeline-report", "page.html"),
     )
 
-    result.assert_outcomes(passed=21)
+    result.assert_outcomes(passed=26)
     kept = saved(pytester)
     for size in (1, 50):
         split = kept[f"test_split[events-{size}]"]
@@ -69,6 +69,9 @@ def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
     latency = kept["test_latency[10]"]["latency"]
     assert latency["rate_per_s"] == 2000
     assert set(latency["service"]) == {"p50", "p99", "p999"}
+    loads = [kept[f"test_latency_at_load[{share}%]"] for share in (10, 25, 50, 75, 90)]
+    rates = [load["latency"]["rate_per_s"] for load in loads]
+    assert [rate / rates[0] for rate in rates] == pytest.approx([1, 2.5, 5, 7.5, 9])
     result.stdout.fnmatch_lines(["*what was measured*", "written: page.html"])
     assert (pytester.path / "page.html").exists()
 

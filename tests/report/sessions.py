@@ -324,6 +324,28 @@ def latency() -> list[tuple[str, Measured]]:
     ]
 
 
+def load() -> list[tuple[str, Measured]]:
+    """Return latencies at three shares of the capacity."""
+    return [
+        (
+            f"test_latency_at_load[{share}%]",
+            Measured(
+                group="load",
+                variant="split",
+                workload="events",
+                latency=Latency(
+                    rate_per_s=share * 9_000.0,
+                    total=_percentiles(share / 2_000, share / 1_000),
+                    filling=_percentiles(0.0, share / 4_000),
+                    queueing=_percentiles(0.0002, 0.0009),
+                    service=_percentiles(0.0013, 0.0032),
+                ),
+            ),
+        )
+        for share in (90, 10, 50)
+    ]
+
+
 def comparisons() -> list[tuple[str, Measured]]:
     """Return three questions, with three kinds of answers."""
     said = {

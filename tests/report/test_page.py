@@ -23,6 +23,7 @@ from tests.report.sessions import (
     comparisons,
     crossover,
     latency,
+    load,
     replicas,
     rounds,
     session,
@@ -214,10 +215,27 @@ def test_shares_of_a_stage_add_up() -> None:
     assert all(of.x[1] == after.x[0] for of, after in pairwise(bars))
 
 
+def test_latency_by_load_rises_with_the_rate() -> None:
+    """Each percentile is a line through the rates, from the lowest."""
+    (chart,) = charts_of(page_of(session(load())))
+    lines = series_of(chart)
+
+    assert list(lines) == [
+        *("99.9% of records", "99% of records", "half of the records"),
+    ]
+    for line in lines.values():
+        heights = [point.y for point in line.points]
+        assert len(heights) == 3
+        assert heights == sorted(heights)
+        assert "90,000 records/s" in line.points[0].text
+    assert "auto" in render(session(load()))
+
+
 @pytest.mark.parametrize(
     ("made", "headings"),
     [
         (session(comparisons()), ["Comparisons"]),
+        (session(load()), ["Latency by load"]),
         (session(latency(), batching("logs")), ["Batching: logs", "Latency"]),
         (
             session(batching("logs"), batching("events")),

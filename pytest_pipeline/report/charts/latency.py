@@ -20,12 +20,13 @@ from pytest_pipeline.report.formatting import count, duration
 
 _Percentile = Callable[[Latency], float]
 _BySize = list[tuple[int, Latency | None]]
-#: Percentiles of the total share a colour; each part has its own.
-_WHOLE: dict[str, tuple[_Percentile, Colour, Marker]] = {
+#: Percentiles of the total share a colour.
+WHOLE: dict[str, tuple[_Percentile, Colour, Marker]] = {
     "99.9% of records": (lambda of: of.total.p999, "blue", "circle"),
     "99% of records": (lambda of: of.total.p99, "blue", "square"),
     "half of the records": (lambda of: of.total.p50, "blue", "triangle"),
 }
+#: Each part has its own.
 _PARTS: dict[str, tuple[_Percentile, Colour, Marker]] = {
     "filling": (lambda of: of.filling.p99, "orange", "diamond"),
     "queueing": (lambda of: of.queueing.p99, "green", "plus"),
@@ -68,7 +69,7 @@ def latency(
             for dash, (name, look) in enumerate(group.items())
             for before, of in sides
         )
-        for group in (_WHOLE, _PARTS)
+        for group in (WHOLE, _PARTS)
     )
     values = [point.y for one in (*whole, *parts) for point in one.points]
     y = log_axis(values, duration)

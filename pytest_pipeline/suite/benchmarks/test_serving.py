@@ -17,6 +17,9 @@ from pytest_pipeline.options import Transport
 SIZES = (1, 100)
 LATENCY_SIZES = (1, 10, 100)
 
+#: Shares of the capacity.
+LOADS = (0.1, 0.25, 0.5, 0.75, 0.9)
+
 #: Seconds of arrivals. At 1,000 a second, five records exceed the 99.9th percentile.
 _ARRIVALS_S = 5.0
 
@@ -119,3 +122,35 @@ def test_latency(
     )
     assert arrivals.result == runs.result_of(records)
     assert sum(arrivals.records) == records
+
+
+@pytest.mark.parametrize("share", LOADS, ids="{:.0%}".format)
+def test_latency_at_load(
+    benchmark: BenchmarkFixture,
+    pipeline_record: Record,
+    harness: Harness,
+    first_workload: str,
+    share: float,
+) -> None:
+    """Lines that arrive at a share of the capacity have a latency."""
+    runs = harness.runs(first_workload)
+    seconds = min(_ARRIVALS_S, harness.settings.run_seconds * 20)
+    benchmark.group = f"{first_workload}, shares of the capacity"
+
+    arrivals: Arrivals = benchmark.pedantic(
+        lambda: harness.arrivals_at_load(first_workload, share, seconds)
+    )
+
+    records = sum(arrivals.records)
+    pipeline_record.note(
+        Measured(
+            group="load",
+            variant="split",
+            workload=first_workload,
+            records=records,
+            transport=harness.settings.transport,
+            throughput_per_s=[arrivals.achieved_per_s],
+            latency=arrivals.latency,
+        )
+    )
+    assert arrivals.result == runs.result_of(records)
