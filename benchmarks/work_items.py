@@ -1,6 +1,7 @@
 """Measure what CPU-bound work gains from batching and from a second parse server.
 
-First prints the throughput of items of 500 iterations at batch size 100. Then
+First prints the throughput of items of 500 iterations, at batch size 100, and at batch
+size auto with two parse servers. Then
 calibrates the iterations so that processing has 87 % of the CPU or more at batch size
 1, and prints the gain of batch size 100 over 1, and of two parse servers over one, as
 medians of the ratios of interleaved rounds. The servers keep running.
@@ -13,9 +14,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from pipeline.transport.environment import configure_process
+from pytest_pipeline.measure.rounds import in_turns
 
 
 def main() -> None:
@@ -28,7 +31,7 @@ def main() -> None:
 
     configure_process()  # before gRPC and numpy are imported
     from pipeline.accounting import RunReport
-    from pipeline.batching import BatchLimits
+    from pipeline.batching import AUTO, BatchSize, limits_of
     from pipeline.engines.base import RunSettings
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.processes import StageServers
@@ -48,7 +51,10 @@ def main() -> None:
             )
 
             def run(
-                engine: SplitEngine, batch_size: int, records: int, iterations: int
+                engine: SplitEngine,
+                batch_size: BatchSize,
+                records: int,
+                iterations: int,
             ) -> RunReport:
                 report = engine.run(
                     RunSettings(
@@ -56,7 +62,7 @@ def main() -> None:
                         source=work_item_source(records, iterations=iterations),
                         input="",
                         output=output,
-                        limits=BatchLimits(records=batch_size),
+                        limits=limits_of(batch_size),
                     )
                 )
                 lines = output.read_bytes().count(b"\n")
@@ -65,15 +71,22 @@ def main() -> None:
                 return report
 
             run(one, 100, arguments.items // 10, 500)  # warm up, not counted
-            speeds = [
-                run(one, 100, arguments.items, 500).throughput_per_s
-                for _ in range(arguments.rounds)
-            ]
-            print(
-                f"{arguments.items:,} items of 500 iterations at batch size 100: "
-                f"{statistics.median(speeds):,.0f}/s, of "
-                + ", ".join(f"{speed:,.0f}" for speed in speeds)
+            by_size = in_turns(
+                {
+                    "batch size 100": partial(run, one, 100, arguments.items, 500),
+                    "batch size auto, two parse servers": partial(
+                        run, two, AUTO, 10 * arguments.items, 500
+                    ),
+                },
+                arguments.rounds,
             )
+            for what, reports in by_size.items():
+                speeds = [report.throughput_per_s for report in reports]
+                print(
+                    f"items of 500 iterations at {what}: "
+                    f"{statistics.median(speeds):,.0f}/s, of "
+                    + ", ".join(f"{speed:,.0f}" for speed in speeds)
+                )
 
             iterations = calibrated_iterations(
                 lambda iterations: run(one, 1, 100, iterations).ipc_share

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from math import isfinite, sqrt
 
 from pipeline.stages import Output, Refused
@@ -19,7 +18,16 @@ def parse(items: WorkItems) -> Output[ParsedItems]:
         ValueError: Columns contradict each other.
     """
     _check(items)
-    parsed = ParsedItems()
+    # Lists are quicker to cut and to append to than the fields of a message.
+    firsts, seconds, matrices = (
+        list(items.first),
+        list(items.second),
+        list(items.matrix),
+    )
+    kept: list[tuple[int, int, int, int]] = []
+    normals: list[float] = []
+    transposed: list[float] = []
+    checksums: list[float] = []
     rejections: list[Rejection] = []
     vector = matrix = 0
     for record, id_, size, iterations in zip(
@@ -28,24 +36,28 @@ def parse(items: WorkItems) -> Output[ParsedItems]:
         vectors = slice(vector, vector + size)
         rows = slice(matrix, matrix + size * size)
         vector, matrix = vectors.stop, rows.stop
-        first, second = items.first[vectors], items.second[vectors]
-        values = items.matrix[rows]
+        first, second, values = firsts[vectors], seconds[vectors], matrices[rows]
         try:
             _check_values(first, second, values)
             normalised = normalise(first, "first") + normalise(second, "second")
         except Refused as refused:
             rejections.append(refused.rejection(record))
             continue
-        parsed.record.append(record)
-        parsed.id.append(id_)
-        parsed.size.append(size)
-        parsed.iterations.append(iterations)
-        parsed.normalised.extend(normalised)
-        parsed.matrix.extend(
-            chain.from_iterable(values[column::size] for column in range(size))
-        )
-        parsed.checksum.append(left_to_right(work_on_each(normalised, iterations)))
-    return Output(parsed, records=len(parsed.id), rejections=rejections)
+        kept.append((record, id_, size, iterations))
+        normals += normalised
+        for column in range(size):
+            transposed += values[column::size]
+        checksums.append(left_to_right(work_on_each(normalised, iterations)))
+    parsed = ParsedItems(
+        record=[record for record, _, _, _ in kept],
+        id=[id_ for _, id_, _, _ in kept],
+        size=[size for _, _, size, _ in kept],
+        normalised=normals,
+        matrix=transposed,
+        checksum=checksums,
+        iterations=[iterations for _, _, _, iterations in kept],
+    )
+    return Output(parsed, records=len(kept), rejections=rejections)
 
 
 def normalise(vector: list[float], field: str) -> list[float]:
@@ -78,5 +90,6 @@ def _check_values(first: list[float], second: list[float], matrix: list[float]) 
     if not first:
         raise Refused("empty_vector")
     for field, values in (("first", first), ("second", second), ("matrix", matrix)):
-        if not all(map(isfinite, values)):
+        # A sum is finite only if all values are, and is quicker.
+        if not isfinite(sum(values)) and not all(map(isfinite, values)):
             raise Refused("not_finite", field)

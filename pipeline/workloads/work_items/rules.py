@@ -21,7 +21,10 @@ def rules(items: ParsedItems) -> Output[ScoredItems]:
         ValueError: Columns contradict each other.
     """
     _check(items)
-    scored = ScoredItems()
+    # Lists are quicker to cut and to append to than the fields of a message.
+    normals, matrices = list(items.normalised), list(items.matrix)
+    kept: list[tuple[int, int, float, float, float, float]] = []
+    features: list[float] = []
     rejections: list[Rejection] = []
     value = matrix = 0
     for record, id_, size, iterations, checksum in zip(
@@ -32,24 +35,27 @@ def rules(items: ParsedItems) -> Output[ScoredItems]:
         items.checksum,
         strict=True,
     ):
-        values = items.normalised[value : value + 2 * size]
-        matrix_total = left_to_right(items.matrix[matrix : matrix + size * size])
+        values = normals[value : value + 2 * size]
+        matrix_total = left_to_right(matrices[matrix : matrix + size * size])
         value, matrix = value + 2 * size, matrix + size * size
         mean, deviation = mean_and_deviation(values)
         score = work((checksum + matrix_total) + mean, iterations)
-        try:
-            _check_range(matrix_total=matrix_total, score=score)
-        except Refused as refused:
-            rejections.append(refused.rejection(record))
+        if not (isfinite(matrix_total) and isfinite(score)):
+            field = "score" if isfinite(matrix_total) else "matrix_total"
+            rejections.append(Refused("out_of_range", field).rejection(record))
             continue
-        scored.record.append(record)
-        scored.id.append(id_)
-        scored.mean.append(mean)
-        scored.deviation.append(deviation)
-        scored.features.extend(features_of(values))
-        scored.matrix_total.append(matrix_total)
-        scored.score.append(score)
-    return Output(scored, records=len(scored.id), rejections=rejections)
+        kept.append((record, id_, mean, deviation, matrix_total, score))
+        features += features_of(values)
+    scored = ScoredItems(
+        record=[each[0] for each in kept],
+        id=[each[1] for each in kept],
+        mean=[each[2] for each in kept],
+        deviation=[each[3] for each in kept],
+        features=features,
+        matrix_total=[each[4] for each in kept],
+        score=[each[5] for each in kept],
+    )
+    return Output(scored, records=len(kept), rejections=rejections)
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float]:
@@ -79,9 +85,3 @@ def _check(items: ParsedItems) -> None:
         matrix=sum(size * size for size in items.size),
         checksum=count,
     )
-
-
-def _check_range(**results: float) -> None:
-    for field, result in results.items():
-        if not isfinite(result):
-            raise Refused("out_of_range", field)
