@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from pipeline.batching import BatchSize
+from pipeline.batching import AUTO, BatchSize
 from pipeline.clock import peak_rss_bytes
 from pipeline.errors import ConservationError
 from pipeline.publishing import Draft
@@ -93,6 +93,13 @@ class RunReport(msgspec.Struct):
     stages: dict[str, StageReport]
     #: None in a report of an earlier version.
     batch_sizes: BatchSizes | None = None
+
+    @property
+    def typical_batch_size(self) -> int:
+        """The batch size; at ``auto``, the mean of the sizes, rounded."""
+        if self.batch_size != AUTO:
+            return self.batch_size
+        return round(self.batch_sizes.mean) if self.batch_sizes else 0
 
     def to_json(self) -> bytes:
         """Return the report as indented JSON, ended by LF."""

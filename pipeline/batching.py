@@ -200,7 +200,9 @@ class LineBatcher:
                 continue
             if self._max_records:
                 room = min(room, self._max_records - self._taken)
-            stop = min(len(text), start + self._limits.bytes - self._bytes)
+            # A batch that begins with a line over the limit is full.
+            room_bytes = max(0, self._limits.bytes - self._bytes)
+            stop = min(len(text), start + room_bytes)
             end, count = _end_of_lines(text, start, stop, room, self._mean_bytes)
             if not count:
                 if self._records:

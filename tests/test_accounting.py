@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from pipeline.accounting import RejectsFile, RunAccount, RunReport
+from pipeline.accounting import BatchSizes, RejectsFile, RunAccount, RunReport
 from pipeline.errors import ConservationError
 from pipeline.v1.pipeline_pb2 import Rejection, Timing
 
@@ -165,3 +166,17 @@ def test_the_report_is_json_with_the_documented_keys() -> None:
         "encode",
         "send",
     }
+
+
+def test_the_typical_size_of_chosen_batches_is_their_mean() -> None:
+    """Of a fixed size, it is that size."""
+    account = RunAccount(STAGES)
+    for records in (1, 16, 200):
+        account.ingest(records)
+        account.settle(records, 0, [])
+    fixed = report_of(account)
+    chosen = msgspec.structs.replace(fixed, batch_size="auto")
+
+    assert fixed.typical_batch_size == 10
+    assert chosen.typical_batch_size == 72
+    assert chosen.batch_sizes == BatchSizes(smallest=1, mean=217 / 3, largest=200)

@@ -384,6 +384,13 @@ def test_batches_of_many_lines_of_any_lengths_have_the_lines_that_fit(
     assert taken == len(lines)
 
 
+def test_a_batch_that_begins_with_a_line_over_the_limit_takes_no_other() -> None:
+    """Also if the next line comes in another block."""
+    batches = cut(b"four\n\n\n", [5], records=2, size=1)
+
+    assert [batch.text for batch in batches] == [b"four\n", b"\n", b"\n"]
+
+
 def test_live_limits_change_the_size_of_the_next_batch() -> None:
     """Also of a batch that has begun, if it has as many records already."""
     limits = LiveLimits(2, NO_LIMIT)

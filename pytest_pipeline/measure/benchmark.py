@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pipeline.accounting import RunReport
-from pipeline.batching import AUTO
 from pytest_pipeline.measure.results import Group, Measured, Variant
 
 #: Rounds that are counted, after one run that warms up.
@@ -88,7 +87,7 @@ def measured_of(
         group=group,
         variant=variant,
         workload=workload or median.workload,
-        batch_size=0 if median.batch_size == AUTO else median.batch_size,
+        batch_size=median.typical_batch_size,
         records=median.records.ingested,
         transport=transport,
         replicas={

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from pipeline.accounting import RunReport
+from pipeline.errors import UsageError
 
 #: The key in ``extra_info`` and in ``machine_info``.
 KEY = "pipeline"
@@ -115,7 +116,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Which engine ran; None if a user's own callables were compared.
     variant: Variant | None = None
     workload: str = ""
-    #: 0 for ``auto``.
+    #: Records of a batch: `RunReport.typical_batch_size`. 0 where that says nothing.
     batch_size: int = 0
     #: Records of one run.
     records: int = 0
@@ -136,6 +137,14 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stage: str = ""
     #: The languages that were compared, Python first.
     languages: list[LanguageRuns] = []
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for batch size ``auto``, which has no place on an axis."""
+        if isinstance(self.batch_size, str):
+            raise UsageError(
+                f"batch_size={self.batch_size!r}: must be a number; give the run "
+                f"report's typical_batch_size"
+            )
 
     @property
     def throughput(self) -> Interval | None:
