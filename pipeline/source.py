@@ -70,8 +70,8 @@ class ReadFunction(Protocol[Spec_contra, Payload_co]):
 
         Args:
             spec: What to read.
-            limits: When a batch is full. At batch size ``auto`` they change, so look
-                at them anew for each batch.
+            limits: When a batch is full. They may change after each batch if the source
+                has ``live_limits``.
             max_records: Stop after so many records; 0 reads all.
             inputs: Opens files and standard input.
 
@@ -93,3 +93,6 @@ class Source(Generic[In, Out]):
     #: default must be given.
     describe: Callable[..., In]
     read: ReadFunction[In, Out]
+    #: Whether ``read`` looks at the limits anew for each batch, so that they may change
+    #: at batch size ``auto``. Otherwise batches have up to 1,000 records there.
+    live_limits: bool = False

@@ -10,10 +10,14 @@ from typing import Protocol
 from google.protobuf.message import Message
 
 from pipeline.accounting import RunAccount, RunReport
-from pipeline.batching import AUTO, BatchLimits, BatchSize
+from pipeline.batching import AUTO, DEFAULT_BATCH_RECORDS, BatchLimits, BatchSize
 from pipeline.errors import ContractError, SourceError
 from pipeline.reject_limit import RejectLimit
+from pipeline.sizing import BATCH_BYTES
 from pipeline.workload import Workload
+
+# At batch size ``auto``, for a source or an ingest that can't follow it.
+_UNSIZED = BatchLimits(DEFAULT_BATCH_RECORDS, BATCH_BYTES, linger_s=5e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,16 @@ class RunSettings:
     def batch_size(self) -> BatchSize:
         """Most records in a batch, or ``auto``."""
         return AUTO if self.limits is None else self.limits.records
+
+    @property
+    def sizes_batches(self) -> bool:
+        """Whether the engine chooses the size of each batch as the run goes on."""
+        return self.limits is None and self.workload.source.live_limits
+
+    @property
+    def fixed_limits(self) -> BatchLimits:
+        """When a batch is cut where the engine does not choose."""
+        return self.limits or _UNSIZED
 
     def on_settled(self, account: RunAccount) -> None:
         """Check the account after a batch, and tell how far the run is.

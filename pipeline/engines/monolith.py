@@ -102,7 +102,10 @@ def _pass_batches(
     workload, inputs = settings.workload, Inputs()
     sizer, live = BatchSizer(_FIXED_S), LiveLimits(1, BATCH_BYTES)
     outputs = workload.source.read(
-        settings.source, settings.limits or live, settings.max_records, inputs
+        settings.source,
+        live if settings.sizes_batches else settings.fixed_limits,
+        settings.max_records,
+        inputs,
     )
     for number, output in enumerate(outputs):
         laps.end(INGEST, waited_ns=inputs.take_waited_ns())
@@ -134,7 +137,7 @@ def _pass_batches(
         result.add(message)
         account.settle(records, filtered, rejections)
         laps.end(SINK)
-        if settings.limits is None:
+        if settings.sizes_batches:
             ingested = output.records + output.filtered + len(output.rejections)
             sizer.observe("all", ingested, (laps.last_ns - began_ns) / 1e9)
             live.change(sizer.records, BATCH_BYTES)

@@ -14,7 +14,6 @@ from typing import Protocol
 import grpc
 
 from pipeline.accounting import RejectsFile, RunAccount, RunReport
-from pipeline.batching import DEFAULT_BATCH_RECORDS, BatchLimits
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_end
 from pipeline.engines.calls import OnMessage, StageConnection
@@ -24,7 +23,6 @@ from pipeline.engines.replicas import Replicas
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
-from pipeline.sizing import BATCH_BYTES
 from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.transport.health import check_health
@@ -32,9 +30,6 @@ from pipeline.transport.processes import StageServers, Transport
 from pipeline.transport.workarounds import wait_for_calls
 from pipeline.v1.pipeline_pb2 import ReadRequest
 from pipeline.workload import Workload
-
-# For batch size ``auto``, where ingest does not serve `Credits`.
-_WITHOUT_CREDIT = BatchLimits(DEFAULT_BATCH_RECORDS, BATCH_BYTES, linger_s=5e-3)
 
 
 class Upstream(Protocol):
@@ -246,7 +241,7 @@ class _Run:
             self.began, cpu = time.perf_counter(), ProcessClock()
 
             pacer = None
-            if self._settings.limits is None:
+            if self._settings.sizes_batches:
                 pacer = Pacer(first[0].channel, sum(map(len, (*middle, last))))
             ingest = IngestLeg(first[0], self._read_request(pacer), self.account)
             transforms = [
@@ -300,7 +295,8 @@ class _Run:
 
     def _read_request(self, pacer: Pacer | None) -> ReadRequest:
         settings = self._settings
-        limits = settings.limits or _WITHOUT_CREDIT
+        # An ingest that serves no credit keeps these, also if there is a pacer.
+        limits = settings.fixed_limits
         request = ReadRequest(
             batch_records=limits.records,
             batch_bytes=limits.bytes,

@@ -150,4 +150,6 @@ def _output(batch: LineBatch) -> Output[Lines]:
 
 
 #: Reads the lines of a file or of standard input, as `Lines`.
-LINES = Source(LineSource, Lines, describe=line_source, read=read_lines)
+LINES = Source(
+    LineSource, Lines, describe=line_source, read=read_lines, live_limits=True
+)

@@ -14,17 +14,18 @@ import pytest
 from pipeline.engines.base import Engine
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.split import SplitEngine
+from pipeline.source import Source
 from pipeline.stages import Output, Stage
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import RpcServer, StageServer
 from pipeline.transport.servicers import IngestServicer
 from pipeline.v1.events_pb2 import Events
-from pipeline.v1.lines_pb2 import Lines
+from pipeline.v1.lines_pb2 import Lines, LineSource
 from pipeline.v1.pipeline_pb2 import Batch, ReadRequest
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
-from pipeline.workloads.lines import line_source
+from pipeline.workloads.lines import line_source, read_lines
 from tests.engines.conftest import SettingsFor
 
 DATA = b"nonsense\n".join(generate_events(5000, seed=1, users=5))
@@ -93,6 +94,26 @@ def test_an_ingest_that_knows_no_credit_sends_batches_of_the_usual_size(
     report = SplitEngine({**addresses, "ingest": ingest.address}).run(
         replace(settings_for(DATA), limits=None)
     )
+    ingest.stop_now()
+
+    assert report.batches == -(-RECORDS // 1000)
+
+
+@pytest.mark.parametrize("name", ["monolith", "split"])
+def test_a_source_that_looks_at_its_limits_once_has_the_usual_size(
+    settings_for: SettingsFor, addresses: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    """It would go on with the size of the first batch, which is 1."""
+    read_once = Source(LineSource, Lines, line_source, read_lines)
+    workload = replace(EVENTS, source=read_once)
+    ingest = StageServer(
+        workload, "ingest", f"unix:{tmp_path}/once", ServedFolders([tmp_path])
+    )
+    engine: Engine = MonolithEngine()
+    if name == "split":
+        engine = SplitEngine({**addresses, "ingest": ingest.address})
+
+    report = engine.run(replace(settings_for(DATA), workload=workload, limits=None))
     ingest.stop_now()
 
     assert report.batches == -(-RECORDS // 1000)

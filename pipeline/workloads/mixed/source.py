@@ -144,5 +144,9 @@ class _Batch:
 
 
 MIXED_RECORDS = Source(
-    MixedSource, MixedRecords, describe=mixed_source, read=read_mixed
+    MixedSource,
+    MixedRecords,
+    describe=mixed_source,
+    read=read_mixed,
+    live_limits=True,
 )

@@ -85,4 +85,10 @@ def check_size(spec: WorkItemSource) -> None:
         raise UsageError(f"size {spec.size}: must be 1 to {_MAX_SIZE}")
 
 
-ITEMS = Source(WorkItemSource, WorkItems, describe=work_item_source, read=read_items)
+ITEMS = Source(
+    WorkItemSource,
+    WorkItems,
+    describe=work_item_source,
+    read=read_items,
+    live_limits=True,
+)
