@@ -26,8 +26,8 @@ T = TypeVar("T")
 # The status of a call that has failed arrives within milliseconds.
 _STATUS_S = 2.0
 
-# What an operation of a call that has ended raises.
-_CALL_ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
+#: What an operation of a call that has ended raises.
+CALL_ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
 #: Called for each batch that crosses a leg: with the stage, whether the batch went to
 #: the stage or came from it, the batch as it stands, and the bytes of its message.
@@ -87,7 +87,7 @@ class StageCall:
         """Await an operation of the call; raise why the call has failed if it has."""
         try:
             return await operation
-        except _CALL_ENDED:
+        except CALL_ENDED:
             raise await self.error() from None
 
     async def finish_write(self, operation: Awaitable[T]) -> T:
@@ -98,7 +98,7 @@ class StageCall:
         """
         try:
             return await operation
-        except _CALL_ENDED:
+        except CALL_ENDED:
             return await asyncio.Future[T]()
 
     async def error(self) -> PipelineError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
 import grpc
 
+from pipeline.engines.calls import CALL_ENDED
 from pipeline.sizing import BATCH_BYTES, BatchSizer
 from pipeline.transport import wire
 from pipeline.v1.pipeline_pb2 import Credit
@@ -18,8 +18,6 @@ from pipeline.v1.pipeline_pb2 import Credit
 _FIXED_S = 1e-3
 # Batches in flight beside one for each server behind ingest.
 _BATCHES_WAITING = 2
-
-_CALL_ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
 
 class Pacer:
@@ -81,7 +79,7 @@ class Pacer:
         """Finish: ingest has sent everything."""
         if not self._is_over:
             self._is_over = True
-            with suppress(*_CALL_ENDED):
+            with suppress(*CALL_ENDED):
                 await self._call.done_writing()
 
     async def _grant(self, batches: int, records: int) -> None:
@@ -95,6 +93,6 @@ class Pacer:
         )
         try:
             await self._call.write(self._granted)
-        except _CALL_ENDED:
+        except CALL_ENDED:
             # Either ingest serves no credit, or it is gone: then its leg finds out.
             self._is_over = True

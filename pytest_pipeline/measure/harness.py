@@ -157,7 +157,7 @@ class Harness:
         runs = self.runs(workload)
         dataset = runs.dataset
         if not arrives_by_pipe(dataset) or not dataset.available:
-            pytest.skip(f"the records of {workload} are no lines, which could arrive")
+            pytest.skip(f"latency by load needs lines of a file; {workload} has none")
         servers = self._pool.shared(stage_specs(self.settings, dataset.workload))
         if workload not in self._capacity:
             engine = split_engine(servers)

@@ -1,8 +1,8 @@
 """What peers of the split share: batches in, stages, batches out.
 
-A peer is another library that runs the same stage functions. It keeps the account of
-the records, checks the counts of each stage, and writes rejects in order. It does not
-measure the time of each stage, and can't say in which batch a stage function failed.
+A peer is another library with the same stage functions. Its runs count their records,
+check the counts of each stage, and write rejects in order. They don't measure the time
+of each stage, and their errors don't name the batch in which a stage function failed.
 """
 
 from __future__ import annotations
