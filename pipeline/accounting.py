@@ -47,6 +47,8 @@ class StageReport(msgspec.Struct):
     cpu_s: float
     #: The most memory that a process of the stage ever had resident.
     peak_rss_bytes: int
+    #: How often a server was started or connected to again after it was lost.
+    recoveries: int = 0
 
 
 class Records(msgspec.Struct):
@@ -114,6 +116,7 @@ class StageAccount:
 
     def __init__(self) -> None:
         self.replicas = 1
+        self.recoveries = 0
         self.messages_in = 0
         self.messages_out = 0
         self.bytes_in = 0
@@ -171,6 +174,7 @@ class StageAccount:
             cpu_seconds=_seconds(self._cpu_ns),
             cpu_s=self.process_total_cpu_s,
             peak_rss_bytes=self._peak_rss_bytes,
+            recoveries=self.recoveries,
         )
 
 

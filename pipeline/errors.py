@@ -8,7 +8,8 @@
     ├── SinkError              the result can't be written
     ├── StageError             a stage can't be started or reached, or has failed
     │   ├── ContractError      a stage broke the wire contract
-    │   └── FunctionError      a function of the workload raised; has its traceback
+    │   ├── FunctionError      a function of the workload raised; has its traceback
+    │   └── LostStageError     the server of a stage has died, hangs or can't be reached
     ├── ConservationError      ingested ≠ rejected + filtered + passed
     └── ReportError            a saved benchmark report can't be read
 
@@ -66,6 +67,10 @@ class FunctionError(StageError):
     def __init__(self, message: str, traceback: str) -> None:
         super().__init__(message)
         self.traceback = traceback
+
+
+class LostStageError(StageError):
+    """The server of a stage has died, hangs or can't be reached any more."""
 
 
 class ConservationError(PipelineError):

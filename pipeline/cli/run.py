@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -108,6 +108,21 @@ if TYPE_CHECKING:
 )
 @servers_options
 @click.option(
+    "--retries",
+    type=int,
+    show_default="5",
+    help="How often in a row the server of a transform stage that is lost is started "
+    "or connected to again; 0 fails the run at once.",
+)
+@click.option(
+    "--stage-timeout",
+    "stage_timeout_s",
+    type=float,
+    metavar="SECONDS",
+    show_default="60",
+    help="Take a server that has not answered a batch for so long for lost.",
+)
+@click.option(
     "--tls-root",
     type=click.Path(path_type=Path),
     help="Use TLS for the HOST:PORT addresses of --stage, and trust this PEM file.",
@@ -126,6 +141,8 @@ def run(
     replicas: str,
     stages: tuple[str, ...],
     languages: str,
+    retries: int | None,
+    stage_timeout_s: float | None,
     tls_root: Path | None,
     transport: Literal["unix", "tcp"],
     **source_values: object,
@@ -144,7 +161,11 @@ def run(
     """
     # Imported here so that --help does not load gRPC.
     from pipeline.cli.progress import progress
-    from pipeline.cli.run_output import print_summary, warn_of_rejects
+    from pipeline.cli.run_output import (
+        print_summary,
+        tell_recoveries,
+        warn_of_rejects,
+    )
     from pipeline.engines.base import RunSettings
     from pipeline.workloads import workload_named
 
@@ -171,7 +192,15 @@ def run(
         pipe = stack.enter_context(ResultPipe()) if to_stdout else None
         workload = workload_named(workload_name)
         runner = _engine(
-            engine, workload, addresses, counts, languages, transport, tls_root
+            engine,
+            workload,
+            addresses,
+            counts,
+            languages,
+            transport,
+            tls_root,
+            retries,
+            stage_timeout_s,
         )
         check_distinct(
             {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
@@ -210,6 +239,7 @@ def run(
                 report_draft.publish()
     with _remarks(output, "its summary is not printed"):
         warn_of_rejects(finished, input_)
+        tell_recoveries(finished)
         console = error_console() if to_stdout else output_console()
         print_summary(finished, output, console)
 
@@ -231,6 +261,8 @@ def _engine(
     languages: str,
     transport: Literal["unix", "tcp"],
     tls_root: Path | None,
+    retries: int | None,
+    stage_timeout_s: float | None,
 ) -> Engine:
     if name == "monolith":
         from pipeline.engines.monolith import MonolithEngine
@@ -240,18 +272,27 @@ def _engine(
             "--replicas": replicas,
             "--stages": languages,
             "--tls-root": tls_root,
+            "--retries": retries,
+            "--stage-timeout": stage_timeout_s,
         }
         for option, given in servers.items():
-            if given:
+            if given or given == 0:
                 raise UsageError(f"{option}: the monolith has no servers")
         return MonolithEngine()
+    from pipeline.engines.recovery import Recovery
     from pipeline.engines.split import SplitEngine
     from pipeline.transport.credentials import channel_credentials
 
+    recovery: dict[str, Any] = {
+        "retries": retries,
+        "stage_timeout_s": stage_timeout_s,
+    }
+    given = {name: value for name, value in recovery.items() if value is not None}
     return SplitEngine(
         addresses,
         replicas=replicas,
         programs=programs_of(languages, workload) if languages else None,
         transport=transport,
+        recovery=replace(Recovery(), **given),
         credentials=channel_credentials(tls_root) if tls_root else None,
     )

@@ -71,6 +71,14 @@ def warn_of_rejects(report: RunReport, input_: str | None) -> None:
     )
 
 
+def tell_recoveries(report: RunReport) -> None:
+    """Tell on standard error which stages have lost servers that were replaced."""
+    for name, stage in report.stages.items():
+        if stage.recoveries:
+            times = "once" if stage.recoveries == 1 else f"{stage.recoveries} times"
+            say(f"warning: stage {name} has lost a server {times}; the result is whole")
+
+
 def _first_bytes(input_: str | None) -> bytes:
     """Return the beginning of IN; nothing of what can be read only once."""
     if input_ is None or not Path(input_).is_file():

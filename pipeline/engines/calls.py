@@ -14,10 +14,12 @@ from pipeline.errors import (
     ConservationError,
     ContractError,
     FunctionError,
+    LostStageError,
     PipelineError,
     StageError,
 )
 from pipeline.transport import wire
+from pipeline.transport.health import check_health
 from pipeline.transport.workarounds import CallStatus, StatusWatch
 from pipeline.v1.pipeline_pb2 import Batch, Timing
 
@@ -44,6 +46,8 @@ class StageConnection:
     account: StageAccount
     #: Returns how the server process ended; empty for a server started elsewhere.
     exit_summary: Callable[[], str]
+    #: Kills the server process; does nothing to a server started elsewhere.
+    kill: Callable[[], None]
     on_message: OnMessage
 
     def __str__(self) -> str:
@@ -80,8 +84,30 @@ class StageCall:
                 that can't be written.
         """
         self._connection = connection
+        self._call = call
         self._precondition_error = precondition_error
         self._status = StatusWatch(call)
+        #: Why the call was given up; empty while it goes on.
+        self._given_up = ""
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the call was given up."""
+        return bool(self._given_up)
+
+    def give_up(self, reason: str) -> None:
+        """Cancel the call and kill the server: it hangs, as ``reason`` says."""
+        self._given_up = reason
+        self._connection.kill()
+        self._call.cancel()
+
+    async def give_up_unless_healthy(self, timeout_s: float) -> None:
+        """Give the call up if the server does not answer a health check in time."""
+        to = self._connection
+        try:
+            await check_health(to.stage, to.address, to.channel, timeout_s)
+        except StageError:
+            self.give_up("it hangs: it does not answer a health check")
 
     async def result_of(self, operation: Awaitable[T]) -> T:
         """Await an operation of the call; raise why the call has failed if it has."""
@@ -89,25 +115,35 @@ class StageCall:
             return await operation
         except CALL_ENDED:
             raise await self.error() from None
+        except asyncio.CancelledError:
+            # gRPC raises it for a call that was given up, too.
+            if self._given_up and not _is_cancelled():
+                raise await self.error() from None
+            raise
 
-    async def finish_write(self, operation: Awaitable[T]) -> T:
+    async def finish_write(self, operation: Awaitable[object]) -> None:
         """Await a write of a call that another task reads.
 
-        If the call has ended, this never returns: the reading task first receives what
-        the stage sent before, then raises why the call has ended.
+        If the call has ended, this returns as if it had not: the reading task first
+        receives what the stage sent before, then raises why the call has ended.
         """
         try:
-            return await operation
+            await operation
         except CALL_ENDED:
-            return await asyncio.Future[T]()
+            pass
+        except asyncio.CancelledError:
+            if not self._given_up or _is_cancelled():
+                raise
 
     async def error(self) -> PipelineError:
         """Return why a call has ended that should have gone on."""
+        if self._given_up:
+            return LostStageError(f"{self._connection} is lost: {self._given_up}")
         try:
             async with asyncio.timeout(_STATUS_S):
                 status = await self._status.wait()
         except TimeoutError:
-            return StageError(f"{self._connection}: the call failed")
+            return LostStageError(f"{self._connection} is lost: the call failed")
         return self._error_of(status)
 
     async def spend_last_timing(self) -> None:
@@ -132,10 +168,16 @@ class StageCall:
             reason = connection.exit_summary() or (
                 f"{details}{wire.proxy_hint(connection.address)}"
             )
-            return StageError(f"{connection} is lost: {reason}")
+            return LostStageError(f"{connection} is lost: {reason}")
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return StageError(f"{connection}: what listens there is another stage")
         return _failure(f"{stage}: {details or code.name}", status)
+
+
+def _is_cancelled() -> bool:
+    """Return whether the task that runs has been cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _failure(message: str, status: CallStatus) -> StageError:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import grpc
 
@@ -25,8 +26,12 @@ from pipeline.v1.pipeline_pb2 import (
     WriteSummary,
 )
 
+T = TypeVar("T")
+
 # A sink that still runs discards its draft within milliseconds.
 _ABANDON_S = 2.0
+# Longest wait for the health check of a server that has been silent for long.
+_HEALTH_S = 10.0
 
 
 @dataclass(slots=True)
@@ -75,10 +80,21 @@ class IngestLeg:
         call = read(request)
         self._batches = aiter(call)
         self._stage_call = StageCall(connection, call, precondition_error=SourceError)
+        self._is_receiving = False
+
+    def awaited(self) -> int | None:
+        """Return the number of the batch that is waited for; None if none is."""
+        return self._account.batches if self._is_receiving else None
+
+    async def overdue(self, waited_s: float) -> None:
+        """Give up the server unless it is healthy: then its source makes it wait."""
+        await self._stage_call.give_up_unless_healthy(min(waited_s, _HEALTH_S))
 
     async def receive(self) -> InFlightBatch | None:
         """Return the next batch; None at the end."""
+        self._is_receiving = True
         raw = await self._stage_call.result_of(anext(self._batches, None))
+        self._is_receiving = False
         if raw is None:
             await self._stage_call.spend_last_timing()
             return None
@@ -125,11 +141,32 @@ class TransformLeg:
         #: The batches that were sent, and when; the oldest first.
         self._in_flight: deque[tuple[InFlightBatch, float]] = deque()
         self._replied = 0.0
+        self._is_receiving = False
 
     @property
     def unanswered(self) -> int:
         """The number of batches that were sent and have no reply yet."""
         return len(self._in_flight)
+
+    def take_unanswered(self) -> deque[InFlightBatch]:
+        """Return the batches that have no reply yet, the oldest first; keep none."""
+        taken = deque(batch for batch, _ in self._in_flight)
+        self._in_flight.clear()
+        return taken
+
+    def awaited(self) -> float | None:
+        """Return when the oldest batch in flight was sent; None if no reply is due."""
+        if not self._is_receiving or not self._in_flight:
+            return None
+        return self._in_flight[0][1]
+
+    async def overdue(self, waited_s: float) -> None:
+        """Give up the server: it has not answered its oldest batch for so long."""
+        number = self._in_flight[0][0].message.number
+        self._stage_call.give_up(
+            f"it has not answered batch {number} for {waited_s:g} s; if it needs "
+            f"longer, raise --stage-timeout"
+        )
 
     async def send(self, batch: InFlightBatch, raw: bytes) -> None:
         """Send a batch; ``raw`` is its message, serialised."""
@@ -143,8 +180,15 @@ class TransformLeg:
         await self._stage_call.finish_write(self._call.done_writing())
 
     async def receive(self) -> InFlightBatch | None:
-        """Return the next batch that the server has answered; None at the end."""
+        """Return the next batch that the server has answered; None at the end.
+
+        Raises:
+            LostStageError: The server is lost.
+            StageError: The stage has failed.
+        """
+        self._is_receiving = True
         raw = await self._stage_call.result_of(anext(self._replies, None))
+        self._is_receiving = False
         if raw is None:
             if self._in_flight or not self._closed:
                 raise await self._stage_call.error()
@@ -205,6 +249,17 @@ class SinkLeg:
         )
         self._target = target
         self._settle = settle
+        #: Operations of the call that have begun, and whether the last one goes on.
+        self._operations = 0
+        self._is_waiting = False
+
+    def awaited(self) -> int | None:
+        """Return which operation of the call is waited for; None if none is."""
+        return self._operations if self._is_waiting else None
+
+    async def overdue(self, waited_s: float) -> None:
+        """Give up the server unless it is healthy: then its disk makes it wait."""
+        await self._stage_call.give_up_unless_healthy(min(waited_s, _HEALTH_S))
 
     async def open(self) -> None:
         """Send the path of the result file."""
@@ -221,6 +276,8 @@ class SinkLeg:
 
     async def abandon(self) -> None:
         """End the stream without a commit, and wait until the draft is discarded."""
+        if self._stage_call.is_given_up:
+            return
         try:
             async with asyncio.timeout(_ABANDON_S):
                 await self._stage_call.result_of(self._call.done_writing())
@@ -240,13 +297,21 @@ class SinkLeg:
             SinkError: The result can't be written.
         """
         await self._write(WriteRequest(commit=Commit(batches=batches, records=records)))
-        await self._stage_call.result_of(self._call.done_writing())
-        summary = await self._stage_call.result_of(self._call)
+        await self._result_of(self._call.done_writing())
+        summary = await self._result_of(self._call)
         self._connection.account.spend(summary.timing)
         await self._stage_call.spend_last_timing()
         return summary
 
     async def _write(self, request: WriteRequest) -> int:
         raw = request.SerializeToString()
-        await self._stage_call.result_of(self._call.write(raw))
+        await self._result_of(self._call.write(raw))
         return len(raw)
+
+    async def _result_of(self, operation: Awaitable[T]) -> T:
+        """Await an operation of the call, as one that may be overdue."""
+        self._operations += 1
+        self._is_waiting = True
+        result = await self._stage_call.result_of(operation)
+        self._is_waiting = False
+        return result

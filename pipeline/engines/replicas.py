@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from pipeline.engines.legs import InFlightBatch
 from pipeline.engines.window import Window, WindowLimits
+from pipeline.errors import LostStageError
 
 
 class Leg(Protocol):
-    """The stream to one replica, as `TransformLeg` has it."""
+    """The stream to one replica, as `RecoveringLeg` has it."""
+
+    def start(self, tasks: asyncio.TaskGroup, /) -> None:
+        """Use ``tasks`` for what has to run beside `receive`."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether its server is being replaced."""
 
     @property
     def unanswered(self) -> int:
-        """The number of batches that were sent and have no reply yet."""
+        """The number of batches that were taken and have no reply yet."""
+
+    def take_unanswered(self) -> deque[InFlightBatch]:
+        """Return the batches that have no reply yet, the oldest first; keep none."""
 
     async def send(self, batch: InFlightBatch, raw: bytes, /) -> None:
         """Send a batch; ``raw`` is its message, serialised."""
@@ -25,7 +36,11 @@ class Leg(Protocol):
         """Half-close the stream: no batch follows."""
 
     async def receive(self) -> InFlightBatch | None:
-        """Return the next batch that the replica has answered; None at the end."""
+        """Return the next batch that the replica has answered; None at the end.
+
+        Raises:
+            LostStageError: The replica is lost for good.
+        """
 
 
 class Replicas:
@@ -43,6 +58,7 @@ class Replicas:
         self._awaited: dict[Leg, deque[asyncio.Future[InFlightBatch]]] = (
             {leg: deque() for leg in legs} if len(legs) > 1 else {}
         )
+        self._is_closing = False
 
     async def send(self, batch: InFlightBatch) -> None:
         """Send a batch to the least busy replica, as soon as the window has room."""
@@ -51,19 +67,18 @@ class Replicas:
         if not self._awaited:
             await self._legs[0].send(batch, raw)
             return
-        leg = min(self._legs, key=lambda leg: leg.unanswered)
-        self._legs.remove(leg)
-        self._legs.append(leg)
         turn: asyncio.Future[InFlightBatch] = asyncio.get_running_loop().create_future()
-        self._awaited[leg].append(turn)
         self._turns.put_nowait(turn)
-        await leg.send(batch, raw)
+        await self._send_to_one(batch, raw, turn)
 
     async def close(self) -> None:
-        """Half-close the stream to every replica."""
-        for leg in self._legs:
-            await leg.close()
+        """Half-close the stream to every replica, once all batches are answered.
+
+        Until then, a replica that is lost for good may leave some to the others.
+        """
         self._turns.put_nowait(None)
+        self._is_closing = True
+        await self._close_if_answered()
 
     async def receive(self) -> InFlightBatch | None:
         """Return the next batch in order; None at the end."""
@@ -76,14 +91,45 @@ class Replicas:
             self._window.leave()
         return batch
 
-    def reading(self) -> list[Coroutine[None, None, None]]:
-        """Return coroutines that must run while `receive` is called: one for each leg.
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Start the tasks that must run while `receive` is called: one for each leg.
 
         There is none for a single leg. `receive` reads it directly, which saves a task
         switch for each batch.
         """
-        return [self._read(leg) for leg in self._awaited]
+        for leg in self._legs:
+            leg.start(tasks)
+        for leg in self._awaited:
+            tasks.create_task(self._read(leg))
+
+    async def _send_to_one(
+        self, batch: InFlightBatch, raw: bytes, turn: asyncio.Future[InFlightBatch]
+    ) -> None:
+        """Send a batch to the least busy replica, which will answer ``turn``."""
+        leg = min(self._legs, key=lambda leg: (leg.is_down, leg.unanswered))
+        self._legs.remove(leg)
+        self._legs.append(leg)
+        self._awaited[leg].append(turn)
+        await leg.send(batch, raw)
 
     async def _read(self, leg: Leg) -> None:
-        while (batch := await leg.receive()) is not None:
-            self._awaited[leg].popleft().set_result(batch)
+        """Take the answers of a replica, to its end or until it is lost for good."""
+        turns = self._awaited[leg]
+        try:
+            while (batch := await leg.receive()) is not None:
+                turns.popleft().set_result(batch)
+                if self._is_closing:
+                    await self._close_if_answered()
+        except LostStageError:
+            self._legs.remove(leg)
+            if not self._legs:
+                raise
+            for batch in leg.take_unanswered():
+                raw = batch.message.SerializeToString()
+                await self._send_to_one(batch, raw, turns.popleft())
+
+    async def _close_if_answered(self) -> None:
+        if not any(self._awaited.values()):
+            self._is_closing = False
+            for leg in self._legs:
+                await leg.close()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,9 @@ from pipeline.engines.base import RunSettings, check_end
 from pipeline.engines.calls import OnMessage, StageConnection
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.pacing import Pacer
+from pipeline.engines.recovery import RecoveringLeg, Recovery
 from pipeline.engines.replicas import Replicas
+from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
@@ -62,6 +65,7 @@ class SplitEngine:
             `serve_command`.
         transport: How the servers that the engine starts are reached.
         window: The most that may be in flight at each transform stage.
+        recovery: How far the run goes to replace a server that is lost.
         start_timeout_s: Seconds that the servers have to start.
         credentials: Use TLS for those of ``addresses`` that are HOST:PORT.
         on_message: Called for each batch that crosses a leg.
@@ -77,6 +81,7 @@ class SplitEngine:
         programs: Mapping[str, Sequence[str]] | None = None,
         transport: Transport = "unix",
         window: WindowLimits | None = None,
+        recovery: Recovery | None = None,
         start_timeout_s: float = 30.0,
         credentials: grpc.ChannelCredentials | None = None,
         on_message: OnMessage = lambda *_: None,
@@ -91,6 +96,7 @@ class SplitEngine:
         self._programs = dict(programs or {})
         self._transport: Transport = transport
         self._window = window or WindowLimits()
+        self._recovery = recovery or Recovery()
         self._start_timeout_s = start_timeout_s
 
     def run(self, settings: RunSettings) -> RunReport:
@@ -121,10 +127,11 @@ class SplitEngine:
                     name: self._addresses.get(name, []) + servers.addresses[name]
                     for name in settings.workload.stage_names
                 },
-                exit_summary=servers.exit_summary,
+                servers=servers,
                 channel_to=self._channel,
                 on_message=self._on_message,
                 window=self._window,
+                recovery=self._recovery,
                 rejects=rejects,
             )
             asyncio.run(run.drive())
@@ -195,24 +202,26 @@ class _Run:
         *,
         target: str,
         addresses: Mapping[str, Sequence[str]],
-        exit_summary: Callable[[str], str],
+        servers: StageServers,
         channel_to: Callable[[str, str], grpc.aio.Channel],
         on_message: OnMessage,
         window: WindowLimits,
+        recovery: Recovery,
         rejects: RejectsFile | None,
     ) -> None:
         self.account = RunAccount(settings.workload.stage_names, rejects)
-        for name, servers in addresses.items():
-            self.account.stages[name].replicas = len(servers)
+        for name, replicas in addresses.items():
+            self.account.stages[name].replicas = len(replicas)
         self.began = self.ended = 0.0
         self.cpu_s = 0.0
         self._settings = settings
         self._target = target
         self._addresses = addresses
-        self._exit_summary = exit_summary
+        self._servers = servers
         self._channel_to = channel_to
         self._on_message = on_message
         self._window = window
+        self._recovery = recovery
         self._rejects = rejects
 
     async def drive(self) -> None:
@@ -244,19 +253,16 @@ class _Run:
             if self._settings.sizes_batches:
                 pacer = Pacer(first[0].channel, sum(map(len, (*middle, last))))
             ingest = IngestLeg(first[0], self._read_request(pacer), self.account)
-            transforms = [
-                Replicas(
-                    [
-                        TransformLeg(each, pacer.observer_of(each.stage))
-                        if pacer
-                        else TransformLeg(each)
-                        for each in connections
-                    ],
-                    self._window,
-                )
+            legs = [
+                [self._transform_leg(each, pacer, stack) for each in connections]
                 for connections in middle
             ]
+            transforms = [Replicas(each, self._window) for each in legs]
             sink = SinkLeg(last[0], self._target, partial(self._settle, pacer))
+            watchdog = Watchdog(
+                [ingest, *chain(*legs), sink], self._recovery.stage_timeout_s
+            )
+            await stack.enter_async_context(watchdog.watching())
             await sink.open()
             try:
                 if pacer is not None:
@@ -289,9 +295,50 @@ class _Run:
             address,
             channel,
             self.account.stages[stage],
-            lambda: self._exit_summary(address),
+            lambda: self._servers.exit_summary(address),
+            lambda: self._servers.kill(address),
             self._on_message,
         )
+
+    def _transform_leg(
+        self, connection: StageConnection, pacer: Pacer | None, stack: AsyncExitStack
+    ) -> RecoveringLeg:
+        """Return a leg to the server of ``connection``, and to those after it."""
+
+        def leg_to(connection: StageConnection) -> TransformLeg:
+            if pacer is None:
+                return TransformLeg(connection)
+            return TransformLeg(connection, pacer.observer_of(connection.stage))
+
+        async def reopen() -> TransformLeg:
+            nonlocal connection
+            connection = await self._reconnect(connection, stack)
+            return leg_to(connection)
+
+        return RecoveringLeg(leg_to(connection), reopen, self._recovery.retries)
+
+    async def _reconnect(
+        self, lost: StageConnection, stack: AsyncExitStack
+    ) -> StageConnection:
+        """Replace the server of a connection that is lost, and connect to the new one.
+
+        A server that was started elsewhere is only connected to again.
+
+        Raises:
+            StageError: It does not start, or nobody answers.
+        """
+        lost.account.recoveries += 1
+        # It may have had a connection to a proxy or load balancer that is dead.
+        await lost.channel.close()
+        try:
+            address = await asyncio.to_thread(self._servers.replace, lost.address)
+        except asyncio.CancelledError:
+            # So that nobody waits until it is ready.
+            self._servers.kill(lost.address)
+            raise
+        connection = await self._connect(lost.stage, address, stack)
+        await check_health(connection.stage, connection.address, connection.channel)
+        return connection
 
     def _read_request(self, pacer: Pacer | None) -> ReadRequest:
         settings = self._settings
@@ -333,8 +380,7 @@ async def _relay_all(
             for upstream, downstream in zip(upstreams, downstreams, strict=True):
                 relays.create_task(_relay(upstream, downstream))
             for replicas in transforms:
-                for reading in replicas.reading():
-                    relays.create_task(reading)
+                replicas.start(relays)
     except ExceptionGroup as group:
         # The first failure is the cause: it cancelled the other relays.
         raise group.exceptions[0] from None

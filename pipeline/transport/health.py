@@ -12,15 +12,17 @@ _CHECK = "/grpc.health.v1.Health/Check"
 _TIMEOUT_S = 10.0
 
 
-async def check_health(stage: str, address: str, channel: grpc.aio.Channel) -> None:
-    """Raise StageError unless the server at ``address`` reports SERVING."""
+async def check_health(
+    stage: str, address: str, channel: grpc.aio.Channel, timeout_s: float = _TIMEOUT_S
+) -> None:
+    """Raise StageError unless the server at ``address`` reports SERVING in time."""
     check = channel.unary_unary(
         _CHECK,
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
     )
     try:
-        reply = await check(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT_S)
+        reply = await check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         code = error.code()
         if code is grpc.StatusCode.UNAVAILABLE:

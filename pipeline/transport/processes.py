@@ -66,6 +66,7 @@ class ServerProcess:
         #: The whole handshake; empty until it is ready.
         self.handshake: Mapping[str, Any] = {}
         self._log = log
+        self._is_reaped = False
         # The server stops when the write end closes, however this process ends.
         read_end, self._lifeline = os.pipe()
         inherited = {**os.environ, **(environment or {})}
@@ -162,6 +163,8 @@ class ServerProcess:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process and to the processes that it has started."""
+        if self._is_reaped:
+            return  # another process may have the same number by now
         if self._has_group:
             signal_group(self.pid, number)
         else:
@@ -180,7 +183,12 @@ class ServerProcess:
                 os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def reap(self, deadline: float) -> None:
-        """Wait for the process to end, kill it at ``deadline``, and reap it."""
+        """Wait for the process to end, kill it at ``deadline``, and reap it.
+
+        May be called twice.
+        """
+        if self._is_reaped:
+            return
         wait_s = max(0.0, deadline - time.monotonic())
         if self._has_group:
             end_group(self._process, wait_s)
@@ -188,6 +196,7 @@ class ServerProcess:
             self.wait_ended(wait_s)
             self._process.kill()
             self._process.wait()
+        self._is_reaped = True
         self._output.close()
         os.close(self._lifeline)
 
@@ -221,36 +230,48 @@ class StageServers:
         Raises:
             StageError: A server did not start; none is left running.
         """
+        self._workload = workload
+        self._transport = transport
+        self._folders = folders or {}
+        self._programs = programs or {}
+        self._standard_input = standard_input
+        self._start_timeout_s = start_timeout_s
         self._home = new_folder()
         self.processes: list[ServerProcess] = []
+        #: The position in `processes` of each address that a server has or had.
+        self._position_of: dict[str, int] = {}
         try:
-            for number, stage in enumerate(stages):
-                command = serve_command(
-                    workload,
-                    stage,
-                    bind=f"unix:{self._home / f'{number}.sock'}"
-                    if transport == "unix"
-                    else "127.0.0.1:0",
-                    folders=(folders or {}).get(stage, ()),
-                    program=(programs or {}).get(stage, ()),
-                )
-                reads = standard_input and stage == INGEST
-                if reads:
-                    command.append("--stdin")
-                self.processes.append(
-                    ServerProcess(
-                        stage,
-                        command,
-                        self._home / f"{number}.log",
-                        standard_input=reads,
-                    )
-                )
+            for position, stage in enumerate(stages):
+                self.processes.append(self._start(position, stage))
             deadline = time.monotonic() + start_timeout_s
-            for process in self.processes:
-                process.wait_ready(deadline)
+            for position in range(len(self.processes)):
+                self._wait_ready(position, deadline)
         except BaseException:
             self.stop()
             raise
+
+    def _start(self, position: int, stage: str) -> ServerProcess:
+        socket = self._home / f"{position}.sock"
+        # One that a killed server has left keeps programs in Go from listening there.
+        socket.unlink(missing_ok=True)
+        command = serve_command(
+            self._workload,
+            stage,
+            bind=f"unix:{socket}" if self._transport == "unix" else "127.0.0.1:0",
+            folders=self._folders.get(stage, ()),
+            program=self._programs.get(stage, ()),
+        )
+        reads = self._standard_input and stage == INGEST
+        if reads:
+            command.append("--stdin")
+        return ServerProcess(
+            stage, command, self._home / f"{position}.log", standard_input=reads
+        )
+
+    def _wait_ready(self, position: int, deadline: float) -> None:
+        process = self.processes[position]
+        process.wait_ready(deadline)
+        self._position_of[process.address] = position
 
     @property
     def addresses(self) -> defaultdict[str, list[str]]:
@@ -262,10 +283,33 @@ class StageServers:
 
     def exit_summary(self, address: str) -> str:
         """Return how the server at ``address`` ended; empty if it is none of these."""
-        for process in self.processes:
-            if process.address == address:
-                return process.exit_summary()
-        return ""
+        position = self._position_of.get(address)
+        return "" if position is None else self.processes[position].exit_summary()
+
+    def kill(self, address: str) -> None:
+        """Kill the server at ``address`` if it is one of these."""
+        position = self._position_of.get(address)
+        if position is not None:
+            self.processes[position].signal(signal.SIGKILL)
+
+    def replace(self, address: str) -> str:
+        """Kill the server at ``address``, start another, and wait until it is ready.
+
+        Returns:
+            The address of the new server; ``address`` if it is none of these.
+
+        Raises:
+            StageError: The new server did not start.
+        """
+        position = self._position_of.get(address)
+        if position is None:
+            return address
+        lost = self.processes[position]
+        lost.signal(signal.SIGKILL)
+        lost.reap(time.monotonic())
+        self.processes[position] = self._start(position, lost.stage)
+        self._wait_ready(position, time.monotonic() + self._start_timeout_s)
+        return self.processes[position].address
 
     def stop(self) -> None:
         """Stop all servers, and wait until they are gone."""

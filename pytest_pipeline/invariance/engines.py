@@ -20,6 +20,7 @@ from pipeline.accounting import RunReport
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.monolith import MonolithEngine
+from pipeline.engines.recovery import NO_RECOVERY
 from pipeline.engines.split import SplitEngine
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import PipelineError
@@ -139,7 +140,12 @@ class SplitStages:
     ) -> Outcome:
         """Run a stream on the servers."""
         return self._outcome(
-            SplitEngine(self._addresses, window=window, credentials=self._credentials),
+            SplitEngine(
+                self._addresses,
+                window=window,
+                recovery=NO_RECOVERY,
+                credentials=self._credentials,
+            ),
             partitioned,
         )
 

@@ -16,6 +16,7 @@ from pipeline.batching import BatchSize, limits_of
 from pipeline.engines.base import Engine, RunSettings
 from pipeline.engines.calls import OnMessage
 from pipeline.engines.monolith import MonolithEngine
+from pipeline.engines.recovery import NO_RECOVERY
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import UsageError
 from pipeline.workload import Workload
@@ -43,13 +44,21 @@ def split_engine(
     servers: Iterable[Server],
     on_message: OnMessage = lambda *_: None,
 ) -> SplitEngine:
-    """Return an engine that runs on these servers; those of one stage are replicas."""
+    """Return an engine that runs on these servers; those of one stage are replicas.
+
+    It replaces no server that is lost: a test is to see the failure.
+    """
     addresses: dict[str, list[str]] = {}
     credentials = None
     for server in servers:
         addresses.setdefault(server.name, []).append(server.address)
         credentials = credentials or server.channel_credentials
-    return SplitEngine(addresses, credentials=credentials, on_message=on_message)
+    return SplitEngine(
+        addresses,
+        recovery=NO_RECOVERY,
+        credentials=credentials,
+        on_message=on_message,
+    )
 
 
 class PipelineRunner:

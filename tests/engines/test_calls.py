@@ -78,6 +78,7 @@ def error_of(
             cast("grpc.aio.Channel", None),
             StageAccount(),
             lambda: "",
+            lambda: None,
             lambda *_: None,
         )
         call = StageCall(connection, fake, precondition_error)

@@ -13,8 +13,15 @@ from typing import Never
 import grpc
 import pytest
 
+from pipeline.engines.recovery import NO_RECOVERY
 from pipeline.engines.split import SplitEngine
-from pipeline.errors import ContractError, SourceError, StageError, UsageError
+from pipeline.errors import (
+    ContractError,
+    LostStageError,
+    SourceError,
+    StageError,
+    UsageError,
+)
 from pipeline.transport.processes import StageServers
 from pipeline.transport.wire import pack
 from pipeline.v1.events_pb2 import Totals
@@ -167,9 +174,9 @@ def test_a_server_that_dies_is_named_with_how_it_ended(
         def kill(_: int) -> None:
             os.kill(pids["rules"], signal.SIGKILL)
 
-        engine = SplitEngine(servers.addresses)
+        engine = SplitEngine(servers.addresses, recovery=NO_RECOVERY)
         message = failure(
-            engine, settings_for(DATA * 50, 1, on_progress=kill), StageError
+            engine, settings_for(DATA * 50, 1, on_progress=kill), LostStageError
         )
         (address,) = servers.addresses["rules"]
         exit_summary = servers.exit_summary(address)

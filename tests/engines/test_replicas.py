@@ -17,7 +17,7 @@ from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.replicas import Replicas
 from pipeline.engines.split import SplitEngine
 from pipeline.engines.window import WindowLimits
-from pipeline.errors import StageError, UsageError
+from pipeline.errors import LostStageError, StageError, UsageError
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
 from pipeline.v1.pipeline_pb2 import Batch
@@ -105,13 +105,27 @@ class FakeLeg:
 
     def __init__(self) -> None:
         self.sent: list[int] = []
+        self.down = False
         self._unanswered: deque[InFlightBatch] = deque()
-        self._answers: asyncio.Queue[InFlightBatch | None] = asyncio.Queue()
+        self._answers: asyncio.Queue[InFlightBatch | Exception | None] = asyncio.Queue()
+
+    def start(self, _: asyncio.TaskGroup) -> None:
+        """Need no task."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the test says so."""
+        return self.down
 
     @property
     def unanswered(self) -> int:
         """Batches that the test has not answered yet."""
         return len(self._unanswered)
+
+    def take_unanswered(self) -> deque[InFlightBatch]:
+        """Return the batches that the test has not answered."""
+        taken, self._unanswered = self._unanswered, deque()
+        return taken
 
     async def send(self, batch: InFlightBatch, _: bytes) -> None:
         """Take a batch."""
@@ -122,13 +136,20 @@ class FakeLeg:
         """Answer the oldest batch."""
         self._answers.put_nowait(self._unanswered.popleft())
 
+    def lose(self) -> None:
+        """Lose the replica for good."""
+        self._answers.put_nowait(LostStageError("gone"))
+
     async def close(self) -> None:
         """End the answers."""
         self._answers.put_nowait(None)
 
     async def receive(self) -> InFlightBatch | None:
         """Wait for the next answer."""
-        return await self._answers.get()
+        answer = await self._answers.get()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def in_flight(number: int) -> InFlightBatch:
@@ -171,8 +192,7 @@ def test_answers_are_passed_on_in_order() -> None:
         for number in range(4):
             await replicas.send(in_flight(number))
         async with asyncio.TaskGroup() as tasks:
-            for reading in replicas.reading():
-                tasks.create_task(reading)
+            replicas.start(tasks)
             for leg in (second, second, first, first):
                 leg.answer()
                 await asyncio.sleep(0)
@@ -191,8 +211,7 @@ def test_answers_out_of_turn_keep_their_place_in_the_window() -> None:
     async def run() -> None:
         replicas = Replicas([stuck, quick], WindowLimits(batches=4))
         async with asyncio.TaskGroup() as tasks:
-            for reading in replicas.reading():
-                tasks.create_task(reading)
+            replicas.start(tasks)
             await replicas.send(in_flight(0))
             for number in (1, 2, 3):
                 await replicas.send(in_flight(number))
@@ -205,6 +224,7 @@ def test_answers_out_of_turn_keep_their_place_in_the_window() -> None:
             stuck.answer()
             assert await number_of_next(replicas) == 0
             await fifth
+            stuck.answer()
             await replicas.close()
 
     asyncio.run(run())
@@ -222,6 +242,62 @@ def test_no_replica_waits_for_another_to_get_a_batch() -> None:
     asyncio.run(run())
 
     assert [leg.sent for leg in legs] == [[0], [1], [2]]
+
+
+def test_a_replica_that_is_down_gets_no_batch_while_another_is_up() -> None:
+    """Its server is being replaced; the other answers sooner, however busy it is."""
+    down, up = FakeLeg(), FakeLeg()
+    down.down = True
+
+    async def run() -> None:
+        replicas = Replicas([down, up], WindowLimits())
+        for number in range(3):
+            await replicas.send(in_flight(number))
+
+    asyncio.run(run())
+
+    assert (down.sent, up.sent) == ([], [0, 1, 2])
+
+
+def test_a_replica_that_is_lost_for_good_leaves_its_batches_to_the_others() -> None:
+    """They are answered in the order in which they were first sent, to the end."""
+    lost, other = FakeLeg(), FakeLeg()
+
+    async def run() -> list[int]:
+        replicas = Replicas([lost, other], WindowLimits())
+        async with asyncio.TaskGroup() as tasks:
+            replicas.start(tasks)
+            for number in range(4):
+                await replicas.send(in_flight(number))
+            await replicas.close()
+            lost.lose()
+            for _ in range(10):
+                await asyncio.sleep(0)  # until every task waits
+            for _ in range(4):
+                other.answer()
+            numbers = [await number_of_next(replicas) for _ in range(4)]
+            assert await replicas.receive() is None
+        return numbers
+
+    assert asyncio.run(run()) == [0, 1, 2, 3]
+    assert other.sent == [1, 3, 0, 2]
+
+
+def test_the_last_replica_that_is_lost_fails_the_run() -> None:
+    """Nobody is left to take its batches."""
+    legs = [FakeLeg(), FakeLeg()]
+
+    async def run() -> None:
+        replicas = Replicas(legs, WindowLimits())
+        async with asyncio.TaskGroup() as tasks:
+            replicas.start(tasks)
+            await replicas.send(in_flight(0))
+            for leg in legs:
+                leg.lose()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(run())
+    assert [str(error) for error in raised.value.exceptions] == ["gone"]
 
 
 @pytest.mark.parametrize(

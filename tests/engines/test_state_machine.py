@@ -24,6 +24,7 @@ from pipeline.accounting import RunReport
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
+from pipeline.engines.recovery import NO_RECOVERY
 from pipeline.engines.split import SplitEngine
 from pipeline.engines.window import DEFAULT_WINDOW_BYTES, WindowLimits
 from pipeline.errors import SourceError, StageError
@@ -176,6 +177,7 @@ class Stages(RuleBasedStateMachine):
                 for name, servers in self.in_use.items()
             },
             window=window,
+            recovery=NO_RECOVERY,
             on_message=watch,
         )
         earlier = contents(self.files)
@@ -186,7 +188,7 @@ class Stages(RuleBasedStateMachine):
                 report = engine.run(self.settings(self.files, batch_size))
             except (StageError, SourceError) as error:
                 # The error itself would keep its channels open.
-                failure, is_of_stage = str(error), type(error) is StageError
+                failure, is_of_stage = str(error), isinstance(error, StageError)
             else:
                 outcome = contents(self.files), counts(report)
             finally:

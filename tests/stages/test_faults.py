@@ -18,6 +18,7 @@ import pytest
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
+from pipeline.engines.recovery import NO_RECOVERY
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import StageError
 from pipeline.languages import Language
@@ -63,8 +64,9 @@ def test_a_killed_stage_fails_the_run_and_keeps_the_earlier_result(
     writer = os.open(source, os.O_RDWR)
     try:
         os.write(writer, first)
+        engine = SplitEngine(addresses(servers), recovery=NO_RECOVERY)
         with pytest.raises(StageError, match=f"stage {stage}"):
-            SplitEngine(addresses(servers)).run(replace(run, on_progress=kill))
+            engine.run(replace(run, on_progress=kill))
     finally:
         os.close(writer)
 

@@ -1,0 +1,196 @@
+"""Go on with a run although a server of a transform stage is lost.
+
+A stage is a pure function and keeps nothing between batches. So what a lost server has
+not answered can be sent again, to another server or to the same one once it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pipeline.engines.legs import InFlightBatch, TransformLeg
+from pipeline.errors import LostStageError, StageError, UsageError
+
+_FIRST_BACKOFF_S = 0.1
+_BACKOFF_FACTOR = 4
+_MOST_BACKOFF_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How far a run goes to replace a server of a transform stage that is lost.
+
+    Raises:
+        UsageError: A value is out of its range.
+    """
+
+    #: How often in a row, without a reply between, a server is started or connected to
+    #: again; 0 fails the run when a server is first lost.
+    retries: int = 5
+    #: Seconds after which a server that does not answer a batch is taken for lost.
+    stage_timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise UsageError(f"retries {self.retries}: must be 0 or more")
+        # Refuses NaN, too.
+        if not self.stage_timeout_s > 0:
+            raise UsageError(
+                f"stage timeout {self.stage_timeout_s:g}: must be more than 0 seconds"
+            )
+
+
+#: A server that is lost fails the run: for tests, which are to see that.
+NO_RECOVERY = Recovery(retries=0)
+
+
+class RecoveringLeg:
+    """The leg to one server of a transform stage, and to those that replace it.
+
+    Args:
+        leg: The leg to the server.
+        reopen: Starts the server anew or connects to it again, and returns a leg to it.
+            Raises StageError if that fails.
+        retries: How often in a row `reopen` is tried, without a reply between.
+        sleep: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        leg: TransformLeg,
+        reopen: Callable[[], Awaitable[TransformLeg]],
+        retries: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._leg = leg
+        self._reopen = reopen
+        self._retries = retries
+        self._sleep = sleep
+        self._tasks: asyncio.TaskGroup
+        #: Batches that wait to be sent to the new server, the oldest first.
+        self._waiting: deque[InFlightBatch] = deque()
+        #: Whether `send` leaves batches to the task that sends again.
+        self._is_down = False
+        self._resending: asyncio.Task[None] | None = None
+        self._answered = asyncio.Event()
+        self._closed = False
+        #: Losses in a row, without a reply between, and how many of them were servers
+        #: that could not be replaced.
+        self._losses = self._unreached = 0
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Use ``tasks`` for what has to run beside `receive`. Call this first."""
+        self._tasks = tasks
+
+    @property
+    def is_down(self) -> bool:
+        """Whether its server is being replaced."""
+        return self._is_down
+
+    @property
+    def unanswered(self) -> int:
+        """The number of batches that were taken and have no reply yet."""
+        return self._leg.unanswered + len(self._waiting)
+
+    def take_unanswered(self) -> deque[InFlightBatch]:
+        """Return the batches that have no reply yet, the oldest first; keep none."""
+        taken = self._leg.take_unanswered() + self._waiting
+        self._waiting.clear()
+        return taken
+
+    def awaited(self) -> float | None:
+        """Return what the leg to the present server waits for."""
+        return self._leg.awaited()
+
+    async def overdue(self, waited_s: float) -> None:
+        """Give up the present server."""
+        await self._leg.overdue(waited_s)
+
+    async def send(self, batch: InFlightBatch, raw: bytes) -> None:
+        """Send a batch; ``raw`` is its message, serialised."""
+        if self._is_down:
+            self._waiting.append(batch)
+        else:
+            await self._leg.send(batch, raw)
+
+    async def close(self) -> None:
+        """Half-close the stream: no batch follows."""
+        self._closed = True
+        if not self._is_down:
+            await self._leg.close()
+
+    async def receive(self) -> InFlightBatch | None:
+        """Return the next batch that has been answered; None at the end.
+
+        Raises:
+            LostStageError: The server is lost and can't be replaced.
+            StageError: The stage has failed, or a batch ends each of its servers.
+        """
+        while True:
+            try:
+                batch = await self._leg.receive()
+            except LostStageError as error:
+                if self._closed and not self.unanswered:
+                    return None
+                await self._replace(error)
+                continue
+            if self._losses:
+                self._losses = self._unreached = 0
+                self._answered.set()
+            return batch
+
+    async def _replace(self, error: StageError) -> None:
+        """Replace the server that was lost, as ``error`` says."""
+        self._is_down = True
+        if self._resending is not None:
+            self._resending.cancel()
+            await asyncio.wait([self._resending])
+        self._waiting = self.take_unanswered()
+        while True:
+            if self._losses == self._retries:
+                raise self._final(error) from error
+            await self._sleep(_backoff_s(self._losses))
+            self._losses += 1
+            try:
+                self._leg = await self._reopen()
+            except StageError as failure:
+                error = failure
+                self._unreached += 1
+            else:
+                break
+        self._resending = self._tasks.create_task(self._send_again())
+
+    async def _send_again(self) -> None:
+        """Send what waits, the first batch alone.
+
+        If that batch ends the server again, it is known to be the one that does.
+        """
+        self._answered.clear()
+        is_first = True
+        while self._waiting:
+            batch = self._waiting.popleft()
+            await self._leg.send(batch, batch.message.SerializeToString())
+            if is_first:
+                is_first = False
+                await self._answered.wait()
+        self._is_down = False
+        if self._closed:
+            await self._leg.close()
+
+    def _final(self, error: StageError) -> StageError:
+        """Return the error of a server that is not replaced any more."""
+        if not (self._retries and self._waiting):
+            return LostStageError(str(error))
+        oldest = self._waiting[0]
+        at = f"batch {oldest.message.number}, from record {oldest.first_record}"
+        message = f"{error}; lost {self._retries + 1} times in a row at {at}"
+        # A batch that has ended so many servers would end those of other replicas, too.
+        return LostStageError(message) if self._unreached else StageError(message)
+
+
+def _backoff_s(losses: int) -> float:
+    """Return the seconds to wait after so many losses before this one."""
+    return min(_FIRST_BACKOFF_S * float(_BACKOFF_FACTOR**losses), _MOST_BACKOFF_S)
