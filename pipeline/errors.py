@@ -19,11 +19,14 @@ command line exits with the ``exit_code`` of the error.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 from traceback import StackSummary, TracebackException, walk_tb
 from typing import ClassVar
 
+# What ends a line or moves the cursor of a terminal, and halves of characters.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # A status travels in the trailing headers of a call, whose size is limited.
 _MAX_LINE = 500
 
@@ -92,6 +95,11 @@ def one_line(error: BaseException) -> str:
     notes = getattr(error, "__notes__", [])
     text = " ".join(", ".join([str(error), *notes]).split())
     return textwrap.shorten(text, _MAX_LINE) or type(error).__name__
+
+
+def without_controls(text: str) -> str:
+    """Return ``text`` with control characters escaped, so that it stays one line."""
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 @dataclass(slots=True)

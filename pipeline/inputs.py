@@ -35,15 +35,19 @@ class Inputs:
             raises SourceError.
         is_wanted: Called while a pipe has nothing to read. Once it returns False, the
             pipe reads as ended.
+        pipes: Whether named pipes and devices are opened.
     """
 
     def __init__(
         self,
         resolve: Callable[[str], Path] = Path,
         is_wanted: Callable[[], bool] = lambda: True,
+        *,
+        pipes: bool = True,
     ) -> None:
         self._resolve = resolve
         self._is_wanted = is_wanted
+        self._pipes = pipes
         self._waited_ns = 0
 
     def open(self, path: str) -> ByteReader:
@@ -65,6 +69,12 @@ class Inputs:
         try:
             # By its real path, since a link may point elsewhere meanwhile.
             real = Path(os.path.realpath(target))
+            # Opening a device may do something to it, so this comes first.
+            if not (self._pipes or real.is_file() or real.is_dir()) and real.exists():
+                raise SourceError(
+                    f"can't read {path}: it is a pipe or a device, and this ingest "
+                    f"reads files only"
+                )
             # Opening a pipe without O_NONBLOCK waits for a writer, and nobody could
             # tell it that the run has ended.
             descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.errors import SinkError, SourceError
+from pipeline.errors import SinkError, SourceError, UsageError
 from pipeline.inputs import STANDARD_INPUT, Inputs
 from pipeline.publishing import Draft
 
@@ -15,17 +15,28 @@ class ServedFolders:
 
     Links and ".." are resolved before a path is checked. A relative path is looked up
     in each folder in turn.
+
+    Args:
+        folders: The folders.
+        standard_input: Whether "-" is served.
+        pipes: Whether named pipes and devices are served. A client that names one can
+            hold a thread for as long as nobody writes to it.
     """
 
     def __init__(
-        self, folders: Sequence[Path], *, standard_input: bool = False
+        self,
+        folders: Sequence[Path],
+        *,
+        standard_input: bool = False,
+        pipes: bool = True,
     ) -> None:
         self._folders = [folder.resolve() for folder in folders]
         self._standard_input = standard_input
+        self._pipes = pipes
 
     def inputs(self, is_wanted: Callable[[], bool]) -> Inputs:
         """Return the inputs of a source; see `Inputs` for ``is_wanted``."""
-        return Inputs(self._resolve_source, is_wanted)
+        return Inputs(self._resolve_source, is_wanted, pipes=self._pipes)
 
     def draft(self, path: str) -> Draft:
         """Start the result file at ``path``; SinkError if outside the folders."""
@@ -49,12 +60,20 @@ class ServedFolders:
         return target
 
     def _locate(self, path: str) -> Path | None:
-        """Return ``path`` with links resolved; None if it is outside the folders."""
-        candidates = [(folder / path).resolve() for folder in self._folders]
-        served = [
-            candidate
-            for candidate in candidates
-            if any(candidate.is_relative_to(folder) for folder in self._folders)
-        ]
-        existing = [candidate for candidate in served if candidate.exists()]
+        """Return ``path`` with links resolved; None if it is outside the folders.
+
+        Raises:
+            UsageError: No file can have that path.
+        """
+        try:
+            candidates = [(folder / path).resolve() for folder in self._folders]
+            served = [
+                candidate
+                for candidate in candidates
+                if any(candidate.is_relative_to(folder) for folder in self._folders)
+            ]
+            existing = [candidate for candidate in served if candidate.exists()]
+        except (OSError, RuntimeError, ValueError):
+            # It is too long, links to itself, or has a NUL.
+            raise UsageError("no file can have the path that was sent") from None
         return next(iter(existing or served), None)

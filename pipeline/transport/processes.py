@@ -18,6 +18,7 @@ from typing import IO, Any, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
 from pipeline.stages import INGEST
+from pipeline.transport import disclosure
 from pipeline.transport.environment import set_defaults
 from pipeline.transport.process_group import end_group, signal_group
 from pipeline.transport.process_output import ProcessOutput
@@ -71,6 +72,7 @@ class ServerProcess:
         read_end, self._lifeline = os.pipe()
         inherited = {**os.environ, **(environment or {})}
         set_defaults(inherited)
+        inherited.setdefault(disclosure.VARIABLE, disclosure.own_secret())
         # In a group of its own, a server does not get the Ctrl-C that is for the
         # orchestrator. But only the foreground group may read from the terminal.
         self._has_group = not (standard_input and os.isatty(0))
@@ -356,7 +358,9 @@ def serve_command(
     """
     # -P keeps a file or folder named pipeline in the current one from being imported.
     python = (sys.executable, "-P", "-m", "pipeline", "serve", stage)
-    command = [*program, "--stage", stage] if program else [*python]
+    # The run limits its batches, and a line may be as long as its user says.
+    limits = ("--max-message-bytes", "0")
+    command = [*program, "--stage", stage] if program else [*python, *limits]
     command += ["--workload", workload, "--bind", bind]
     for folder in folders:
         command += ["--folder", str(folder)]

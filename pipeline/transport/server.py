@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import math
 import os
 import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from pipeline.errors import StageError, UsageError
 from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
+from pipeline.transport.admission import (
+    MAX_STREAMS,
+    Admission,
+    CallThreads,
+    IdleWatch,
+    ServerLimits,
+    run_in,
+)
 from pipeline.transport.credits import Credits
+from pipeline.transport.disclosure import Disclosure
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.servicers import IngestServicer, SinkServicer, StageServicer
 from pipeline.transport.workarounds import is_served
@@ -38,8 +49,12 @@ _log = logging.getLogger(__name__)
 
 # How long open streams may go on once the server is asked to stop.
 DRAIN_S = 30.0
-# Each open stream occupies a thread.
-MAX_STREAMS = 64
+# How much longer than its grace gRPC may take to stop.
+_STOP_S = 2.0
+_POLL_S = 0.1
+# Health has threads of its own, so that a server whose streams are all taken answers.
+_HEALTH_THREADS = 4
+_HEALTH_PREFIX = f"/{health.SERVICE_NAME}/"
 # sockaddr_un has room for 108 bytes, one of them the NUL at the end.
 _MAX_SOCKET_PATH_BYTES = 107
 
@@ -61,6 +76,7 @@ class RpcServer:
         options: Sequence[tuple[str, Any]] = wire.OPTIONS,
         max_workers: int | None = None,
         compression: grpc.Compression | None = None,
+        limits: ServerLimits | None = None,
     ) -> None:
         """Bind and start.
 
@@ -75,6 +91,9 @@ class RpcServer:
             max_workers: Number of threads; each open stream occupies one. 64 by
                 default.
             compression: Compression of replies.
+            limits: Refuse what exceeds these, in place of ``options`` and
+                ``max_workers``. By default calls wait for a free thread, as in any gRPC
+                server.
 
         Raises:
             UsageError: ``bind`` is no address.
@@ -82,8 +101,21 @@ class RpcServer:
         """
         __tracebackhide__ = True
         _check_bind(bind)
+        streams = limits.streams if limits else max_workers or MAX_STREAMS
+        self._threads = CallThreads(streams, name)
+        spare = CallThreads(_HEALTH_THREADS, f"{name}_health")
+        self._idle_watch = None
+        #: When all open streams were cancelled.
+        self._cut_at = math.inf
+        if limits:
+            options = limits.options
+            admission = Admission(self._threads, spare, is_health)
+            interceptors = [admission, *interceptors]
+            if limits.idle_s is not None:
+                self._idle_watch = IdleWatch(limits.idle_s)
+                interceptors = [self._idle_watch, *interceptors]
         self._server = grpc.server(
-            ThreadPoolExecutor(max_workers or MAX_STREAMS, thread_name_prefix=name),
+            self._threads,
             interceptors=list(interceptors),
             options=options,
             compression=compression,
@@ -92,7 +124,9 @@ class RpcServer:
         self._health = health.HealthServicer()
         # Users may add a health service of their own.
         if health.SERVICE_NAME not in services:
-            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+            _add_health(self._server, self._health, spare)
+        # gRPC gives the socket what the mask leaves. Only its owner may connect.
+        mask = os.umask(0o177) if bind.startswith(_UNIX) else None
         try:
             port = (
                 self._server.add_secure_port(bind, credentials)
@@ -104,6 +138,9 @@ class RpcServer:
                 f"stage {name} can't bind {bind}: it is taken, or not an address of "
                 f"this machine"
             ) from None
+        finally:
+            if mask is not None:
+                os.umask(mask)
         #: The address that is bound; port 0 is replaced by the port taken.
         self.address = bind if bind.startswith(_UNIX) else f"{_host(bind)}:{port}"
         self._server.start()
@@ -113,11 +150,27 @@ class RpcServer:
     def drain(self, grace_s: float = DRAIN_S) -> None:
         """Refuse new streams, let the open ones finish, stop after ``grace_s``."""
         self._health.enter_graceful_shutdown()
-        self._server.stop(grace_s).wait()
+        stopped = self._server.stop(grace_s)
+        ends = time.monotonic() + grace_s
+        # gRPC waits for handlers, and one of them may never return.
+        while not stopped.wait(_POLL_S):
+            if time.monotonic() > min(ends, self._cut_at) + _STOP_S:
+                break
+        if self._idle_watch is not None:
+            self._idle_watch.close()
 
     def stop_now(self) -> None:
         """Cancel all open streams, also during a drain."""
-        self._server.stop(None)
+        self._cut_at = time.monotonic()
+        # Without a grace, gRPC waits for handlers here, and one may never return.
+        stop = threading.Thread(target=self._server.stop, args=(None,), daemon=True)
+        stop.start()
+        stop.join(_STOP_S)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a handler still runs, although its call may be cancelled."""
+        return not self._threads.is_idle
 
 
 class StageServer(RpcServer):
@@ -132,6 +185,8 @@ class StageServer(RpcServer):
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
         label: str = "",
+        limits: ServerLimits | None = None,
+        disclosure: Disclosure | None = None,
     ) -> None:
         """Bind and start, as `RpcServer` does.
 
@@ -144,12 +199,14 @@ class StageServer(RpcServer):
             interceptors: See `RpcServer`.
             label: Names the server in errors and its threads; by default the stage's
                 name.
+            limits: What it refuses; by default what `ServerLimits` says.
+            disclosure: Who is told what a function raised; everyone by default.
 
         Raises:
             UsageError: The workload has no such stage, or ``bind`` is no address.
             StageError: The address can't be bound.
         """
-        services = _services(workload, stage, folders)
+        services = _services(workload, stage, folders, disclosure or Disclosure())
 
         def add_services(server: grpc.Server) -> Sequence[str]:
             server.add_generic_rpc_handlers(
@@ -163,7 +220,14 @@ class StageServer(RpcServer):
             )
             return list(services)
 
-        super().__init__(label or stage, add_services, bind, credentials, interceptors)
+        super().__init__(
+            label or stage,
+            add_services,
+            bind,
+            credentials,
+            interceptors,
+            limits=limits or ServerLimits(),
+        )
 
 
 class Stoppable(Protocol):
@@ -218,14 +282,38 @@ def serve_until_stopped(
     server.drain()
 
 
+def _add_health(
+    server: grpc.Server, servicer: health.HealthServicer, threads: CallThreads
+) -> None:
+    """Serve health in threads of its own."""
+    request = health_pb2.HealthCheckRequest.FromString
+    response = health_pb2.HealthCheckResponse.SerializeToString
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Check": grpc.unary_unary_rpc_method_handler(
+            run_in(threads, servicer.Check), request, response
+        ),
+        "Watch": grpc.unary_stream_rpc_method_handler(
+            run_in(threads, servicer.Watch), request, response
+        ),
+    }
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)]
+    )
+
+
+def is_health(method: str) -> bool:
+    """Return whether the path of a method belongs to the health service."""
+    return method.startswith(_HEALTH_PREFIX)
+
+
 def _services(
-    workload: Workload, stage: str, folders: ServedFolders
+    workload: Workload, stage: str, folders: ServedFolders, disclosure: Disclosure
 ) -> dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]]:
     """Return the methods of a stage, by service and name."""
     if stage == INGEST:
         credits_ = Credits()
         read = grpc.unary_stream_rpc_method_handler(
-            IngestServicer(workload, folders, credits_).Read,
+            IngestServicer(workload, folders, credits_, disclosure).Read,
             request_deserializer=ReadRequest.FromString,
             response_serializer=Batch.SerializeToString,
         )
@@ -240,7 +328,7 @@ def _services(
         }
     if stage == SINK:
         write = grpc.stream_unary_rpc_method_handler(
-            SinkServicer(workload, folders).Write,
+            SinkServicer(workload, folders, disclosure).Write,
             request_deserializer=WriteRequest.FromString,
             response_serializer=WriteSummary.SerializeToString,
         )
@@ -253,7 +341,7 @@ def _services(
             f"stage {stage!r}: workload {workload.name} has {known}"
         ) from None
     process = grpc.stream_stream_rpc_method_handler(
-        StageServicer(transform).Process,
+        StageServicer(transform, disclosure=disclosure).Process,
         request_deserializer=Batch.FromString,
         response_serializer=Batch.SerializeToString,
     )
@@ -278,6 +366,17 @@ def _check_socket_path(path: Path) -> None:
         )
     if is_served(path):
         raise StageError(f"address unix:{path}: another server is listening there")
+
+
+def is_private(bind: str) -> bool:
+    """Return whether only this machine reaches a server that is bound there."""
+    if bind.startswith(_UNIX):
+        return True
+    host = _host(bind).strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name, of whatever interface
 
 
 def _host(bind: str) -> str:

@@ -26,10 +26,12 @@ from pipeline.errors import (
     UsageError,
     raised,
     user_traceback,
+    without_controls,
 )
 from pipeline.result import ResultWriter
 from pipeline.stages import Output, Stage, check_output
 from pipeline.transport.credits import Credits
+from pipeline.transport.disclosure import Disclosure
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.wire import (
     TIMING_KEY,
@@ -59,14 +61,17 @@ class StageServicer:
     Args:
         stage: The stage.
         new_stopwatch: Makes the stopwatch that measures one call.
+        disclosure: Who is told what the function raised.
     """
 
     def __init__(
         self,
         stage: Stage[Any, Any],
         new_stopwatch: Callable[[], LapTimer] = Stopwatch,
+        disclosure: Disclosure | None = None,
     ) -> None:
         self._stage = stage
+        self._disclosure = disclosure or Disclosure()
         self._new_stopwatch = new_stopwatch
 
     def Process(  # noqa: N802 - named by the contract
@@ -86,7 +91,7 @@ class StageServicer:
                 reply = _batch(request.number, output)
                 encode = watch.lap()
             except Exception as error:
-                _fail(context, error, _place(request))
+                _fail(context, error, _place(request), self._disclosure)
             _time(reply.timing, wait, decode, process, encode, send)
             reply.timing.process_total_cpu_ns = cpu.lap()
             yield reply
@@ -102,7 +107,9 @@ class IngestServicer:
         workload: Workload,
         folders: ServedFolders,
         credits_: Credits | None = None,
+        disclosure: Disclosure | None = None,
     ) -> None:
+        self._disclosure = disclosure or Disclosure()
         self._workload = workload
         self._folders = folders
         self._credits = credits_ or Credits()
@@ -129,7 +136,7 @@ class IngestServicer:
                     request, context, place, credit.limits, credit.take
                 )
         except Exception as error:
-            _fail(context, error, place)
+            _fail(context, error, place, self._disclosure)
 
     def _read(
         self,
@@ -166,7 +173,13 @@ class IngestServicer:
 class SinkServicer:
     """Serves the end of a run: `Sink.Write` of the contract."""
 
-    def __init__(self, workload: Workload, folders: ServedFolders) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        folders: ServedFolders,
+        disclosure: Disclosure | None = None,
+    ) -> None:
+        self._disclosure = disclosure or Disclosure()
         self._workload = workload
         self._folders = folders
 
@@ -179,7 +192,7 @@ class SinkServicer:
         try:
             return self._write(requests, place)
         except Exception as error:
-            _fail(context, error, place)
+            _fail(context, error, place, self._disclosure)
 
     def _write(self, requests: Iterator[WriteRequest], place: Place) -> WriteSummary:
         """Fold and publish; keep ``place`` at the batch that is being folded."""
@@ -268,16 +281,27 @@ def _send_last_timing(
     context.set_trailing_metadata(((TIMING_KEY, timing.SerializeToString()),))
 
 
-def _fail(context: grpc.ServicerContext, error: Exception, place: Place) -> NoReturn:
+def _fail(
+    context: grpc.ServicerContext,
+    error: Exception,
+    place: Place,
+    disclosure: Disclosure,
+) -> NoReturn:
     """End the call with the status for ``error``, which was raised at ``place``."""
     if isinstance(error, grpc.RpcError):
         raise error  # the client is gone, so no status reaches it
     at = f"{place}: " if str(place) else ""
     if isinstance(error, PayloadError):
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{at}{error}")
+        details = without_controls(f"{at}{error}")
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, details)
     if isinstance(error, PipelineError):
-        context.abort(_STATUS.get(type(error), grpc.StatusCode.INTERNAL), str(error))
+        code = _STATUS.get(type(error), grpc.StatusCode.INTERNAL)
+        context.abort(code, without_controls(str(error)))
     _log.error("%sfailed", at, exc_info=error)
+    if not disclosure.tells(context.invocation_metadata()):
+        context.abort(
+            grpc.StatusCode.INTERNAL, f"{at}failed; the log of the server says why"
+        )
     text = user_traceback(error).encode(errors="replace")
     # Metadata is limited in size, and the end of a traceback is its most useful part.
     context.set_trailing_metadata(((TRACEBACK_KEY, text[-_MAX_TRACEBACK_BYTES:]),))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
 
+from pipeline.transport import disclosure
 from pipeline.transport.workarounds import UNIX_OPTIONS
 from pipeline.v1 import pipeline_pb2
 
@@ -65,7 +66,9 @@ class PayloadError(ValueError):
 
 def channel_options(address: str) -> tuple[tuple[str, Any], ...]:
     """Return the options of a channel to a stage at ``address``."""
-    return (*OPTIONS, *address_options(address))
+    # A server that this process started is on this machine; no other learns the secret.
+    secret = disclosure.channel_options() if _is_here(address) else ()
+    return (*OPTIONS, *address_options(address), *secret)
 
 
 def address_options(address: str) -> tuple[tuple[str, Any], ...]:

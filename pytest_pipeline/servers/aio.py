@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from pipeline.errors import StageError
-from pipeline.transport.server import MAX_STREAMS
+from pipeline.transport.admission import MAX_STREAMS
 
 T = TypeVar("T")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StageError, UsageError, one_line
+from pipeline.transport import disclosure
 from pipeline.transport.processes import ServerProcess, serve_command
 from pytest_pipeline.servers.hosts.base import GRACE_S
 from pytest_pipeline.servers.servicers import UserServicer
@@ -48,6 +49,8 @@ class ProcessHost:
             )
         # A process of this package finds the modules that this process finds.
         self._environment = {} if is_command else {"PYTHONPATH": _import_path()}
+        # Whoever tests a server wants to know why it fails.
+        self._environment[disclosure.VARIABLE] = disclosure.EVERYONE
         self._bind = "" if is_command else workspace.new_bind(spec.transport)
         self.address = self._bind
         self._process: ServerProcess | None = None
