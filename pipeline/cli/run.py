@@ -23,6 +23,7 @@ from pipeline.cli.output import (
 )
 from pipeline.cli.server_options import addresses_of, replicas_of, servers_options
 from pipeline.cli.source_options import call_with_options, made_records_options
+from pipeline.cli.tls_files import TlsFiles
 from pipeline.errors import UsageError, one_line
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.languages import programs_of
@@ -127,6 +128,21 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Use TLS for the HOST:PORT addresses of --stage, and trust this PEM file.",
 )
+@click.option(
+    "--tls-certificate",
+    type=click.Path(path_type=Path),
+    help="Show those servers the certificate chain in this PEM file.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    help="PEM file of the certificate's private key.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help="Send those servers the token in this file.",
+)
 def run(
     input_: str | None,
     workload_name: str,
@@ -144,6 +160,9 @@ def run(
     retries: int | None,
     stage_timeout_s: float | None,
     tls_root: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    token_file: Path | None,
     transport: Literal["unix", "tcp"],
     **source_values: object,
 ) -> None:
@@ -198,7 +217,7 @@ def run(
             counts,
             languages,
             transport,
-            tls_root,
+            TlsFiles(tls_root, tls_certificate, tls_key, token_file),
             retries,
             stage_timeout_s,
         )
@@ -260,7 +279,7 @@ def _engine(
     replicas: dict[str, int],
     languages: str,
     transport: Literal["unix", "tcp"],
-    tls_root: Path | None,
+    tls: TlsFiles,
     retries: int | None,
     stage_timeout_s: float | None,
 ) -> Engine:
@@ -271,7 +290,7 @@ def _engine(
             "--stage": addresses,
             "--replicas": replicas,
             "--stages": languages,
-            "--tls-root": tls_root,
+            **tls.options,
             "--retries": retries,
             "--stage-timeout": stage_timeout_s,
         }
@@ -281,7 +300,6 @@ def _engine(
         return MonolithEngine()
     from pipeline.engines.recovery import Recovery
     from pipeline.engines.split import SplitEngine
-    from pipeline.transport.credentials import channel_credentials
 
     recovery: dict[str, Any] = {
         "retries": retries,
@@ -293,6 +311,6 @@ def _engine(
         replicas=replicas,
         programs=programs_of(languages, workload) if languages else None,
         transport=transport,
+        credentials=tls.credentials(),
         recovery=replace(Recovery(), **given),
-        credentials=channel_credentials(tls_root) if tls_root else None,
     )
