@@ -118,6 +118,7 @@ def serve(
     from pipeline.transport.folders import ServedFolders
     from pipeline.transport.server import (
         StageServer,
+        check_bind,
         is_health,
         is_private,
         serve_until_stopped,
@@ -131,6 +132,7 @@ def serve(
     handshake_file = claim_standard_output()
     if (tls_certificate is None) != (tls_key is None):
         raise UsageError("--tls-certificate and --tls-key: give both or neither")
+    check_bind(bind)
     credentials = None
     if tls_certificate and tls_key:
         credentials = server_credentials(tls_certificate, tls_key, tls_client_ca)
@@ -178,7 +180,7 @@ def serve(
             ) from error
 
     serve_until_stopped(server, announce, lifeline)
-    if server.is_stuck:
+    if not server.wait_for_handlers():
         # Python would wait at exit for a handler that never returns.
         logging.shutdown()
         os._exit(0)

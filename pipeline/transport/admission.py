@@ -61,7 +61,7 @@ class CallThreads(ThreadPoolExecutor):
     def __init__(self, size: int, name: str) -> None:
         super().__init__(size, thread_name_prefix=name)
         self._size = size
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._taken = 0
 
     @property
@@ -69,24 +69,25 @@ class CallThreads(ThreadPoolExecutor):
         """Whether the next call would have to wait for a thread."""
         return self._taken >= self._size
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no thread is taken."""
-        return self._taken == 0
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Return whether no thread is taken within ``timeout_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._taken == 0, timeout_s)
 
     def submit(
         self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
         """Run ``fn`` in a thread."""
-        with self._lock:
+        with self._changed:
             self._taken += 1
         future = super().submit(fn, *args, **kwargs)
         future.add_done_callback(self._give_back)
         return future
 
     def _give_back(self, _: Future[Any]) -> None:
-        with self._lock:
+        with self._changed:
             self._taken -= 1
+            self._changed.notify_all()
 
 
 def run_in(threads: CallThreads, behavior: Callable[P, T]) -> Callable[P, T]:

@@ -100,7 +100,7 @@ class RpcServer:
             StageError: The address can't be bound.
         """
         __tracebackhide__ = True
-        _check_bind(bind)
+        check_bind(bind)
         streams = limits.streams if limits else max_workers or MAX_STREAMS
         self._threads = CallThreads(streams, name)
         spare = CallThreads(_HEALTH_THREADS, f"{name}_health")
@@ -167,10 +167,13 @@ class RpcServer:
         stop.start()
         stop.join(_STOP_S)
 
-    @property
-    def is_stuck(self) -> bool:
-        """Whether a handler still runs, although its call may be cancelled."""
-        return not self._threads.is_idle
+    def wait_for_handlers(self) -> bool:
+        """Wait for handlers of cancelled calls to clean up.
+
+        Returns:
+            Whether all have ended; one may never do.
+        """
+        return self._threads.wait_idle(_STOP_S)
 
 
 class StageServer(RpcServer):
@@ -348,7 +351,8 @@ def _services(
     return {wire.STAGE_SERVICE: {"Process": process}}
 
 
-def _check_bind(bind: str) -> None:
+def check_bind(bind: str) -> None:
+    """Raise UsageError if a server can't be bound to such an address."""
     if bind.startswith(_UNIX):
         _check_socket_path(Path(bind.removeprefix(_UNIX)))
         return
