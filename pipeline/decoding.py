@@ -58,6 +58,17 @@ def unwrapped(file: ByteReader, path: str, block_bytes: int) -> tuple[bytes, Blo
     return head.removeprefix(_BYTE_ORDER_MARK), rest
 
 
+def plain_start(head: bytes) -> int | None:
+    """Return where the lines of a file begin; None if they are compressed.
+
+    Args:
+        head: The first bytes of the file, four or more if it has as many.
+    """
+    if head.startswith((_GZIP, _ZSTD)):
+        return None
+    return len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
+
+
 def _head(file: Blocks, block_bytes: int, marks: tuple[bytes, ...]) -> bytes:
     """Return the first block; of a pipe, enough to tell whether it begins by a mark."""
     head = _first_block(file, block_bytes)

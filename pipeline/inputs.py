@@ -103,6 +103,13 @@ class Inputs:
             self._waited_ns += time.perf_counter_ns() - start
 
 
+def changed(name: str, how: str) -> SourceError:
+    """Return the error of a file that was truncated, replaced or the like."""
+    return SourceError(
+        f"{name} was {how} while it was read; run again when nothing changes it"
+    )
+
+
 class _File(FileIO):
     """A file that must not change while it is read, except that it may grow.
 
@@ -157,10 +164,7 @@ class _File(FileIO):
             raise self._changed("replaced")
 
     def _changed(self, how: str) -> SourceError:
-        return SourceError(
-            f"{self._named} was {how} while it was read; run again when nothing "
-            f"changes it"
-        )
+        return changed(self._named, how)
 
 
 class _Pipe:

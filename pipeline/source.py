@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from google.protobuf.message import Message
 
@@ -81,6 +81,43 @@ class ReadFunction(Protocol[Spec_contra, Payload_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive records of a source, which begin where a batch begins."""
+
+    #: Number of the first batch, from 0, and of the first record, from 1.
+    first_batch: int
+    first_record: int
+    records: int
+    #: Where they are, for the source that made the part. It can be pickled.
+    where: Any = None
+
+
+class MapFunction(Protocol):
+    """Calls a function for each item, maybe in other processes, in order."""
+
+    def __call__(
+        self, function: Callable[[Any], Any], items: Iterable[Any], /
+    ) -> Iterator[Any]:
+        """Yield what the function returns; it and the items can be pickled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Division(Generic[In, Out]):
+    """How a source is divided into parts that can be read independently.
+
+    The parts together give exactly the batches of the source's ``read``.
+    """
+
+    #: The ``read`` of the source. A source with another one is not divided.
+    read: ReadFunction[In, Out]
+    #: Returns the parts of a spec, given limits that stay, the most records (0 for all)
+    #: and a function to count with; None if this spec can't be divided.
+    divide: Callable[[In, BatchLimits, int, MapFunction], Sequence[Part] | None]
+    #: Yields the batches of a part.
+    read_part: Callable[[In, BatchLimits, Part], Iterator[Output[Out]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Source(Generic[In, Out]):
     """Where the records of a workload come from. `LINES` reads lines of text."""
 
@@ -96,3 +133,5 @@ class Source(Generic[In, Out]):
     #: Whether ``read`` looks at the limits anew for each batch, so that they may change
     #: at batch size ``auto``. Otherwise batches have up to 1,000 records there.
     live_limits: bool = False
+    #: How engines that run on several machines divide it; None if it can't be.
+    division: Division[In, Out] | None = None

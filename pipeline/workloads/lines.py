@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.batching import BatchLimits, LineBatch, LineBatcher, LiveLimits
+from pipeline.batching import BatchLimits, LineBatcher, LiveLimits
 from pipeline.decoding import Blocks, unwrapped
 from pipeline.errors import SourceError, UsageError, one_line
-from pipeline.source import Opener, Source, WaitingReader
+from pipeline.source import Division, Opener, Source, WaitingReader
 from pipeline.stages import Output, Refused
 from pipeline.v1.lines_pb2 import Lines, LineSource
+from pipeline.workloads.line_parts import divide_lines, lines_output, read_line_part
 
 DEFAULT_MAX_LINE_BYTES = 1024 * 1024
 
@@ -80,18 +81,18 @@ def read_lines(
             lingers=isinstance(blocks, WaitingReader),
         )
         gathers = isinstance(limits, LiveLimits)
-        yield from map(_output, batcher.feed(block))
+        yield from map(lines_output, batcher.feed(block))
         while not batcher.done:
             with _named_failures(spec.path):
                 more = _read(blocks, batcher.due_in_s())
             if more:
-                yield from map(_output, batcher.feed(more))
+                yield from map(lines_output, batcher.feed(more))
                 if gathers:
                     continue  # what is there goes into the batch, however late
             elif more is not None:
                 break
-            yield from map(_output, batcher.cut_due())
-    yield from map(_output, batcher.finish())
+            yield from map(lines_output, batcher.cut_due())
+    yield from map(lines_output, batcher.finish())
 
 
 def numbered_lines(lines: Lines) -> Iterator[tuple[int, bytes | None]]:
@@ -142,14 +143,12 @@ def _read(file: Blocks, timeout_s: float) -> bytes | None:
     return file.read(_BLOCK_BYTES)
 
 
-def _output(batch: LineBatch) -> Output[Lines]:
-    lines = Lines(
-        first_record=batch.first_record, text=batch.text, too_long=batch.too_long
-    )
-    return Output(lines, batch.records)
-
-
 #: Reads the lines of a file or of standard input, as `Lines`.
 LINES = Source(
-    LineSource, Lines, describe=line_source, read=read_lines, live_limits=True
+    LineSource,
+    Lines,
+    describe=line_source,
+    read=read_lines,
+    live_limits=True,
+    division=Division(read_lines, divide_lines, read_line_part),
 )

@@ -20,6 +20,16 @@ class ItemMaker:
         self._bits = np.random.PCG64(source.seed)
         self._made = 0
 
+    def skip(self, count: int) -> None:
+        """Go on behind the next ``count`` items, at the cost of none."""
+        self._bits.advance(count * self._columns)
+        self._made += count
+
+    @property
+    def _columns(self) -> int:
+        size = self._source.size
+        return 2 * size + size * size
+
     def next_items(self, records: Sequence[int]) -> WorkItems:
         """Return the next items, with the record numbers ``records``.
 
@@ -28,7 +38,7 @@ class ItemMaker:
         count, size = len(records), self._source.size
         ids = range(self._made + 1, self._made + 1 + count)
         self._made += count
-        columns = 2 * size + size * size
+        columns = self._columns
         values = self._values(count * columns).reshape(count, columns)
         return WorkItems(
             record=records,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from pipeline.batching import BatchLimits
 from pipeline.errors import UsageError
-from pipeline.source import Opener, Source
+from pipeline.source import Division, MapFunction, Opener, Part, Source
 from pipeline.stages import Output
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
 from pipeline.workloads.work_items.items import ItemMaker, bytes_of_an_item
@@ -15,6 +16,10 @@ from pipeline.workloads.work_items.items import ItemMaker, bytes_of_an_item
 PAYLOAD_SIZES = {"small": 5, "medium": 10, "large": 20}
 
 _MAX_SIZE = 1000
+
+# Enough parts for many workers, and parts of a second or so.
+_PARTS = 64
+_PART_RECORDS = 20_000
 
 
 def work_item_source(
@@ -59,11 +64,47 @@ def read_items(
     """
     check_size(spec)
     total = min(spec.records, max_records or spec.records)
+    yield from _items(spec, limits, 1, total)
+
+
+def divide_items(
+    spec: WorkItemSource,
+    limits: BatchLimits,
+    max_records: int,
+    map_: MapFunction,  # noqa: ARG001 - there is nothing to count
+) -> list[Part]:
+    """Return parts of the items of ``spec``, which end where a batch ends.
+
+    Raises:
+        UsageError: The size is out of range.
+    """
+    check_size(spec)
+    total = min(spec.records, max_records or spec.records)
+    batch = records_in_batch(spec, limits)
+    wanted = min(_PART_RECORDS, math.ceil(total / _PARTS))
+    size = max(1, round(wanted / batch)) * batch
+    return [
+        Part(first // batch, first + 1, min(size, total - first))
+        for first in range(0, total, size)
+    ]
+
+
+def read_item_part(
+    spec: WorkItemSource, limits: BatchLimits, part: Part
+) -> Iterator[Output[WorkItems]]:
+    """Yield the items of ``part`` as batches."""
+    last = part.first_record + part.records - 1
+    yield from _items(spec, limits, part.first_record, last)
+
+
+def _items(
+    spec: WorkItemSource, limits: BatchLimits, first: int, last: int
+) -> Iterator[Output[WorkItems]]:
     maker = ItemMaker(spec)
-    first = 1
-    while first <= total:
+    maker.skip(first - 1)
+    while first <= last:
         # The limits may have changed since the last batch.
-        records = range(first, min(first + records_in_batch(spec, limits), total + 1))
+        records = range(first, min(first + records_in_batch(spec, limits), last + 1))
         yield Output(maker.next_items(records), len(records))
         first = records.stop
 
@@ -91,4 +132,5 @@ ITEMS = Source(
     describe=work_item_source,
     read=read_items,
     live_limits=True,
+    division=Division(read_items, divide_items, read_item_part),
 )
