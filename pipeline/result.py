@@ -35,6 +35,12 @@ class ResultWriter:
         self._draft.write(self._accumulator.add(message))
         self.batches += 1
 
+    def merge(self, state: Message, batches: int) -> None:
+        """Add the state of an accumulator that so many batches were added to."""
+        __tracebackhide__ = True
+        self._accumulator.merge(state)
+        self.batches += batches
+
     @property
     def records(self) -> int:
         """Records in the result, counted from the payloads."""
