@@ -1,0 +1,1 @@
+"""Run a workload in parts that an executor passes to other processes or machines."""

@@ -1,0 +1,1 @@
+"""The engine that runs parts of a workload in other processes."""
