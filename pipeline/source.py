@@ -91,6 +91,9 @@ class Part:
     #: Where they are, for the source that made the part. It can be pickled.
     where: Any = None
 
+    def __str__(self) -> str:
+        return f"part from record {self.first_record}"
+
 
 class MapFunction(Protocol):
     """Calls a function for each item, maybe in other processes, in order."""

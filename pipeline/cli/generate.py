@@ -69,7 +69,7 @@ def generate(out: Path, workload: str, **values: object) -> None:
     Exit codes: 0 success, 1 OUT can't be written, 2 wrong usage, 130 interrupted.
     """
     lines = call_with_options(
-        pkgutil.resolve_name(_LINES[workload]), workload, **values
+        pkgutil.resolve_name(_LINES[workload]), f"workload {workload}", **values
     )
     chunks = iter(lambda: b"".join(islice(lines, _LINES_PER_WRITE)), b"")
     if str(out) == STANDARD_OUTPUT:

@@ -12,6 +12,7 @@ import click
 
 from pipeline.batching import AUTO, BatchLimits, BatchSize, limits_of
 from pipeline.cli.batch_size import batch_size as as_batch_size
+from pipeline.cli.cluster_options import cluster_options, warn_if_open
 from pipeline.cli.files import check_distinct, input_path
 from pipeline.cli.interrupts import defer_interrupts, ignore_interrupts
 from pipeline.cli.output import (
@@ -55,11 +56,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--engine",
-    type=click.Choice(["split", "monolith"]),
     default="split",
     show_default=True,
-    help="Run each stage in its own process, or all in one.",
+    metavar="NAME",
+    help="split runs each stage in its own process, monolith all in one; dask runs "
+    "parts of the input on a cluster. Other packages may add engines.",
 )
+@cluster_options
 @click.option(
     "--batch-size",
     type=as_batch_size,
@@ -147,7 +150,10 @@ def run(
     input_: str | None,
     workload_name: str,
     output: Path,
-    engine: Literal["split", "monolith"],
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    window: int | None,
     batch_size: BatchSize,
     linger_s: float | None,
     max_records: int,
@@ -220,6 +226,7 @@ def run(
             TlsFiles(tls_root, tls_certificate, tls_key, token_file),
             retries,
             stage_timeout_s,
+            {"address": address, "workers": workers, "window": window},
         )
         check_distinct(
             {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
@@ -230,7 +237,10 @@ def run(
         # resolves the path as it was given, in its own file system.
         path = input_ if INGEST in addresses else input_path(input_)
         source = call_with_options(
-            workload.source.describe, workload.name, path=path, **source_values
+            workload.source.describe,
+            f"workload {workload.name}",
+            path=path,
+            **source_values,
         )
         report_draft = stack.enter_context(Draft(report)) if report else None
         with progress() as on_progress:
@@ -273,7 +283,7 @@ def _remarks(output: Path, consequence: str) -> Iterator[None]:
 
 
 def _engine(
-    name: Literal["split", "monolith"],
+    name: str,
     workload: Workload,
     addresses: dict[str, list[str]],
     replicas: dict[str, int],
@@ -282,9 +292,10 @@ def _engine(
     tls: TlsFiles,
     retries: int | None,
     stage_timeout_s: float | None,
+    cluster: dict[str, Any],
 ) -> Engine:
-    if name == "monolith":
-        from pipeline.engines.monolith import MonolithEngine
+    if name != "split":
+        from pipeline.engines.named import engine_named
 
         servers = {
             "--stage": addresses,
@@ -296,8 +307,12 @@ def _engine(
         }
         for option, given in servers.items():
             if given or given == 0:
-                raise UsageError(f"{option}: the monolith has no servers")
-        return MonolithEngine()
+                raise UsageError(f"{option}: engine {name} has no servers")
+        engine = call_with_options(engine_named(name), f"engine {name}", **cluster)
+        if address := cluster["address"]:
+            warn_if_open(address)
+        return engine
+    call_with_options(lambda: None, "engine split", **cluster)
     from pipeline.engines.recovery import Recovery
     from pipeline.engines.split import SplitEngine
 

@@ -14,6 +14,7 @@ from pipeline.decoding import unwrapped
 from pipeline.errors import PipelineError
 from pipeline.inputs import Inputs
 from pipeline.looks import looks_like
+from pipeline.stages import INGEST
 
 _SNIFFED_BYTES = 4096
 _MIB = 1024 * 1024
@@ -34,15 +35,19 @@ def print_summary(report: RunReport, output: Path, console: Console) -> None:
         console.print(f"  rejected as {reason}: {count:,}")
     console.print(
         f"{report.throughput_per_s:,.0f} records/s, {report.elapsed_s:.2f} s in "
-        f"{report.batches:,} batches of {_sizes(report)}; "
-        + (
-            f"IPC share {report.ipc_share:.0%}, {report.startup_s:.2f} s to start"
-            if report.engine == "split"
-            else "one process"
-        ),
+        f"{report.batches:,} batches of {_sizes(report)}; " + _processes(report),
         soft_wrap=True,
     )
     console.print(_stage_table(report))
+
+
+def _processes(report: RunReport) -> str:
+    if report.engine == "monolith":
+        return "one process"
+    start = f"{report.startup_s:.2f} s to start"
+    if report.engine == "split":
+        return f"IPC share {report.ipc_share:.0%}, {start}"
+    return f"{report.stages[INGEST].replicas} workers, {start}"
 
 
 def _sizes(report: RunReport) -> str:
@@ -124,9 +129,9 @@ def _stage_table(report: RunReport) -> Table:
             f"{stage.peak_rss_bytes / _MIB:.0f}",
             f"{max(stage.messages_in, stage.messages_out):,}",
         )
-    if report.engine == "split":
+    if report.engine != "monolith":
         table.add_row(
-            "orchestrator",
+            "orchestrator" if report.engine == "split" else "driver",
             *[""] * 5,
             f"{report.cpu_s:.2f}",
             f"{report.peak_rss_bytes / _MIB:.0f}",

@@ -49,12 +49,12 @@ def made_records_options(command: Command) -> Command:
     return command
 
 
-def call_with_options(function: Callable[..., T], workload: str, **values: object) -> T:
-    """Call a function of a workload with the options that were given.
+def call_with_options(function: Callable[..., T], owner: str, **values: object) -> T:
+    """Call a function of a workload or an engine with the options that were given.
 
     Args:
-        function: Its parameters are the options that the workload knows.
-        workload: The name of the workload, for messages.
+        function: Its parameters are the options that it knows.
+        owner: What it belongs to, for messages: "workload events".
         **values: The options by parameter; None if the option was not given.
 
     Raises:
@@ -65,10 +65,10 @@ def call_with_options(function: Callable[..., T], workload: str, **values: objec
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in parameters:
-            raise UsageError(f"{_option(name)}: workload {workload} takes none")
+            raise UsageError(f"{_option(name)}: {owner} takes none")
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
-            raise UsageError(f"workload {workload} needs {_option(name)}")
+            raise UsageError(f"{owner} needs {_option(name)}")
     return function(**given)
 
 

@@ -219,7 +219,7 @@ def _source(
         values = {**values, "records": _RECORDS}
     source: Message = call_with_options(
         workload.source.describe,
-        workload.name,
+        f"workload {workload.name}",
         path=str(path) if path else None,
         **values,
     )

@@ -47,6 +47,9 @@ class _Span(NamedTuple):
     stop: int
     block_bytes: int
 
+    def __str__(self) -> str:
+        return f"lines of {self.file.path} from byte {self.start}"
+
 
 class _Counts(NamedTuple):
     """The line ends in each block, and whether the last byte is one."""

@@ -70,4 +70,4 @@ def test_the_monolith_has_no_stages_in_other_languages(tmp_path: Path) -> None:
     done = pipeline("run", tmp_path / "in", *given, "--stages", "parse=go")
 
     assert done.returncode == USAGE
-    assert done.stderr == b"pipeline: --stages: the monolith has no servers\n"
+    assert done.stderr == b"pipeline: --stages: engine monolith has no servers\n"

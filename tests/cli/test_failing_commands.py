@@ -77,13 +77,13 @@ def failing() -> Iterator[tuple[str, list[str], int, str]]:
         "servers of the monolith",
         ["run", "in", "--engine", "monolith", "--stage", "parse=unix:x"],
         USAGE,
-        "the monolith has no servers",
+        "engine monolith has no servers",
     )
     yield (
         "replicas of the monolith",
         ["run", "in", "--engine", "monolith", "--replicas", "parse=2"],
         USAGE,
-        "the monolith has no servers",
+        "engine monolith has no servers",
     )
     yield (
         "half of TLS",

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline.batching import BatchLimits
 from pipeline.inputs import Inputs
+from pipeline.stages import Output
+from pipeline.v1.work_items_pb2 import WorkItems
 from pipeline.workloads.work_items.source import (
     divide_items,
     read_item_part,
@@ -33,7 +35,7 @@ def test_parts_have_the_batches_of_the_source(
     parts = divide_items(spec, limits, max_records, map)
 
     assert len(parts) > 1 or len(expected) <= 2
-    outputs = []
+    outputs: list[Output[WorkItems]] = []
     for part in parts:
         assert part.first_batch == len(outputs)
         outputs += list(read_item_part(spec, limits, part))

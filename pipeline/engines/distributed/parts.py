@@ -84,6 +84,9 @@ class FedPart:
     #: Why the source has ended behind these batches, unless it was through.
     failure: Failure | None = None
 
+    def __str__(self) -> str:
+        return f"part from record {self.first_record}"
+
 
 def parts_of(
     settings: RunSettings, map_: MapFunction, inputs: Opener

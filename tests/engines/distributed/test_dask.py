@@ -1,0 +1,330 @@
+"""The engine ``dask`` on clusters of processes: exact, or one line says why not."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("distributed", reason="the extra dask is not installed")
+
+from distributed import Client, LocalCluster
+from distributed.diagnostics.plugin import UploadDirectory
+
+from pipeline.batching import BatchLimits
+from pipeline.engines.base import RunSettings
+from pipeline.engines.distributed.dask_executor import engine
+from pipeline.engines.monolith import MonolithEngine
+from pipeline.errors import StageError, UsageError
+from pipeline.workloads import workload_named
+from pipeline.workloads.events.generate import generate_events
+from pipeline.workloads.lines import line_source
+from pipeline.workloads.mixed.source import mixed_source
+from pipeline.workloads.work_items.source import work_item_source
+from pytest_pipeline import strategies
+from tests.cli.commands import COMMAND, FAILED, INTERRUPTED, SUCCESS, pipeline
+from tests.engines.conftest import SettingsFor
+from tests.engines.distributed.dask_workloads import VARIABLE
+from tests.engines.distributed.runs import cut_small, outcome
+from tests.engines.failing import failure
+
+ROOT = Path(__file__).parents[3]
+WORKLOADS = "tests.engines.distributed.dask_workloads"
+DATA = b"".join(generate_events(400, seed=1, users=5, malformed=0.05))
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The scheduler of a cluster with two workers."""
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Undo that a shell makes background jobs and their children ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers find these workloads by the current folder."""
+    monkeypatch.chdir(ROOT)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    strategies.event_files(),
+    st.integers(1, 25),
+    st.integers(1, 400) | st.just(1 << 20),
+    st.integers(0, 25),
+    st.integers(1, 300),
+    st.integers(1, 1000),
+    st.integers(1, 5),
+)
+def test_any_file_gives_the_same(
+    settings_for: SettingsFor,
+    address: str,
+    data: bytes,
+    batch_size: int,
+    batch_bytes: int,
+    max_records: int,
+    block_bytes: int,
+    part_bytes: int,
+    window: int,
+) -> None:
+    """Result, rejects and counts are those of the monolith."""
+    run = settings_for(
+        data,
+        workload=cut_small(workload_named("events"), block_bytes, part_bytes),
+        limits=BatchLimits(batch_size, batch_bytes),
+        max_records=max_records,
+    )
+
+    assert outcome(engine(address, window=window), run) == outcome(
+        MonolithEngine(), run
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("work-items", work_item_source(500, payload_size="small", iterations=20)),
+        ("mixed", mixed_source(500, work_ratio=0.3, iterations=20)),
+        (
+            "access_logs:ACCESS_LOGS",
+            line_source(ROOT / "examples" / "access_logs" / "access.log"),
+        ),
+    ],
+)
+def test_other_workloads_give_the_same(
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    source: Any,
+) -> None:
+    """Records that are made, and a user's own workload."""
+    monkeypatch.syspath_prepend(ROOT / "examples" / "access_logs")
+    run = RunSettings(
+        workload=workload_named(name),
+        source=source,
+        input="",
+        output=tmp_path / "out",
+        rejects=tmp_path / "rejects",
+        limits=BatchLimits(7),
+    )
+    # Where the workers have to find it, the cluster is started with the same path.
+    dask = engine(address) if ":" not in name else engine(workers=2)
+
+    assert outcome(dask, run) == outcome(MonolithEngine(), run)
+
+
+def test_the_command_gives_the_bytes_of_the_monolith(tmp_path: Path) -> None:
+    """On a cluster of its own, of which nothing is left."""
+    (tmp_path / "in").write_bytes(DATA)
+    made = []
+    for name, *options in [("dask", "--workers", "2"), ("monolith",)]:
+        files = [tmp_path / f"{name}.{kind}" for kind in ("out", "rejects")]
+        done = pipeline(
+            *("run", tmp_path / "in", "--engine", name, *options),
+            *("--output", files[0], "--rejects", files[1]),
+        )
+        assert (done.returncode, done.stderr) == (SUCCESS, b"")
+        made.append([file.read_bytes() for file in files])
+
+    assert made[0] == made[1]
+
+
+def test_workers_that_are_lost_cost_nothing_but_time(
+    settings_for: SettingsFor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are killed while they run a part, and the parts are run again."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "death"))
+    run = settings_for(DATA, 10, workload=cut_small(workload_named("events"), 64, 999))
+    expected = outcome(MonolithEngine(), run)
+    dying = workload_named(f"{WORKLOADS}:DYING_TWICE")
+
+    found = outcome(
+        engine(workers=2),
+        replace(run, workload=cut_small(dying, 64, 999)),
+    )
+
+    assert len(list(tmp_path.glob("death.*"))) == 2
+    assert found[:2] == expected[:2]
+
+
+def test_a_part_that_kills_each_worker_fails_the_run(
+    settings_for: SettingsFor,
+) -> None:
+    """It is given up after four, and named."""
+    run = settings_for(DATA, 10, workload=workload_named(f"{WORKLOADS}:DYING"))
+
+    message = failure(engine(workers=1), run, StageError)
+
+    assert message == (
+        "part from record 1: 4 workers were lost while they ran it; a function may "
+        "crash, or run out of memory"
+    )
+
+
+def test_a_function_that_raises_is_told_as_by_the_monolith(tmp_path: Path) -> None:
+    """With the traceback of the worker, once, and an earlier output is kept."""
+    (tmp_path / "in").write_bytes(DATA)
+    (tmp_path / "out").write_text("earlier")
+    ends = []
+    for name in ("dask", "monolith"):
+        done = pipeline(
+            *("run", tmp_path / "in", "--output", tmp_path / "out", "--engine", name),
+            *("--workload", f"{WORKLOADS}:RAISING", "--batch-size", "10"),
+        )
+        ends.append((done.returncode, done.stderr))
+
+    assert ends[0] == ends[1]
+    assert ends[0][0] == FAILED
+    assert (tmp_path / "out").read_text() == "earlier"
+
+
+def address_in(scheduler: subprocess.Popen[bytes]) -> str:
+    """Return the address that a scheduler prints."""
+    assert scheduler.stderr is not None
+    for line in scheduler.stderr:
+        if found := re.search(rb"Scheduler at: +(tcp://\S+)", line):
+            return found[1].decode()
+    raise AssertionError("the scheduler has ended")
+
+
+def test_a_scheduler_that_is_killed_fails_the_run_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier output is kept."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "pid"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (tmp_path / "in").write_bytes(DATA)
+    (tmp_path / "out").write_text("earlier")
+    dask = [sys.executable, "-m", "dask"]
+    here = ["--host", "127.0.0.1", "--no-dashboard"]
+    with subprocess.Popen(
+        [*dask, "scheduler", *here, "--port", "0"], stderr=subprocess.PIPE
+    ) as scheduler:
+        (tmp_path / "pid").write_text(str(scheduler.pid))
+        address = address_in(scheduler)
+        with subprocess.Popen(
+            [
+                *(*dask, "worker", address, *here, "--nthreads", "1", "--no-nanny"),
+                *("--local-directory", str(tmp_path / "worker")),
+            ],
+            stderr=subprocess.DEVNULL,
+        ) as worker:
+            done = pipeline(
+                *("run", tmp_path / "in", "--output", tmp_path / "out"),
+                *("--workload", f"{WORKLOADS}:KILLING_SCHEDULER"),
+                *("--engine", "dask", "--address", address),
+            )
+            worker.kill()
+
+    assert done.returncode == FAILED
+    assert b" is gone; run again when it is back\n" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert (tmp_path / "out").read_text() == "earlier"
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_ends_the_run_with_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the workers, in the same process group, receive the signal too."""
+    pipe, temporary = tmp_path / "pipe", tmp_path / "temporary"
+    os.mkfifo(pipe)
+    temporary.mkdir()
+    monkeypatch.setenv(VARIABLE, str(pipe))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    (tmp_path / "in").write_bytes(DATA)
+    command = [
+        *(*COMMAND, "run", str(tmp_path / "in"), "--output", str(tmp_path / "out")),
+        *("--workload", f"{WORKLOADS}:WAITING", "--engine", "dask", "--workers", "2"),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, process_group=0) as process:
+        with pipe.open("rb") as running:
+            assert running.read() == b"running\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (INTERRUPTED, b"pipeline: interrupted\n")
+    assert list(temporary.iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_workload_reaches_the_workers_by_the_plugin_of_dask(
+    address: str,
+    settings_for: SettingsFor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without it, the run says what a worker lacks."""
+    folder = tmp_path / "my_workloads"
+    folder.mkdir()
+    (folder / "uploaded.py").write_text("from pipeline.workloads.events import EVENTS")
+    monkeypatch.syspath_prepend(folder)
+    run = settings_for(DATA, 10, workload=workload_named("uploaded:EVENTS"))
+
+    assert failure(engine(address), run, UsageError).startswith(
+        "a worker has not the same workload: workload 'uploaded:EVENTS' can't be "
+        "imported: ModuleNotFoundError"
+    )
+    with Client(address, set_as_default=False) as client:
+        client.register_plugin(
+            UploadDirectory(folder, update_path=True, restart_workers=True)
+        )
+    assert outcome(engine(address), run) == outcome(MonolithEngine(), run)
+
+
+def test_nobody_at_an_address_is_said(
+    settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the time that connecting may take."""
+    monkeypatch.setattr("pipeline.engines.distributed.dask_executor._CONNECT_S", 0.1)
+
+    message = failure(engine("tcp://127.0.0.1:9"), settings_for(DATA, 10), StageError)
+
+    assert message.startswith("no scheduler of Dask answers at tcp://127.0.0.1:9: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "workers 0: must be 1 or more"),
+        ({"window": 0}, "window 0: must be 1 or more"),
+        ({"address": "10.0.0.1:8786"}, "--address 10.0.0.1:8786: must be tcp://"),
+        ({"address": "tcp://host"}, "--address tcp://host: must be tcp://HOST:PORT"),
+        ({"address": "tcp://host:x"}, "--address tcp://host:x: must be tcp://"),
+        (
+            {"address": "tcp://host:1", "workers": 2},
+            "--workers: the cluster at tcp://host:1 has its own; leave it out",
+        ),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+    """Before anything is started."""
+    with pytest.raises(UsageError) as raised:
+        engine(**options)
+
+    assert str(raised.value).startswith(message)
