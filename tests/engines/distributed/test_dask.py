@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
-from distributed import Client, LocalCluster
+import dask
+from distributed import Client, LocalCluster, Security
 from distributed.diagnostics.plugin import UploadDirectory
 
 from pipeline.batching import BatchLimits
@@ -40,6 +42,7 @@ from tests.engines.failing import failure
 
 ROOT = Path(__file__).parents[3]
 WORKLOADS = "tests.engines.distributed.dask_workloads"
+ROLES = ("client", "scheduler", "worker")
 DATA = b"".join(generate_events(400, seed=1, users=5, malformed=0.05))
 
 
@@ -145,8 +148,9 @@ def test_the_command_gives_the_bytes_of_the_monolith(tmp_path: Path) -> None:
     for name, *options in [("dask", "--workers", "2"), ("monolith",)]:
         files = [tmp_path / f"{name}.{kind}" for kind in ("out", "rejects")]
         done = pipeline(
-            *("run", tmp_path / "in", "--engine", name, *options),
-            *("--output", files[0], "--rejects", files[1]),
+            *("run", tmp_path / "in", "--output", files[0], "--rejects", files[1]),
+            *("--engine", name),
+            *options,
         )
         assert (done.returncode, done.stderr) == (SUCCESS, b"")
         made.append([file.read_bytes() for file in files])
@@ -295,6 +299,35 @@ def test_a_workload_reaches_the_workers_by_the_plugin_of_dask(
             UploadDirectory(folder, update_path=True, restart_workers=True)
         )
     assert outcome(engine(address), run) == outcome(MonolithEngine(), run)
+
+
+def test_a_cluster_under_tls_is_used_by_the_settings_of_dask(
+    settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    """The driver finds its certificate where Dask's own clients do."""
+    authority = trustme.CA()
+    given = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    given.private_key_and_cert_chain_pem.write_to_path(tmp_path / "pair.pem")
+    pair = str(tmp_path / "pair.pem")
+    roles = {f"distributed.comm.tls.{role}.cert": pair for role in ROLES}
+    run = settings_for(DATA, 10)
+    with (
+        dask.config.set(
+            {"distributed.comm.tls.ca-file": str(tmp_path / "ca.pem")} | roles
+        ),
+        LocalCluster(
+            n_workers=1,
+            processes=False,
+            protocol="tls",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            security=Security(require_encryption=True),
+        ) as cluster,
+    ):
+        address = cluster.scheduler_address
+        assert address.startswith("tls://")
+        assert outcome(engine(address), run) == outcome(MonolithEngine(), run)
 
 
 def test_nobody_at_an_address_is_said(
