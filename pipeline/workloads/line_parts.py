@@ -51,11 +51,12 @@ class _Span(NamedTuple):
         return f"lines of {self.file.path} from byte {self.start}"
 
 
-class _Counts(NamedTuple):
-    """The line ends in each block, and whether the last byte is one."""
+class _Block(NamedTuple):
+    """The line ends in a block, and where in the file the first and the last are."""
 
-    line_ends: list[int]
-    ended: bool
+    line_ends: int
+    first: int
+    last: int
 
 
 class _Where(NamedTuple):
@@ -102,14 +103,14 @@ def divide_lines(
         _Span(file, at, min(at + step, file.size), block_bytes)
         for at in range(start, file.size, step)
     ]
-    line_ends: list[int] = []
-    ended = True
-    for counted in map_(count_line_ends, spans):
-        line_ends += counted.line_ends
-        ended = counted.ended
-    if not _is_cut_by_records(line_ends, file.size - start, limits, block_bytes):
+    blocks: list[_Block] = [
+        block for counted in map_(count_line_ends, spans) for block in counted
+    ]
+    ended = not blocks or blocks[-1].last == file.size - 1
+    kept = _line_ends_of_kept(blocks, start, file.size, spec.max_line_bytes)
+    if not _is_cut_by_records(kept, file.size - start, limits, block_bytes):
         return None
-    before = [0, *accumulate(line_ends)]
+    before = [0, *accumulate(block.line_ends for block in blocks)]
     lines = before[-1] + (not ended)
     wanted = max(1, round(lines * part_bytes / file.size / limits.records))
     total = min(lines, max_records or lines)
@@ -123,18 +124,18 @@ def divide_lines(
     return parts
 
 
-def count_line_ends(span: _Span) -> _Counts:
+def count_line_ends(span: _Span) -> list[_Block]:
     """Count the line ends in each block of a span."""
-    line_ends, last = [], b""
+    blocks = []
     with _open(span.file, span.start) as file:
         for at in range(span.start, span.stop, span.block_bytes):
             size = min(span.block_bytes, span.stop - at)
-            block = file.read(size)
-            if len(block) < size:
+            text = file.read(size)
+            if len(text) < size:
                 raise changed(span.file.path, "truncated")
-            line_ends.append(block.count(b"\n"))
-            last = block[-1:]
-    return _Counts(line_ends, last == b"\n")
+            first, last = at + text.find(b"\n"), at + text.rfind(b"\n")
+            blocks.append(_Block(text.count(b"\n"), first, last))
+    return blocks
 
 
 def read_line_part(
@@ -164,6 +165,27 @@ def lines_output(batch: LineBatch, before: int = 0) -> Output[Lines]:
 def _numbered(batches: Iterator[LineBatch], part: Part) -> Iterator[Output[Lines]]:
     for batch in batches:
         yield lines_output(batch, part.first_record - 1)
+
+
+def _line_ends_of_kept(
+    blocks: list[_Block], start: int, stop: int, max_line_bytes: int
+) -> list[int]:
+    """Return the line ends of each block, without blocks inside lines too long.
+
+    The content of such a line is dropped, so its bytes do not count in a batch.
+    """
+    kept: list[int] = []
+    inside = 0
+    for block in (*blocks, _Block(1, stop, stop)):
+        if not block.line_ends:
+            inside += 1
+            continue
+        # One byte over may still be the CR of a line end.
+        if block.first - start <= max_line_bytes + 1:
+            kept += [0] * inside
+        kept.append(block.line_ends)
+        start, inside = block.last + 1, 0
+    return kept[:-1]
 
 
 def _is_cut_by_records(

@@ -119,6 +119,19 @@ def test_a_file_with_a_batch_over_the_limit_of_bytes_is_not_divided(
     assert divided(line_source(path), limits, 0, map) is None
 
 
+def test_a_line_that_is_too_long_does_not_keep_a_file_from_being_divided(
+    tmp_path: Path,
+) -> None:
+    """Its content is dropped, and so is no part of a batch."""
+    path = tmp_path / "in"
+    limits = BatchLimits(records=2, bytes=40)
+    divided = partial(divide_lines, block_bytes=4, part_bytes=1)
+    path.write_bytes(b"a\n" * 100 + b"b" * 50 + b"\n" + b"a\n" * 100)
+
+    assert divided(line_source(path, 48), limits, 0, map) is not None
+    assert divided(line_source(path, 49), limits, 0, map) is None
+
+
 def test_what_is_compressed_or_no_file_is_not_divided(tmp_path: Path) -> None:
     """The driver reads it."""
     path = tmp_path / "in"
