@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 from urllib.parse import urlsplit
@@ -158,7 +158,8 @@ def _closed_undisturbed() -> Iterator[ExitStack]:
     try:
         yield stack
     finally:
-        with _held_interrupts():
+        # How the run has ended is decided, and its result may be published.
+        with _held_interrupts(), suppress(Exception):
             stack.close()
 
 
