@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,16 @@ def test_a_function_that_raises_is_told_as_by_the_monolith(tmp_path: Path) -> No
     assert (tmp_path / "out").read_text() == "earlier"
 
 
+@contextmanager
+def started(command: list[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process, and kill it at the end if it still runs."""
+    with subprocess.Popen(command, **how) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def address_in(scheduler: subprocess.Popen[bytes]) -> str:
     """Return the address that a scheduler prints."""
     assert scheduler.stderr is not None
@@ -227,24 +238,23 @@ def test_a_scheduler_that_is_killed_fails_the_run_in_one_line(
     (tmp_path / "out").write_text("earlier")
     dask = [sys.executable, "-m", "dask"]
     here = ["--host", "127.0.0.1", "--no-dashboard"]
-    with subprocess.Popen(
+    with started(
         [*dask, "scheduler", *here, "--port", "0"], stderr=subprocess.PIPE
     ) as scheduler:
         (tmp_path / "pid").write_text(str(scheduler.pid))
         address = address_in(scheduler)
-        with subprocess.Popen(
+        with started(
             [
                 *(*dask, "worker", address, *here, "--nthreads", "1", "--no-nanny"),
                 *("--local-directory", str(tmp_path / "worker")),
             ],
             stderr=subprocess.DEVNULL,
-        ) as worker:
+        ):
             done = pipeline(
                 *("run", tmp_path / "in", "--output", tmp_path / "out"),
                 *("--workload", f"{WORKLOADS}:KILLING_SCHEDULER"),
                 *("--engine", "dask", "--address", address),
             )
-            worker.kill()
 
     assert done.returncode == FAILED
     assert b" is gone; run again when it is back\n" in done.stderr
@@ -267,7 +277,7 @@ def test_ctrl_c_ends_the_run_with_one_line_and_leaves_nothing(
         *(*COMMAND, "run", str(tmp_path / "in"), "--output", str(tmp_path / "out")),
         *("--workload", f"{WORKLOADS}:WAITING", "--engine", "dask", "--workers", "1"),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, process_group=0) as process:
+    with started(command, stderr=subprocess.PIPE, process_group=0) as process:
         with pipe.open("rb") as running:
             assert running.read() == b"running\n"
         os.killpg(process.pid, signal.SIGINT)
