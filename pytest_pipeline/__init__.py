@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_pipeline.options.settings import PipelineSettings
     from pytest_pipeline.servers.driver import StageDriver
     from pytest_pipeline.servers.fake_clock import FakeClock
+    from pytest_pipeline.servers.faults.fault import Fault, draw_fault
+    from pytest_pipeline.servers.faults.proxy import FaultProxy, ProcessTarget
     from pytest_pipeline.servers.handle import Server
     from pytest_pipeline.servers.runs import PipelineRun, PipelineRunner
 
@@ -36,6 +38,8 @@ _MODULES = {
     "pytest_pipeline.options.settings": ("PipelineSettings",),
     "pytest_pipeline.servers.driver": ("StageDriver",),
     "pytest_pipeline.servers.fake_clock": ("FakeClock",),
+    "pytest_pipeline.servers.faults.fault": ("Fault", "draw_fault"),
+    "pytest_pipeline.servers.faults.proxy": ("FaultProxy", "ProcessTarget"),
     "pytest_pipeline.servers.handle": ("Server",),
     "pytest_pipeline.servers.runs": ("PipelineRun", "PipelineRunner"),
 }
@@ -54,12 +58,16 @@ __all__ = [  # noqa: RUF022 - by name whatever its case, as one looks a name up
     "check_workload",
     "Comparer",
     "Comparison",
+    "draw_fault",
     "FakeClock",
+    "Fault",
+    "FaultProxy",
     "InvarianceError",
     "Measured",
     "PipelineRun",
     "PipelineRunner",
     "PipelineSettings",
+    "ProcessTarget",
     "Record",
     "Server",
     "stage_fixture",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from importlib.util import find_spec
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 POOL: pytest.StashKey[ServerPool] = pytest.StashKey()
 #: The measurements of a session by the name of the test.
 MEASURED: pytest.StashKey[dict[str, Measured]] = pytest.StashKey()
+
+_LAST_SEED = 2**31 - 1
 
 Scope = Literal["session", "package", "module", "class", "function"]
 
@@ -283,6 +286,20 @@ def stage_server(
     """Start a server of your own for this test: ``stage_server(Greeter(), ...)``."""
     with closing(StageServerFactory(pipeline_servers, pipeline_settings)) as factory:
         yield factory
+
+
+@pytest.fixture
+def fault_seed(
+    request: pytest.FixtureRequest, pipeline_settings: PipelineSettings
+) -> int:
+    """A seed for ``draw_fault``; a test that fails prints the option to repeat it."""
+    # A plugin may have seeded the generator of the module random.
+    drawn = random.SystemRandom().randint(1, _LAST_SEED)
+    seed = pipeline_settings.fault_seed or drawn
+    request.node.add_report_section(
+        "setup", "fault seed", f"repeat with --pipeline-fault-seed {seed}"
+    )
+    return seed
 
 
 @pytest.fixture

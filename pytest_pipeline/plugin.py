@@ -19,6 +19,7 @@ from pytest_pipeline.fixtures import (
     POOL,
     aggregate_stage,
     fake_clock,
+    fault_seed,
     ingest_stage,
     parse_stage,
     pipeline_batch_size,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "aggregate_stage",
     "fake_clock",
+    "fault_seed",
     "ingest_stage",
     "parse_stage",
     "pipeline_batch_size",
@@ -228,7 +230,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
     lines = exit_summaries(pool.servers)
     yield
-    pool.close_channels()
+    pool.disconnect()
     lines += left_behind(before, _owned(pool))
     if lines:
         pytest.fail(

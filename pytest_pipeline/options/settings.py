@@ -50,6 +50,8 @@ class PipelineSettings:
     #: Languages of the stages, as `pipeline.languages.programs_of` reads them; empty
     #: for Python.
     stages: str = ""
+    #: The seed of faults; None for another one in each test.
+    fault_seed: int | None = None
     #: Records of a run that is given no input.
     events: int = 1000
     #: Seconds that a server has to become ready.
@@ -135,6 +137,13 @@ OPTIONS = OptionGroup(
             SECONDS,
             "SECONDS",
             "How long a server may take to become ready [30].",
+        ),
+        Option(
+            "fault_seed",
+            COUNT,
+            "SEED",
+            "The seed that tests with fault_seed draw faults from; a test that fails "
+            "prints its own [random].",
         ),
         Option(
             "tls_root",

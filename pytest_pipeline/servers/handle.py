@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,8 @@ from pipeline.errors import StageError, UsageError
 from pipeline.transport import wire
 from pytest_pipeline.options import Hosting
 from pytest_pipeline.servers.channels import ChannelMaker
+from pytest_pipeline.servers.examples import current_example
+from pytest_pipeline.servers.faults.proxy import FaultProxy
 from pytest_pipeline.servers.hosts import new_host
 from pytest_pipeline.servers.servicers import UserServicer
 from pytest_pipeline.servers.specification import ServerSpec
@@ -69,6 +70,7 @@ class Server:
         self._channel: grpc.Channel | None = None
         self._plain: grpc.Channel | None = None
         self._stubs: dict[Any, Any] = {}
+        self._faults: FaultProxy | None = None
         self._calls = OpenCalls()
         self._closing = threading.Lock()
         self._paused = False
@@ -161,6 +163,18 @@ class Server:
         """
         self._touch()
         return self._channels.new_aio(self.host.address, options)
+
+    @property
+    def faults(self) -> FaultProxy:
+        """A proxy in front of the server that puts faults into calls through it.
+
+        It lives until the test, or the example of a property test, ends.
+        """
+        self._touch()
+        if self._faults is None:
+            channel = self._channels.new(self.host.address)
+            self._faults = FaultProxy(channel, self)
+        return self._faults
 
     @property
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
@@ -365,7 +379,7 @@ class Server:
 
         A servicer that the user gave a factory for is made afresh.
         """
-        self.close_channel()
+        self.disconnect()
         self._bring_back()
         self.trace.clear()
         self._log_start = len(self.host.log)
@@ -375,13 +389,14 @@ class Server:
     def close(self) -> None:
         """Stop the server for good."""
         self._asked_to_end = True
-        self.close_channel()
+        self.disconnect()
         self.host.stop()
 
     def _touch(self) -> None:
         """Mark the server as used; bring it back if a new example has begun."""
         self.used = True
         if self._enter_example():
+            self._close_faults()
             self._bring_back()
         self._is_stale = True
 
@@ -414,6 +429,16 @@ class Server:
             )
         return self._channel
 
+    def disconnect(self) -> None:
+        """Close the channel and the proxy of faults; the next use opens new ones."""
+        self._close_faults()
+        self.close_channel()
+
+    def _close_faults(self) -> None:
+        proxy, self._faults = self._faults, None
+        if proxy is not None:
+            proxy.close()
+
     def close_channel(self) -> None:
         """Close the channel; the next use opens a new one."""
         with self._closing:
@@ -423,13 +448,3 @@ class Server:
             self._calls = OpenCalls()
         if plain is not None:
             plain.close()
-
-
-def current_example() -> object | None:
-    """Return an object unique to the current example of hypothesis, or None."""
-    if "hypothesis" not in sys.modules:
-        return None
-    from hypothesis import currently_in_test_context
-    from hypothesis.control import current_build_context
-
-    return current_build_context() if currently_in_test_context() else None

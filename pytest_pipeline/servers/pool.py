@@ -88,10 +88,10 @@ class ServerPool:
             if server.used or server.fixture in fixtures:
                 server.reset()
 
-    def close_channels(self) -> None:
-        """Close the channels that a test opened."""
+    def disconnect(self) -> None:
+        """Close the channels and the proxies that a test opened."""
         for server in self.servers:
-            server.close_channel()
+            server.disconnect()
 
     def close(self) -> None:
         """End all servers and remove their files."""

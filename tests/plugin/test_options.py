@@ -17,6 +17,7 @@ from tests.plugin.sessions import (
 FIXTURES = (
     "aggregate_stage",
     "fake_clock",
+    "fault_seed",
     "ingest_stage",
     "parse_stage",
     "pipeline_batch_size",
@@ -95,6 +96,7 @@ CASES = [
     Case("stages", "go", "go", "rust", "rust", "'parse=go'", "parse=go"),
     Case("events", "7", 7, "8", 8, "9", 9),
     Case("start_timeout", "2.5", 2.5, "3", 3.0, "4", 4.0),
+    Case("fault_seed", "7", 7, "8", 8, "9", 9),
     Case(
         "tls_root",
         "a.pem",
