@@ -133,8 +133,8 @@ class RecoveringLeg:
             try:
                 batch = await self._leg.receive()
             except LostStageError as error:
-                if self._closed and not self.unanswered:
-                    return None
+                if self._retries and self._closed and not self.unanswered:
+                    return None  # nothing is left to replace it for
                 await self._replace(error)
                 continue
             if self._losses:

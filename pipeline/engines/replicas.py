@@ -44,9 +44,19 @@ class Leg(Protocol):
 
 
 class Replicas:
-    """Spreads batches over the legs to the replicas of a stage, within its window."""
+    """Spreads batches over the legs to the replicas of a stage, within its window.
 
-    def __init__(self, legs: Sequence[Leg], limits: WindowLimits) -> None:
+    Args:
+        legs: The legs.
+        limits: The window.
+        outlive_loss: Whether the others take over the batches of a replica that is lost
+            for good; otherwise its loss fails the run.
+    """
+
+    def __init__(
+        self, legs: Sequence[Leg], limits: WindowLimits, *, outlive_loss: bool = True
+    ) -> None:
+        self._outlive_loss = outlive_loss
         #: The legs, the most recently used one last.
         self._legs = list(legs)
         self._window = Window(limits, len(legs))
@@ -122,7 +132,7 @@ class Replicas:
                     await self._close_if_answered()
         except LostStageError:
             self._legs.remove(leg)
-            if not self._legs:
+            if not (self._legs and self._outlive_loss):
                 raise
             for batch in leg.take_unanswered():
                 raw = batch.message.SerializeToString()

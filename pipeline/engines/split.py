@@ -257,7 +257,10 @@ class _Run:
                 [self._transform_leg(each, pacer, stack) for each in connections]
                 for connections in middle
             ]
-            transforms = [Replicas(each, self._window) for each in legs]
+            recovers = self._recovery.retries > 0
+            transforms = [
+                Replicas(each, self._window, outlive_loss=recovers) for each in legs
+            ]
             sink = SinkLeg(last[0], self._target, partial(self._settle, pacer))
             watchdog = Watchdog(
                 [ingest, *chain(*legs), sink], self._recovery.stage_timeout_s

@@ -7,6 +7,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -292,7 +293,9 @@ def lose(monkeypatch: pytest.MonkeyPatch) -> Lose:
     def lose(stage: str, number: signal.Signals) -> None:
         (servers,) = started
         process = next(each for each in servers.processes if each.stage == stage)
-        os.kill(process.pid, number)
+        # It may be gone, while another is started in its place.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
     monkeypatch.setattr(StageServers, "__init__", note)
     return lose
@@ -373,3 +376,15 @@ def test_a_frozen_source_that_answers_no_health_check_is_lost(
             SplitEngine(recovery=Recovery(stage_timeout_s=0.2)).run(frozen)
     finally:
         os.close(writer)
+
+
+def test_without_retries_a_loss_fails_the_run_though_a_replica_is_left(
+    settings_for: SettingsFor, lose: Lose
+) -> None:
+    """Whoever asks for none wants to see each loss."""
+    run = settings_for(
+        DATA * 50, 1, on_progress=lambda _: lose("parse", signal.SIGKILL)
+    )
+
+    with pytest.raises(LostStageError, match=r"stage parse at .* ended by SIGKILL"):
+        SplitEngine(replicas={"parse": 2}, recovery=Recovery(retries=0)).run(run)

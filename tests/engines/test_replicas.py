@@ -283,16 +283,19 @@ def test_a_replica_that_is_lost_for_good_leaves_its_batches_to_the_others() -> N
     assert other.sent == [1, 3, 0, 2]
 
 
-def test_the_last_replica_that_is_lost_fails_the_run() -> None:
-    """Nobody is left to take its batches."""
+@pytest.mark.parametrize(("outlive_loss", "losses"), [(True, 2), (False, 1)])
+def test_a_loss_that_no_replica_outlives_fails_the_run(
+    outlive_loss: bool, losses: int
+) -> None:
+    """Nobody is left to take its batches, or nobody is to take them."""
     legs = [FakeLeg(), FakeLeg()]
 
     async def run() -> None:
-        replicas = Replicas(legs, WindowLimits())
+        replicas = Replicas(legs, WindowLimits(), outlive_loss=outlive_loss)
         async with asyncio.TaskGroup() as tasks:
             replicas.start(tasks)
             await replicas.send(in_flight(0))
-            for leg in legs:
+            for leg in legs[:losses]:
                 leg.lose()
 
     with pytest.raises(ExceptionGroup) as raised:
