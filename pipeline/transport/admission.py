@@ -49,8 +49,8 @@ class ServerLimits:
             ("grpc.max_allowed_incoming_connections", self.connections),
             # Health checks and refused calls need no thread of the streams.
             ("grpc.max_concurrent_streams", 2 * self.streams),
-            # Identity only: 1 MB of gzip can stand for 1 GB, and no client of ours
-            # compresses.
+            # Accept uncompressed messages only: 1 MB of gzip can stand for 1 GB. The
+            # orchestrator does not compress.
             ("grpc.compression_enabled_algorithms_bitset", 1),
         )
 

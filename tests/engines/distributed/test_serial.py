@@ -68,7 +68,7 @@ def submitted(run: RunSettings) -> list[str]:
 
 
 def test_a_file_is_counted_and_runs_in_parts(settings_for: SettingsFor) -> None:
-    """The driver reads none of it."""
+    """Workers count and read the file; the driver does not open it."""
     functions = submitted(settings_for(DATA, 10, workload=SMALL))
 
     assert functions[0] == "count_line_ends"
