@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.v1.work_items_pb2 import WorkItems, WorkItemSource
+from pipeline.workloads.work_items.packed import append_packed
 
 
 class ItemMaker:
@@ -40,25 +41,29 @@ class ItemMaker:
         self._made += count
         columns = self._columns
         values = self._values(count * columns).reshape(count, columns)
-        return WorkItems(
+        items = WorkItems(
             record=records,
             id=ids,
             size=[size] * count,
-            first=values[:, :size].ravel().tolist(),
-            second=values[:, size : 2 * size].ravel().tolist(),
-            matrix=values[:, 2 * size :].ravel().tolist(),
             text=[_text(id_, self._source) for id_ in ids],
             iterations=[self._source.iterations] * count,
         )
+        append_packed(
+            items,
+            first=values[:, :size].tobytes(),
+            second=values[:, size : 2 * size].tobytes(),
+            matrix=values[:, 2 * size :].tobytes(),
+        )
+        return items
 
     def _values(self, count: int) -> NDArray[np.float64]:
         """Return the next values, from -10 to below 10.
 
         The upper 53 of each 64 random bits are an integer k. The value is
-        (k − 2^52) · (20 / 2^53), rounded once.
+        (k − 2^52) · (20 / 2^53), rounded once. Their bytes are in protobuf's order.
         """
         upper = self._bits.random_raw(count) >> np.uint64(11)
-        centred = (upper.astype(np.int64) - 2**52).astype(np.float64)
+        centred = (upper.astype(np.int64) - 2**52).astype("<f8")
         centred *= 20 / 2**53
         return centred
 
