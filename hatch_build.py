@@ -1,4 +1,4 @@
-"""Compile `sums.c` into the wheel, where there is a C compiler.
+"""Compile `loops.c` into the wheel, where there is a C compiler.
 
 Without one, or with PIPELINE_PURE=1, the wheel is one of pure Python, which gives the
 same results more slowly.
@@ -21,14 +21,16 @@ _ITEMS = Path("pipeline", "workloads", "work_items")
 _FLAGS = ("-O3", "-ffp-contract=off", "-fno-fast-math", "-shared", "-fPIC")
 
 
-def compile_sums(source: Path, library: Path) -> str:
+def compile_loops(source: Path, library: Path) -> str:
     """Compile ``source``; return why that is not possible, or nothing."""
     if sys.maxsize < 2**32:
         return "32-bit processors may compute with more bits than a double has"
+    if sys.byteorder != "little":
+        return "the processor is big-endian and columns are not"
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         return "there is no C compiler"
-    command = [compiler, *_FLAGS, "-o", str(library), str(source)]
+    command = [compiler, *_FLAGS, "-o", str(library), str(source), "-lm"]
     done = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603
     return "" if done.returncode == 0 else f"{compiler} failed: {done.stderr.strip()}"
 
@@ -41,13 +43,13 @@ class CustomBuildHook(BuildHookInterface[Any]):
         if os.environ.get("PIPELINE_PURE") == "1":
             return
         folder = Path(self.root) / _ITEMS
-        library = folder / "_sums.so"
-        reason = compile_sums(folder / "sums.c", library)
+        library = folder / "_loops.so"
+        reason = compile_loops(folder / "loops.c", library)
         if reason:
-            self.app.display_warning(f"work items without compiled sums: {reason}")
+            self.app.display_warning(f"work items without compiled loops: {reason}")
             return
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         # It uses nothing of Python, and so serves any version.
         build_data["tag"] = f"py3-none-{platform}"
         build_data["pure_python"] = False
-        build_data["force_include"][str(library)] = str(_ITEMS / "_sums.so")
+        build_data["force_include"][str(library)] = str(_ITEMS / "_loops.so")

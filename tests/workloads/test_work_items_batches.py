@@ -27,6 +27,8 @@ from tests.workloads.work_items import (
     through_stages,
 )
 
+pytestmark = pytest.mark.usefixtures("each_implementation")
+
 # Batches ---------------------------------------------------------------------------
 
 

@@ -16,8 +16,7 @@ from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.work_items_pb2 import ScoredItems, Scores, ScoreTotals
 from pipeline.workloads.events.aggregate import to_bytes
 from pipeline.workloads.work_items.arithmetic import left_to_right, no_warnings, work
-from pipeline.workloads.work_items.columns import check_columns
-from pipeline.workloads.work_items.rules import FEATURES
+from pipeline.workloads.work_items.columns import FEATURES, check_columns
 
 ITERATIONS = 50
 #: The largest magnitude of a final score. The sum of 2^63 of them still is a double.

@@ -1,9 +1,10 @@
 """Sums in the order of operations that ``work_items.proto`` prescribes.
 
 The built-in ``sum`` compensates for rounding errors and ``numpy.sum`` adds in another
-order, so neither is used. Machine code, or else numpy, does the iterated work of one
-item at a time, so that an item takes as much work in a batch of any size. The other
-sums are too short for either.
+order, so neither is used. numpy does the iterated work of one item at a time, so that
+an item takes as much work in a batch of any size. The other sums are too short for it.
+Where the package was built with a C compiler, `native` does all of this in parse and
+rules, and `work` in aggregate.
 """
 
 from __future__ import annotations
@@ -14,16 +15,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.workloads.work_items.native import native_sums
+from pipeline.workloads.work_items import native
 
 #: Silences numpy in stage functions that reject what overflows.
 no_warnings = np.errstate(over="ignore", invalid="ignore")
 
 # Terms computed at once: few enough to stay in a core's cache.
 _CHUNK = 1024
-
-
-_native = native_sums()
 
 
 def left_to_right(values: Iterable[float]) -> float:
@@ -39,8 +37,8 @@ def work(value: float, iterations: int) -> float:
 
     If it overflows, it is infinite or NaN, and numpy warns.
     """
-    if _native is not None:
-        return _native.work(value, iterations)
+    if native.LOOPS is not None:
+        return native.LOOPS.work(value, iterations)
     total = 0.0
     for start in range(0, iterations, _CHUNK):
         terms = _factors(start)[: iterations - start] * value
@@ -55,8 +53,6 @@ def work_on_each(values: Sequence[float], iterations: int) -> list[float]:
     numpy adds rows one after the other if there are two or more columns. It would add a
     single column pairwise.
     """
-    if _native is not None:
-        return _native.work_on_each(values, iterations)
     lanes = np.array(values)
     totals = np.zeros(len(lanes))
     for start in range(0, iterations, _CHUNK):

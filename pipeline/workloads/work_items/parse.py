@@ -7,8 +7,25 @@ from math import isfinite, sqrt
 from pipeline.stages import Output, Refused
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.work_items_pb2 import ParsedItems, WorkItems
+from pipeline.workloads.work_items import native
 from pipeline.workloads.work_items.arithmetic import left_to_right, work_on_each
-from pipeline.workloads.work_items.columns import check_columns
+from pipeline.workloads.work_items.columns import (
+    check_columns,
+    kept_values,
+    rejections_of,
+)
+from pipeline.workloads.work_items.native import NativeLoops
+from pipeline.workloads.work_items.packed import append_packed, packed_doubles
+
+#: What `loops.c` refuses an item for.
+REFUSALS = (
+    Refused("empty_vector"),
+    Refused("not_finite", "first"),
+    Refused("not_finite", "second"),
+    Refused("not_finite", "matrix"),
+    Refused("out_of_range", "first"),
+    Refused("out_of_range", "second"),
+)
 
 
 def parse(items: WorkItems) -> Output[ParsedItems]:
@@ -18,6 +35,22 @@ def parse(items: WorkItems) -> Output[ParsedItems]:
         ValueError: Columns contradict each other.
     """
     _check(items)
+    if native.LOOPS is None:
+        return _in_python(items)
+    return _in_machine_code(items, native.LOOPS)
+
+
+def _in_machine_code(items: WorkItems, loops: NativeLoops) -> Output[ParsedItems]:
+    vectors = packed_doubles(items, "first", "second", "matrix")
+    refusals, columns = loops.parse(items.size, items.iterations, *vectors)
+    kept = kept_values(items, refusals, "record", "id", "size", "iterations")
+    parsed = ParsedItems(**kept)
+    append_packed(parsed, **columns)
+    rejections = rejections_of(items.record, refusals, REFUSALS)
+    return Output(parsed, records=len(parsed.record), rejections=rejections)
+
+
+def _in_python(items: WorkItems) -> Output[ParsedItems]:
     # Lists are quicker to cut and to append to than the fields of a message.
     firsts, seconds, matrices = (
         list(items.first),

@@ -7,13 +7,21 @@ from math import isfinite, sqrt
 from pipeline.stages import Output, Refused
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.work_items_pb2 import ParsedItems, ScoredItems
+from pipeline.workloads.work_items import native
 from pipeline.workloads.work_items.arithmetic import left_to_right, no_warnings, work
-from pipeline.workloads.work_items.columns import check_columns
+from pipeline.workloads.work_items.columns import (
+    FEATURES,
+    check_columns,
+    kept_values,
+    rejections_of,
+)
+from pipeline.workloads.work_items.native import NativeLoops
+from pipeline.workloads.work_items.packed import append_packed, packed_doubles
 
-FEATURES = 5
+#: What `loops.c` refuses an item for.
+REFUSALS = (Refused("out_of_range", "matrix_total"), Refused("out_of_range", "score"))
 
 
-@no_warnings
 def rules(items: ParsedItems) -> Output[ScoredItems]:
     """Score every item; reject those whose score is too large for a double.
 
@@ -21,6 +29,22 @@ def rules(items: ParsedItems) -> Output[ScoredItems]:
         ValueError: Columns contradict each other.
     """
     _check(items)
+    if native.LOOPS is None:
+        return _in_python(items)
+    return _in_machine_code(items, native.LOOPS)
+
+
+def _in_machine_code(items: ParsedItems, loops: NativeLoops) -> Output[ScoredItems]:
+    values = packed_doubles(items, "normalised", "matrix", "checksum")
+    refusals, columns = loops.rules(items.size, items.iterations, *values)
+    scored = ScoredItems(**kept_values(items, refusals, "record", "id"))
+    append_packed(scored, **columns)
+    rejections = rejections_of(items.record, refusals, REFUSALS)
+    return Output(scored, records=len(scored.record), rejections=rejections)
+
+
+@no_warnings
+def _in_python(items: ParsedItems) -> Output[ScoredItems]:
     # Lists are quicker to cut and to append to than the fields of a message.
     normals, matrices = list(items.normalised), list(items.matrix)
     kept: list[tuple[int, int, float, float, float, float]] = []

@@ -1,0 +1,48 @@
+"""The machine code of `work-items`, compiled from this source tree."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pipeline.workloads.work_items import native
+from pipeline.workloads.work_items.native import NativeLoops
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path(native.__file__).with_name("loops.c")
+
+
+@pytest.fixture(scope="session")
+def hook() -> ModuleType:
+    """The module that builds the library."""
+    pytest.importorskip("hatchling")
+    spec = importlib.util.spec_from_file_location("hook", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def loops(hook: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> NativeLoops:
+    """The loops, compiled as for a wheel."""
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    library = tmp_path_factory.mktemp("native") / "loops.so"
+    assert hook.compile_loops(SOURCE, library) == ""
+    return NativeLoops(library)
+
+
+@pytest.fixture(params=["machine code", "python"])
+def each_implementation(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run a test with the compiled loops and without, whatever is installed."""
+    compiled = request.param == "machine code"
+    loops = request.getfixturevalue("loops") if compiled else None
+    monkeypatch.setattr(native, "LOOPS", loops)
