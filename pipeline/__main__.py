@@ -1,5 +1,33 @@
-"""Run the command line with ``python -m pipeline``."""
+"""The process of the command line: ``pipeline``, or ``python -m pipeline``."""
 
-from pipeline.cli import main
+from __future__ import annotations
 
-main()
+import contextlib
+import sys
+from typing import NoReturn
+
+from pipeline import interrupts
+
+
+def main() -> NoReturn:
+    """Run the command line and exit, also if a signal ends it."""
+    # Before anything else is imported, which takes a while.
+    interrupts.end_at_signals()
+    try:
+        from pipeline.cli import main as run_command
+
+        run_command()
+    except KeyboardInterrupt:
+        interrupts.ignore_interrupts()
+        # The terminal may be gone, above all at SIGHUP.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"pipeline: {interrupts.description()}\n")
+            sys.stderr.flush()
+        sys.exit(interrupts.exit_code())
+    finally:
+        # A signal while the interpreter shuts down would be a traceback.
+        interrupts.ignore_interrupts()
+
+
+if __name__ == "__main__":
+    main()

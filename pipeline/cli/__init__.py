@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from traceback import extract_tb
 from typing import NoReturn
 
 import click
@@ -19,12 +20,17 @@ from pipeline.cli.output import say
 from pipeline.cli.run import run
 from pipeline.cli.serve import serve
 from pipeline.cli.tune import tune as tune_command
-from pipeline.errors import FunctionError, PipelineError, UsageError, one_line
+from pipeline.errors import (
+    FunctionError,
+    PipelineError,
+    UsageError,
+    one_line,
+    raised,
+)
 from pipeline.standard_streams import open_missing_streams, print_out, use_fallback
 from pipeline.transport.environment import configure_process
 
 _DISTRIBUTION = "pytest-grpc-pipeline"
-_INTERRUPTED = 130
 # The shell script that completes commands sets it, with what it asks for.
 _COMPLETION = "_PIPELINE_COMPLETE"
 
@@ -80,7 +86,8 @@ def _loaded(entry: EntryPoint) -> click.Command:
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 success, 1 the run failed, 2 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 success, 1 the run failed, 2 wrong usage, 128 + N ended by "
+    "signal N: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.",
 )
 @click.version_option(package_name=_DISTRIBUTION)
 def cli() -> None:
@@ -99,7 +106,11 @@ for _command in (new, generate, run, demo, tune_command, serve, build_stages):
 
 
 def main() -> NoReturn:
-    """Run the command line and exit; a failure is one line on standard error."""
+    """Run the command line and exit; a failure is one line on standard error.
+
+    Raises:
+        KeyboardInterrupt: A signal has ended the command; see `pipeline.interrupts`.
+    """
     open_missing_streams()
     use_fallback()
     configure_process()
@@ -125,13 +136,19 @@ def main() -> NoReturn:
         asked = error.ctx if isinstance(error, click.UsageError) else None
         hint = f" (try '{asked.command_path} --help')" if asked else ""
         _end(error.exit_code, f"{error.format_message()}{hint}")
-    except KeyboardInterrupt:
-        _end(_INTERRUPTED, "interrupted")
     except BrokenPipeError:
         _end(0)
     except OSError as error:
         _end(1, f"failed: {error}")
+    except Exception as error:
+        _end(1, f"failed: {raised(error)}{_place_of(error)}; please report this defect")
     _end(0)
+
+
+def _place_of(error: Exception) -> str:
+    """Return file and line where ``error`` was raised."""
+    frames = extract_tb(error.__traceback__)
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
 def _end(exit_code: int, message: str = "") -> NoReturn:

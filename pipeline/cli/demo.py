@@ -62,7 +62,7 @@ def demo(scenario: str | None, events: int, items: int) -> None:
 
     The demo fails unless all results are byte-identical.
 
-    Exit codes: 0 success, 1 a run failed, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 success, 1 a run failed, 2 wrong usage, 128 + N ended by signal N.
     """
     # Imported here so that --help does not load gRPC.
     from pipeline.cli.demo_polyglot import polyglot

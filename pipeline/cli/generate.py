@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.interrupts import ignore_interrupts
 from pipeline.cli.output import STANDARD_OUTPUT, print_bytes
 from pipeline.cli.source_options import call_with_options, made_records_options
+from pipeline.interrupts import ignore_interrupts
 from pipeline.publishing import Draft
 
 _DISTRIBUTIONS = ("uniform", "zipf", "burst")
@@ -66,7 +66,8 @@ def generate(out: Path, workload: str, **values: object) -> None:
     The workloads work-items and mixed make their records during a run. For these, OUT
     shows the records that a run with the same options makes.
 
-    Exit codes: 0 success, 1 OUT can't be written, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 success, 1 OUT can't be written, 2 wrong usage, 128 + N ended by
+    signal N.
     """
     lines = call_with_options(
         pkgutil.resolve_name(_LINES[workload]), f"workload {workload}", **values

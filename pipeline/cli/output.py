@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Self, cast
 import click
 
 from pipeline.errors import SinkError, one_line
+from pipeline.interrupts import uninterrupted
 from pipeline.standard_streams import claim_standard_output, drop_output, print_out
 
 if TYPE_CHECKING:
@@ -63,7 +65,9 @@ class ResultPipe:
 
     def __init__(self) -> None:
         _check_open()
-        self._folder = tempfile.TemporaryDirectory(prefix="pipeline-output-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="pipeline-output-", ignore_cleanup_errors=True
+        )
         #: The file that takes the result.
         self.draft = Path(self._folder.name).resolve() / "result"
         self._out = claim_standard_output()
@@ -81,8 +85,10 @@ class ResultPipe:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._out.close()
-        self._folder.cleanup()
+        with uninterrupted():
+            with contextlib.suppress(OSError):
+                self._out.close()
+            self._folder.cleanup()
 
 
 def print_bytes(chunks: Iterable[bytes]) -> None:

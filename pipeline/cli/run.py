@@ -14,7 +14,6 @@ from pipeline.batching import AUTO, BatchLimits, BatchSize, limits_of
 from pipeline.cli.batch_size import batch_size as as_batch_size
 from pipeline.cli.cluster_options import cluster_options, warn_if_open
 from pipeline.cli.files import check_distinct, input_path
-from pipeline.cli.interrupts import defer_interrupts, ignore_interrupts
 from pipeline.cli.output import (
     STANDARD_OUTPUT,
     ResultPipe,
@@ -27,6 +26,7 @@ from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.cli.tls_files import TlsFiles
 from pipeline.errors import UsageError, one_line
 from pipeline.inputs import STANDARD_INPUT
+from pipeline.interrupts import defer_interrupts, ignore_interrupts
 from pipeline.languages import programs_of
 from pipeline.publishing import Draft
 from pipeline.reject_limit import RejectLimit
@@ -182,7 +182,7 @@ def run(
     as it was. What is published is a success: the exit code is 0 even if the summary
     can't be printed or Ctrl-C comes too late.
 
-    Exit codes: 0 success, 1 the run failed, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 success, 1 the run failed, 2 wrong usage, 128 + N ended by signal N.
     """
     # Imported here so that --help does not load gRPC.
     from pipeline.cli.progress import progress

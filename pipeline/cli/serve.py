@@ -102,8 +102,8 @@ def serve(
     process ID. Nothing else goes to standard output, which is closed then. It logs to
     standard error, and so does everything that the workload prints.
 
-    On SIGTERM or SIGINT, the server finishes its open streams, refuses new ones, and
-    exits, after 30 seconds at the latest.
+    On SIGTERM, SIGINT or SIGHUP, the server finishes its open streams, refuses new
+    ones, and exits, after 30 seconds at the latest.
 
     An address that other machines reach needs TLS or --insecure. A server there reads
     no named pipes. A socket is for its owner only.

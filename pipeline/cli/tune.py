@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from pipeline.cli.files import check_distinct, is_read_once
-from pipeline.cli.interrupts import ignore_interrupts
 from pipeline.cli.output import say
 from pipeline.cli.server_options import addresses_of, replicas_of, servers_options
 from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.errors import SinkError, UsageError
 from pipeline.inputs import STANDARD_INPUT
+from pipeline.interrupts import ignore_interrupts
 from pipeline.languages import programs_of
 from pipeline.publishing import Draft
 from pipeline.stages import INGEST, SINK
@@ -106,7 +106,7 @@ def tune(
     It fails unless every result is byte-identical to that of the monolith. It takes
     under a minute with the default options.
 
-    Exit codes: 0 success, 1 a run failed, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 success, 1 a run failed, 2 wrong usage, 128 + N ended by signal N.
     """
     # Imported here so that --help loads neither gRPC nor numpy.
     from pipeline.cli.progress import steps

@@ -18,6 +18,7 @@ from pipeline.accounting import RejectsFile, RunAccount, RunReport
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_end
 from pipeline.engines.calls import OnMessage, StageConnection
+from pipeline.engines.interruption import run_until_interrupted
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.pacing import Pacer
 from pipeline.engines.recovery import RecoveringLeg, Recovery
@@ -134,7 +135,7 @@ class SplitEngine:
                 recovery=self._recovery,
                 rejects=rejects,
             )
-            asyncio.run(run.drive())
+            run_until_interrupted(run.drive())
         return run.account.report(
             workload=settings.workload.name,
             engine=self.name,

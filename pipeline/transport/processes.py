@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Self, cast
 
 from pipeline.errors import StageError, one_line
+from pipeline.interrupts import uninterrupted
 from pipeline.stages import INGEST
 from pipeline.transport import disclosure
 from pipeline.transport.environment import set_defaults
@@ -238,13 +239,15 @@ class StageServers:
         self._programs = programs or {}
         self._standard_input = standard_input
         self._start_timeout_s = start_timeout_s
-        self._home = new_folder()
+        with uninterrupted():
+            self._home = new_folder()
         self.processes: list[ServerProcess] = []
         #: The position in `processes` of each address that a server has or had.
         self._position_of: dict[str, int] = {}
         try:
             for position, stage in enumerate(stages):
-                self.processes.append(self._start(position, stage))
+                with uninterrupted():
+                    self.processes.append(self._start(position, stage))
             deadline = time.monotonic() + start_timeout_s
             for position in range(len(self.processes)):
                 self._wait_ready(position, deadline)
@@ -313,6 +316,7 @@ class StageServers:
         self._wait_ready(position, time.monotonic() + self._start_timeout_s)
         return self.processes[position].address
 
+    @uninterrupted()
     def stop(self) -> None:
         """Stop all servers, and wait until they are gone."""
         for process in self.processes:

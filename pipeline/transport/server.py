@@ -246,7 +246,7 @@ class Stoppable(Protocol):
 def serve_until_stopped(
     server: Stoppable, announce: Callable[[], None], lifeline: int | None = None
 ) -> None:
-    """Announce the server, serve until SIGTERM or SIGINT, then drain.
+    """Announce the server, serve until SIGTERM, SIGINT or SIGHUP, then drain.
 
     A second signal cuts the drain short.
 
@@ -276,6 +276,8 @@ def serve_until_stopped(
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as by nohup
+        signal.signal(signal.SIGHUP, stop)
     if lifeline is not None:
         threading.Thread(target=watch, args=(lifeline,), daemon=True).start()
     announce()

@@ -231,7 +231,7 @@ def stalled(tmp_path: Path) -> Iterator[Stalled]:
     [
         (signal.SIGINT, INTERRUPTED, b"pipeline: interrupted\n"),
         (signal.SIGKILL, -signal.SIGKILL, b""),
-        (signal.SIGTERM, -signal.SIGTERM, b""),
+        (signal.SIGTERM, 143, b"pipeline: ended by SIGTERM\n"),
     ],
 )
 def test_servers_exit_when_their_run_is_interrupted_terminated_or_killed(
