@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-import grpc
+from google.protobuf.message import DecodeError, Message
 
 from pipeline.accounting import StageAccount
 from pipeline.errors import (
@@ -19,17 +20,15 @@ from pipeline.errors import (
     StageError,
 )
 from pipeline.transport import wire
+from pipeline.transport.client import Call, CallEnded, CallStatus, Channel, StatusCode
 from pipeline.transport.health import check_health
-from pipeline.transport.workarounds import CallStatus, StatusWatch
 from pipeline.v1.pipeline_pb2 import Batch, Timing
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 
 # The status of a call that has failed arrives within milliseconds.
 _STATUS_S = 2.0
-
-#: What an operation of a call that has ended raises.
-CALL_ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
 #: Called for each batch that crosses a leg: with the stage, whether the batch went to
 #: the stage or came from it, the batch as it stands, and the bytes of its message.
@@ -42,7 +41,7 @@ class StageConnection:
 
     stage: str
     address: str
-    channel: grpc.aio.Channel
+    channel: Channel
     account: StageAccount
     #: Returns how the server process ended; empty for a server started elsewhere.
     exit_summary: Callable[[], str]
@@ -52,6 +51,20 @@ class StageConnection:
 
     def __str__(self) -> str:
         return f"stage {self.stage} at {self.address}"
+
+    def decoded(self, message_type: type[M], raw: bytes) -> M:
+        """Return the message that the stage has sent as ``raw``.
+
+        Raises:
+            ContractError: It has sent something else.
+        """
+        try:
+            return message_type.FromString(raw)
+        except DecodeError:
+            raise ContractError(
+                f"stage {self.stage} sent bytes that are no "
+                f"{message_type.DESCRIPTOR.full_name}"
+            ) from None
 
     def sent(self, batch: Batch, size: int) -> None:
         """Count a batch that went to the stage in ``size`` bytes."""
@@ -71,7 +84,7 @@ class StageCall:
     def __init__(
         self,
         connection: StageConnection,
-        call: grpc.aio.Call,
+        call: Call,
         precondition_error: type[PipelineError] | None = None,
     ) -> None:
         """Watch ``call``.
@@ -86,7 +99,6 @@ class StageCall:
         self._connection = connection
         self._call = call
         self._precondition_error = precondition_error
-        self._status = StatusWatch(call)
         #: Why the call was given up; empty while it goes on.
         self._given_up = ""
 
@@ -113,13 +125,8 @@ class StageCall:
         """Await an operation of the call; raise why the call has failed if it has."""
         try:
             return await operation
-        except CALL_ENDED:
+        except CallEnded:
             raise await self.error() from None
-        except asyncio.CancelledError:
-            # gRPC raises it for a call that was given up, too.
-            if self._given_up and not _is_cancelled():
-                raise await self.error() from None
-            raise
 
     async def finish_write(self, operation: Awaitable[object]) -> None:
         """Await a write of a call that another task reads.
@@ -127,13 +134,8 @@ class StageCall:
         If the call has ended, this returns as if it had not: the reading task first
         receives what the stage sent before, then raises why the call has ended.
         """
-        try:
+        with suppress(CallEnded):
             await operation
-        except CALL_ENDED:
-            pass
-        except asyncio.CancelledError:
-            if not self._given_up or _is_cancelled():
-                raise
 
     async def error(self) -> PipelineError:
         """Return why a call has ended that should have gone on."""
@@ -141,43 +143,37 @@ class StageCall:
             return LostStageError(f"{self._connection} is lost: {self._given_up}")
         try:
             async with asyncio.timeout(_STATUS_S):
-                status = await self._status.wait()
+                status = await self._call.status()
         except TimeoutError:
             return LostStageError(f"{self._connection} is lost: the call failed")
         return self._error_of(status)
 
     async def spend_last_timing(self) -> None:
         """Wait for the call to end, and account for the timing sent with its status."""
-        for key, value in (await self._status.wait()).trailing_metadata:
+        for key, value in (await self._call.status()).trailing_metadata:
             if key == wire.TIMING_KEY and isinstance(value, bytes):
                 self._connection.account.spend(Timing.FromString(value))
 
     def _error_of(self, status: CallStatus) -> PipelineError:
         connection, code, details = self._connection, status.code, status.details
         stage = f"stage {connection.stage}"
-        if code is grpc.StatusCode.OK:
+        if code is StatusCode.OK:
             return ContractError(
                 f"{stage} ended its stream before it had answered everything"
             )
-        if self._precondition_error and code is grpc.StatusCode.FAILED_PRECONDITION:
+        if self._precondition_error and code is StatusCode.FAILED_PRECONDITION:
             return self._precondition_error(details)
-        if code is grpc.StatusCode.DATA_LOSS:
+        if code is StatusCode.DATA_LOSS:
             return ConservationError(details)
         # A server that is being stopped ends its calls with CANCELLED.
-        if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+        if code in {StatusCode.UNAVAILABLE, StatusCode.CANCELLED}:
             reason = connection.exit_summary() or (
                 f"{details}{wire.proxy_hint(connection.address)}"
             )
             return LostStageError(f"{connection} is lost: {reason}")
-        if code is grpc.StatusCode.UNIMPLEMENTED:
+        if code is StatusCode.UNIMPLEMENTED:
             return StageError(f"{connection}: what listens there is another stage")
         return _failure(f"{stage}: {details or code.name}", status)
-
-
-def _is_cancelled() -> bool:
-    """Return whether the task that runs has been cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _failure(message: str, status: CallStatus) -> StageError:

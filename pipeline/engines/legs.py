@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import grpc
-
 from pipeline.accounting import RunAccount
 from pipeline.engines.base import check_counts
 from pipeline.engines.calls import StageCall, StageConnection
@@ -72,14 +70,11 @@ class IngestLeg:
     ) -> None:
         self._connection = connection
         self._account = account
-        read: grpc.aio.UnaryStreamMultiCallable[ReadRequest, bytes] = (
-            connection.channel.unary_stream(
-                wire.READ, request_serializer=ReadRequest.SerializeToString
-            )
+        self._request = request
+        self._call = connection.channel.call(wire.READ)
+        self._stage_call = StageCall(
+            connection, self._call, precondition_error=SourceError
         )
-        call = read(request)
-        self._batches = aiter(call)
-        self._stage_call = StageCall(connection, call, precondition_error=SourceError)
         self._is_receiving = False
 
     def awaited(self) -> int | None:
@@ -90,15 +85,21 @@ class IngestLeg:
         """Give up the server unless it is healthy: then its source makes it wait."""
         await self._stage_call.give_up_unless_healthy(min(waited_s, _HEALTH_S))
 
+    async def open(self) -> None:
+        """Send the request."""
+        raw = self._request.SerializeToString()
+        await self._stage_call.finish_write(self._call.send(raw))
+        await self._stage_call.finish_write(self._call.half_close())
+
     async def receive(self) -> InFlightBatch | None:
         """Return the next batch; None at the end."""
         self._is_receiving = True
-        raw = await self._stage_call.result_of(anext(self._batches, None))
+        raw = await self._stage_call.result_of(self._call.receive())
         self._is_receiving = False
         if raw is None:
             await self._stage_call.spend_last_timing()
             return None
-        message = Batch.FromString(raw)
+        message = self._connection.decoded(Batch, raw)
         if message.number != self._account.batches:
             raise ContractError(
                 f"stage {self._connection.stage} sent batch {message.number} where "
@@ -131,11 +132,7 @@ class TransformLeg:
     ) -> None:
         self._connection = connection
         self._observe = observe
-        process: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = (
-            connection.channel.stream_stream(wire.PROCESS)
-        )
-        self._call = process()
-        self._replies = aiter(self._call)
+        self._call = connection.channel.call(wire.PROCESS)
         self._stage_call = StageCall(connection, self._call)
         self._closed = False
         #: The batches that were sent, and when; the oldest first.
@@ -172,12 +169,12 @@ class TransformLeg:
         """Send a batch; ``raw`` is its message, serialised."""
         self._in_flight.append((batch, time.perf_counter()))
         self._connection.sent(batch.message, len(raw))
-        await self._stage_call.finish_write(self._call.write(raw))
+        await self._stage_call.finish_write(self._call.send(raw))
 
     async def close(self) -> None:
         """Half-close the stream: no batch follows."""
         self._closed = True
-        await self._stage_call.finish_write(self._call.done_writing())
+        await self._stage_call.finish_write(self._call.half_close())
 
     async def receive(self) -> InFlightBatch | None:
         """Return the next batch that the server has answered; None at the end.
@@ -187,14 +184,14 @@ class TransformLeg:
             StageError: The stage has failed.
         """
         self._is_receiving = True
-        raw = await self._stage_call.result_of(anext(self._replies, None))
+        raw = await self._stage_call.result_of(self._call.receive())
         self._is_receiving = False
         if raw is None:
             if self._in_flight or not self._closed:
                 raise await self._stage_call.error()
             await self._stage_call.spend_last_timing()
             return None
-        reply = Batch.FromString(raw)
+        reply = self._connection.decoded(Batch, raw)
         batch = self._answered_by(reply)
         self._connection.received(reply, len(raw))
         batch.arrive(self._connection.stage, reply)
@@ -238,12 +235,7 @@ class SinkLeg:
         settle: Callable[[InFlightBatch], Awaitable[None]],
     ) -> None:
         self._connection = connection
-        write: grpc.aio.StreamUnaryMultiCallable[bytes, WriteSummary] = (
-            connection.channel.stream_unary(
-                wire.WRITE, response_deserializer=WriteSummary.FromString
-            )
-        )
-        self._call = write()
+        self._call = connection.channel.call(wire.WRITE)
         self._stage_call = StageCall(
             connection, self._call, precondition_error=SinkError
         )
@@ -280,8 +272,8 @@ class SinkLeg:
             return
         try:
             async with asyncio.timeout(_ABANDON_S):
-                await self._stage_call.result_of(self._call.done_writing())
-                await self._stage_call.result_of(self._call)
+                await self._stage_call.result_of(self._call.half_close())
+                await self._stage_call.result_of(self._call.receive())
         except (PipelineError, TimeoutError):
             pass
         except asyncio.CancelledError:
@@ -297,15 +289,18 @@ class SinkLeg:
             SinkError: The result can't be written.
         """
         await self._write(WriteRequest(commit=Commit(batches=batches, records=records)))
-        await self._result_of(self._call.done_writing())
-        summary = await self._result_of(self._call)
+        await self._result_of(self._call.half_close())
+        raw = await self._result_of(self._call.receive())
+        if raw is None:
+            raise await self._stage_call.error()
+        summary = self._connection.decoded(WriteSummary, raw)
         self._connection.account.spend(summary.timing)
         await self._stage_call.spend_last_timing()
         return summary
 
     async def _write(self, request: WriteRequest) -> int:
         raw = request.SerializeToString()
-        await self._result_of(self._call.write(raw))
+        await self._result_of(self._call.send(raw))
         return len(raw)
 
     async def _result_of(self, operation: Awaitable[T]) -> T:

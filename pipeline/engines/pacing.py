@@ -6,11 +6,9 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
-import grpc
-
-from pipeline.engines.calls import CALL_ENDED
 from pipeline.sizing import BATCH_BYTES, BatchSizer
 from pipeline.transport import wire
+from pipeline.transport.client import CallEnded, Channel
 from pipeline.v1.pipeline_pb2 import Credit
 
 # CPU seconds that gRPC takes for a batch of one record, in all processes together. On
@@ -34,15 +32,10 @@ class Pacer:
         servers: Number of servers behind ingest.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, servers: int) -> None:
+    def __init__(self, channel: Channel, servers: int) -> None:
         #: Names the run in the request to ingest.
         self.run = secrets.token_hex(8)
-        grant: grpc.aio.StreamStreamMultiCallable[Credit, bytes] = (
-            channel.stream_stream(
-                wire.GRANT, request_serializer=Credit.SerializeToString
-            )
-        )
-        self._call = grant()
+        self._call = channel.call(wire.GRANT)
         self._most = servers + _BATCHES_WAITING
         self._sizer = BatchSizer(_FIXED_S)
         self._settled = 0
@@ -79,8 +72,8 @@ class Pacer:
         """Finish: ingest has sent everything."""
         if not self._is_over:
             self._is_over = True
-            with suppress(*CALL_ENDED):
-                await self._call.done_writing()
+            with suppress(CallEnded):
+                await self._call.half_close()
 
     async def _grant(self, batches: int, records: int) -> None:
         if self._is_over:
@@ -92,7 +85,7 @@ class Pacer:
             batch_bytes=BATCH_BYTES,
         )
         try:
-            await self._call.write(self._granted)
-        except CALL_ENDED:
+            await self._call.send(self._granted.SerializeToString())
+        except CallEnded:
             # Either ingest serves no credit, or it is gone: then its leg finds out.
             self._is_over = True

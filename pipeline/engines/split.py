@@ -12,8 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-import grpc
-
 from pipeline.accounting import RejectsFile, RunAccount, RunReport
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_end
@@ -29,6 +27,8 @@ from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
 from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
+from pipeline.transport.client import Channel
+from pipeline.transport.grpcio import ChannelCredentials, GrpcChannel
 from pipeline.transport.health import check_health
 from pipeline.transport.processes import StageServers, Transport
 from pipeline.transport.workarounds import wait_for_calls
@@ -84,7 +84,7 @@ class SplitEngine:
         window: WindowLimits | None = None,
         recovery: Recovery | None = None,
         start_timeout_s: float = 30.0,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: ChannelCredentials | None = None,
         on_message: OnMessage = lambda *_: None,
     ) -> None:
         self._credentials = credentials
@@ -146,12 +146,10 @@ class SplitEngine:
             one_process=False,
         )
 
-    def _channel(self, stage: str, address: str) -> grpc.aio.Channel:
-        options = wire.channel_options(address)
+    def _channel(self, stage: str, address: str) -> Channel:
         remote = address in self._addresses.get(stage, ())
-        if self._credentials and remote and not address.startswith("unix:"):
-            return grpc.aio.secure_channel(address, self._credentials, options=options)
-        return grpc.aio.insecure_channel(address, options=options)
+        secure = remote and not address.startswith("unix:")
+        return GrpcChannel(address, self._credentials if secure else None)
 
     def _missing(self, workload: Workload) -> list[str]:
         """Return the stages to start a server for, once for each replica.
@@ -204,7 +202,7 @@ class _Run:
         target: str,
         addresses: Mapping[str, Sequence[str]],
         servers: StageServers,
-        channel_to: Callable[[str, str], grpc.aio.Channel],
+        channel_to: Callable[[str, str], Channel],
         on_message: OnMessage,
         window: WindowLimits,
         recovery: Recovery,
@@ -267,6 +265,7 @@ class _Run:
                 [ingest, *chain(*legs), sink], self._recovery.stage_timeout_s
             )
             await stack.enter_async_context(watchdog.watching())
+            await ingest.open()
             await sink.open()
             try:
                 if pacer is not None:
@@ -293,7 +292,7 @@ class _Run:
         self, stage: str, address: str, stack: AsyncExitStack
     ) -> StageConnection:
         channel = self._channel_to(stage, address)
-        await stack.enter_async_context(channel)
+        stack.push_async_callback(channel.close)
         return StageConnection(
             stage,
             address,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import grpc
+import asyncio
+
 from grpc_health.v1 import health_pb2
 
 from pipeline.errors import StageError
+from pipeline.transport.client import CallEnded, Channel, StatusCode
 from pipeline.transport.wire import proxy_hint
 
 _CHECK = "/grpc.health.v1.Health/Check"
@@ -13,25 +15,31 @@ _TIMEOUT_S = 10.0
 
 
 async def check_health(
-    stage: str, address: str, channel: grpc.aio.Channel, timeout_s: float = _TIMEOUT_S
+    stage: str, address: str, channel: Channel, timeout_s: float = _TIMEOUT_S
 ) -> None:
     """Raise StageError unless the server at ``address`` reports SERVING in time."""
-    check = channel.unary_unary(
-        _CHECK,
-        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-        response_deserializer=health_pb2.HealthCheckResponse.FromString,
-    )
+    call = channel.call(_CHECK)
+    raw, code = None, StatusCode.OK
     try:
-        reply = await check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
-    except grpc.aio.AioRpcError as error:
-        code = error.code()
-        if code is grpc.StatusCode.UNAVAILABLE:
-            raise StageError(
-                f"stage {stage}: nobody answers at {address}{proxy_hint(address)}"
-            ) from error
+        async with asyncio.timeout(timeout_s):
+            try:
+                await call.send(health_pb2.HealthCheckRequest().SerializeToString())
+                await call.half_close()
+                raw = await call.receive()
+            except CallEnded:
+                code = (await call.status()).code
+    except TimeoutError:
+        call.cancel()
+        code = StatusCode.DEADLINE_EXCEEDED
+    if code is StatusCode.UNAVAILABLE:
+        raise StageError(
+            f"stage {stage}: nobody answers at {address}{proxy_hint(address)}"
+        )
+    if raw is None:
         raise StageError(
             f"stage {stage}: what answers at {address} has no health service "
             f"({code.name})"
-        ) from error
+        )
+    reply = health_pb2.HealthCheckResponse.FromString(raw)
     if reply.status != health_pb2.HealthCheckResponse.SERVING:
         raise StageError(f"stage {stage}: the server at {address} is not ready")

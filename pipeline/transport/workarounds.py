@@ -12,11 +12,12 @@ import os
 import socket
 import stat
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+
+from pipeline.transport.client import CallStatus
 
 T = TypeVar("T")
 
@@ -30,15 +31,6 @@ _WRITE_FAILED = "Internal error from Core"
 _POLL_S = 0.001
 # On an idle machine, calls that are cut end in less than a millisecond.
 _WAIT_FOR_CALLS_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class CallStatus:
-    """How a call ended."""
-
-    code: grpc.StatusCode
-    details: str
-    trailing_metadata: grpc.aio.Metadata
 
 
 class StatusWatch:
@@ -79,7 +71,7 @@ class StatusWatch:
             self._status = CallStatus(
                 result_at_once(call.code()),
                 details or "",
-                result_at_once(call.trailing_metadata()),
+                tuple(result_at_once(call.trailing_metadata())),
             )
 
 

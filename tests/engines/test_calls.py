@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Never, cast
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -12,6 +12,8 @@ import pytest
 from pipeline.accounting import StageAccount
 from pipeline.engines.calls import StageCall, StageConnection
 from pipeline.errors import PipelineError, SinkError, SourceError, StageError
+from pipeline.transport.client import Channel
+from pipeline.transport.grpcio import GrpcCall
 
 Ending = tuple[grpc.StatusCode, str]
 
@@ -22,8 +24,8 @@ OF_THE_STAGE: Ending = (
 )
 
 
-class FakeCall:
-    """A call that ends as the test says, and calls back at its first end only."""
+class FakeGrpcCall:
+    """A call of grpc.aio that ends as the test says, and calls back once."""
 
     def __init__(self) -> None:
         self._status: Ending | None = None
@@ -57,10 +59,10 @@ class FakeCall:
         """Return no metadata."""
         return ()
 
-
-async def failed() -> Never:
-    """Fail as an operation of a call that has ended does."""
-    raise asyncio.InvalidStateError
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Fail as a read of a call that has ended does."""
+        raise asyncio.InvalidStateError
+        yield
 
 
 def error_of(
@@ -71,20 +73,21 @@ def error_of(
     """Return the error of a call that gets these statuses one after the other."""
 
     async def read() -> PipelineError:
-        fake: Any = FakeCall()
+        fake: Any = FakeGrpcCall()
         connection = StageConnection(
             stage,
             "unix:/s",
-            cast("grpc.aio.Channel", None),
+            cast("Channel", None),
             StageAccount(),
             lambda: "",
             lambda: None,
             lambda *_: None,
         )
-        call = StageCall(connection, fake, precondition_error)
+        grpc_call = GrpcCall(fake)
+        call = StageCall(connection, grpc_call, precondition_error)
         first, *later = statuses
         fake.end(first)
-        reading = asyncio.ensure_future(call.result_of(failed()))
+        reading = asyncio.ensure_future(call.result_of(grpc_call.receive()))
         for status in later:
             # Until the read waits for a status that no callback brings.
             await asyncio.sleep(0)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Self
 
-import grpc
 import pytest
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
+from pipeline.engines import split
 from pipeline.engines.base import RunSettings
 from pipeline.engines.split import SplitEngine
 from pipeline.errors import StageError
 from pipeline.transport import workarounds
 from pipeline.workloads.events import EVENTS
 from tests.engines.conftest import SettingsFor
-
-Check = Callable[..., Awaitable[HealthCheckResponse]]
+from tests.engines.fake_calls import FakeCall
 
 
 async def turns(number: int) -> None:
@@ -35,27 +33,24 @@ class FakeChannel:
     def __init__(self, health_turns: int, end: Callable[[], Awaitable[None]]) -> None:
         #: Whether its server has answered before it was closed.
         self.checked = False
-        self.call: asyncio.Task[None] | None = None
+        self.last: asyncio.Task[None] | None = None
         self._health_turns = health_turns
         self._end = end
 
-    async def __aenter__(self) -> Self:
-        """Open."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def close(self) -> None:
         """Close, and leave the call to its end."""
-        self.call = asyncio.ensure_future(self._end())
+        self.last = asyncio.ensure_future(self._end())
 
-    def unary_unary(self, _: str, **__: object) -> Check:
-        """Return the health check."""
+    def call(self, _: str) -> FakeCall:
+        """Return a health check."""
 
-        async def check(_: HealthCheckRequest, **__: object) -> HealthCheckResponse:
+        async def reply() -> bytes:
             await turns(self._health_turns)
-            self.checked = self.call is None
-            return HealthCheckResponse(status=HealthCheckResponse.NOT_SERVING)
+            self.checked = self.last is None
+            status = HealthCheckResponse.NOT_SERVING
+            return HealthCheckResponse(status=status).SerializeToString()
 
-        return check
+        return FakeCall(reply)
 
 
 def fails(
@@ -64,7 +59,7 @@ def fails(
     patch: pytest.MonkeyPatch,
 ) -> str:
     """Run over channels to the stages; return why the run has failed."""
-    patch.setattr(grpc.aio, "insecure_channel", lambda name, **_: channels[name])
+    patch.setattr(split, "GrpcChannel", lambda name, _: channels[name])
     engine = SplitEngine({name: name for name in EVENTS.stage_names})
     with pytest.raises(StageError) as raised:
         engine.run(settings)
@@ -80,8 +75,8 @@ def test_calls_end_before_the_event_loop_closes(
     fails(settings_for(b""), channels, monkeypatch)
 
     for channel in channels.values():
-        assert channel.call
-        assert not channel.call.cancelled()
+        assert channel.last
+        assert not channel.last.cancelled()
 
 
 def test_a_call_that_never_ends_holds_up_no_run(
@@ -98,8 +93,8 @@ def test_a_call_that_never_ends_holds_up_no_run(
     fails(settings_for(b""), channels, monkeypatch)
 
     for channel in channels.values():
-        assert channel.call
-        assert channel.call.cancelled()
+        assert channel.last
+        assert channel.last.cancelled()
 
 
 def test_the_first_stage_that_is_not_ready_is_named(

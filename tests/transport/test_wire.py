@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import grpc
 import pytest
 
 from pipeline.errors import StageError
 from pipeline.transport import wire
+from pipeline.transport.grpcio import GrpcChannel
 from pipeline.transport.health import check_health
 
 NO_PROXY = ("grpc.enable_http_proxy", 0)
@@ -79,9 +79,7 @@ def test_a_check_that_fails_by_a_proxy_says_so() -> None:
     address = "stage.invalid:1"
 
     async def check() -> None:
-        options = wire.channel_options(address)
-        async with grpc.aio.insecure_channel(address, options=options) as channel:
-            await check_health("parse", address, channel)
+        await check_health("parse", address, GrpcChannel(address))
 
     with pytest.raises(StageError, match=r"nobody answers .*variable http_proxy"):
         asyncio.run(check())

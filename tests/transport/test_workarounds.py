@@ -17,9 +17,9 @@ from typing import Any, Never
 import grpc
 import pytest
 
+from pipeline.transport.client import CallStatus
 from pipeline.transport.workarounds import (
     UNIX_OPTIONS,
-    CallStatus,
     StatusWatch,
     is_served,
     result_at_once,

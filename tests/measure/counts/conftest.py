@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from pipeline.engines import split
 from pipeline.engines.legs import InFlightBatch, TransformLeg
+from pipeline.transport.client import Call
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
@@ -27,21 +27,32 @@ class WastefulLeg(TransformLeg):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._replies = _once_each(self._replies)
+        self._call: Any = _OnceEach(self._call)
 
     async def send(self, batch: InFlightBatch, raw: bytes) -> None:
         """Send a batch."""
         await super().send(batch, raw)
         if batch.message.number % 100 == 99:
-            await self._call.write(raw)
+            await self._call.send(raw)
 
 
-async def _once_each(replies: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    number = -1
-    async for raw in replies:
-        if Batch.FromString(raw).number > number:
-            number += 1
-            yield raw
+class _OnceEach:
+    """A call that drops the second reply to a batch."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._replied = -1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    async def receive(self) -> bytes | None:
+        """Return the reply to the next batch."""
+        while (raw := await self._call.receive()) is not None:
+            if Batch.FromString(raw).number > self._replied:
+                break
+        self._replied += 1
+        return raw
 
 
 @pytest.fixture
