@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_pipeline.servers.handle import Server
     from pytest_pipeline.servers.pool import ServerPool
     from pytest_pipeline.servers.runs import PipelineRunner
+    from pytest_pipeline.servers.workspace import Certificates
 
 #: The servers of a session; set when a test first asks for one.
 POOL: pytest.StashKey[ServerPool] = pytest.StashKey()
@@ -101,7 +102,7 @@ class StageServerFactory:
             stub: Makes the client of the service from a channel. By default it is the
                 stub generated beside ``add_to_server``, or the one of a stage.
             servers: ``inprocess`` or ``subprocess``.
-            transport: ``unix``, ``tcp`` or ``tls``.
+            transport: ``unix``, ``tcp``, ``tls``, or ``mtls`` for mutual TLS.
             start_timeout: Seconds that the server has to become ready.
             tls_root: Under TLS, a PEM file of root certificates to trust as well.
             aio: Whether grpc.aio serves the servicer, whose factory is then called in
@@ -217,6 +218,15 @@ def pipeline_servers(
     yield pool
     del request.config.stash[POOL]
     pool.close()
+
+
+@pytest.fixture(scope="session")
+def pipeline_certificates(pipeline_servers: ServerPool) -> Certificates:
+    """PEM files of this session's TLS, for clients that read files.
+
+    They are the attributes ``root``, ``certificate`` and ``key``.
+    """
+    return pipeline_servers.certificates
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,9 @@ from pytest_pipeline.options.values import (
     is_address,
 )
 
-Transport = Literal["unix", "tcp", "tls"]
+Transport = Literal["unix", "tcp", "tls", "mtls"]
+#: The transports under TLS; with mutual TLS, clients need a certificate too.
+TLS_TRANSPORTS: tuple[Transport, ...] = ("tls", "mtls")
 Hosting = Literal["inprocess", "subprocess", "external"]
 
 MARKER = "pipeline"
@@ -105,8 +107,8 @@ OPTIONS = OptionGroup(
         Option(
             "transport",
             choice(get_args(Transport)),
-            "unix|tcp|tls",
-            "How stage servers are reached [unix].",
+            "unix|tcp|tls|mtls",
+            "How stage servers are reached; mtls is mutual TLS [unix].",
         ),
         Option(
             "servers",
@@ -299,10 +301,15 @@ def _checked(
                     f"{source('servers')}: stage {name} is given by a command "
                     f"({serving}); external servers are given by their addresses"
                 )
-    if settings.tls_root is not None and settings.transport != "tls":
+    if settings.tls_root is not None and settings.transport not in TLS_TRANSPORTS:
         raise pytest.UsageError(
             f"{source('tls_root')}: transport {settings.transport} has no TLS; add "
             f"--pipeline-transport tls"
+        )
+    if settings.transport == "mtls" and settings.servers == "external":
+        raise pytest.UsageError(
+            f"{source('transport')}: external servers don't know the certificates of "
+            f"this session; give tls, and channel_credentials to stage_server"
         )
     if (
         settings.transport == "tls"

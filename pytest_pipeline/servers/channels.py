@@ -10,6 +10,7 @@ import grpc
 
 from pipeline.errors import UsageError, one_line
 from pipeline.transport import wire
+from pytest_pipeline.options import TLS_TRANSPORTS
 from pytest_pipeline.servers.arguments import Metadata
 from pytest_pipeline.servers.specification import ServerSpec
 from pytest_pipeline.servers.workspace import Workspace
@@ -30,6 +31,9 @@ class ChannelMaker:
         self._metadata = given.metadata
         #: What channels trust; None without TLS.
         self.credentials = _credentials(spec, workspace)
+        #: What a proxy in front of the server shows, and what channels to it trust;
+        #: None for a proxy without TLS.
+        self.of_proxy = _of_proxy(spec, workspace)
 
     def _options(
         self, address: str, more: Sequence[tuple[str, Any]] = ()
@@ -78,21 +82,37 @@ def _credentials(
 ) -> grpc.ChannelCredentials | None:
     given = spec.channel
     credentials = given.credentials
-    if credentials is None and spec.transport == "tls":
+    if credentials is None and spec.transport in TLS_TRANSPORTS:
         credentials = _trusting(spec, workspace)
     if credentials is None or given.call_credentials is None:
         return credentials
     return grpc.composite_channel_credentials(credentials, given.call_credentials)
 
 
+def _of_proxy(
+    spec: ServerSpec, workspace: Workspace
+) -> tuple[grpc.ServerCredentials, grpc.ChannelCredentials] | None:
+    # Clients of other servers don't trust the certificates of this session.
+    if not spec.trusts_session or spec.channel.credentials is not None:
+        return None
+    credentials = workspace.server_credentials(spec.transport)
+    return None if credentials is None else (credentials, _trusting(spec, workspace))
+
+
 def _trusting(spec: ServerSpec, workspace: Workspace) -> grpc.ChannelCredentials:
-    """Return credentials that trust this session's certificates and the settings'."""
+    """Return credentials that trust this session's certificates and the settings'.
+
+    Under mutual TLS, they show the certificate of this session.
+    """
+    shown = workspace.certificates if spec.transport == "mtls" else None
     roots = [workspace.certificates.root] if spec.trusts_session else []
     if spec.tls_root:
         roots.append(spec.tls_root)
     try:
         return grpc.ssl_channel_credentials(
-            b"\n".join(root.read_bytes() for root in roots)
+            b"\n".join(root.read_bytes() for root in roots),
+            shown.key.read_bytes() if shown else None,
+            shown.certificate.read_bytes() if shown else None,
         )
     except OSError as error:
         raise UsageError(

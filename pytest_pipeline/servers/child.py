@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--bind", required=True)
     parser.add_argument("--tls-certificate", type=Path)
     parser.add_argument("--tls-key", type=Path)
+    parser.add_argument("--tls-client-ca", type=Path)
     parser.add_argument("--lifeline", type=int)
     arguments = parser.parse_args()
     logging.basicConfig(
@@ -40,7 +41,9 @@ def main() -> None:
     if arguments.tls_certificate:
         from pipeline.transport.credentials import server_credentials
 
-        credentials = server_credentials(arguments.tls_certificate, arguments.tls_key)
+        credentials = server_credentials(
+            arguments.tls_certificate, arguments.tls_key, arguments.tls_client_ca
+        )
     server = servicer.serve(arguments.name, arguments.bind, credentials)
 
     def announce() -> None:

@@ -173,7 +173,7 @@ class Server:
         self._touch()
         if self._faults is None:
             channel = self._channels.new(self.host.address)
-            self._faults = FaultProxy(channel, self)
+            self._faults = FaultProxy(channel, self, self._channels.of_proxy)
         return self._faults
 
     @property

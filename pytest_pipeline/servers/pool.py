@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.errors import PipelineError, StageError
 from pytest_pipeline.servers.handle import Server
 from pytest_pipeline.servers.specification import ServerSpec
-from pytest_pipeline.servers.workspace import Workspace
+from pytest_pipeline.servers.workspace import Certificates, Workspace
 
 
 class ServerPool:
@@ -25,6 +25,11 @@ class ServerPool:
         self._shared: dict[ServerSpec, Server] = {}
         self._failures: dict[tuple[ServerSpec, float], StageError] = {}
         self._workspace = Workspace(served)
+
+    @property
+    def certificates(self) -> Certificates:
+        """The certificates of this session, made when they are first needed."""
+        return self._workspace.certificates
 
     def shared(self, specs: Iterable[ServerSpec]) -> list[Server]:
         """Return one server for each specification; equal ones get the same server.

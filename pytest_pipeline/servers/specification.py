@@ -22,7 +22,13 @@ from pipeline.stages import Stage
 from pipeline.transport.stubs import IngestStub, SinkStub, StageStub, stub_type
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
-from pytest_pipeline.options import Hosting, PipelineSettings, Transport, is_address
+from pytest_pipeline.options import (
+    TLS_TRANSPORTS,
+    Hosting,
+    PipelineSettings,
+    Transport,
+    is_address,
+)
 from pytest_pipeline.servers.arguments import (
     CHANNEL_DEFAULTS,
     SERVER_DEFAULTS,
@@ -274,7 +280,7 @@ def _check_credentials(
     if (
         channel.call_credentials is not None
         and channel.credentials is None
-        and transport != "tls"
+        and transport not in TLS_TRANSPORTS
     ):
         raise UsageError(
             f"stage_server(call_credentials=...): gRPC sends them over TLS only, and "
@@ -289,10 +295,10 @@ def _program(
     if not settings.stages:
         return ()
     program = programs_of(settings.stages, workload).get(stage, ())
-    if program and settings.transport == "tls":
+    if program and settings.transport in TLS_TRANSPORTS:
         raise UsageError(
-            f"--pipeline-transport tls: stage {stage} is not in Python and has no TLS; "
-            f"give unix or tcp"
+            f"--pipeline-transport {settings.transport}: stage {stage} is not in "
+            f"Python and has no TLS; give unix or tcp"
         )
     return program
 

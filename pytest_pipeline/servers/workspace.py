@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.transport.credentials import server_credentials
 from pipeline.transport.processes import new_folder
-from pytest_pipeline.options import Transport
+from pytest_pipeline.options import TLS_TRANSPORTS, Transport
 
 
 class Workspace:
@@ -45,6 +45,14 @@ class Workspace:
         """Return an address for a new server to bind."""
         return f"unix:{self.new_path('s')}" if transport == "unix" else "127.0.0.1:0"
 
+    def server_credentials(self, transport: Transport) -> grpc.ServerCredentials | None:
+        """Return what a server shows to its clients; None without TLS."""
+        if transport not in TLS_TRANSPORTS:
+            return None
+        made = self.certificates
+        client_ca = made.root if transport == "mtls" else None
+        return server_credentials(made.certificate, made.key, client_ca)
+
     def remove(self) -> None:
         """Remove the folder and everything in it."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -52,6 +60,9 @@ class Workspace:
 
 class Certificates:
     """A certificate authority, and a certificate for localhost and 127.0.0.1.
+
+    The fixture ``pipeline_certificates`` is one. Servers show the certificate, and
+    under mutual TLS clients show it too.
 
     Raises:
         pytest.UsageError: trustme is not installed.
@@ -62,19 +73,18 @@ class Certificates:
             import trustme
         except ImportError:
             raise pytest.UsageError(
-                "--pipeline-transport tls: needs trustme; pip install "
+                "--pipeline-transport: TLS needs trustme; pip install "
                 "'pytest-grpc-pipeline[test]'"
             ) from None
         authority = trustme.CA()
         issued = authority.issue_cert("localhost", "127.0.0.1")
+        #: PEM file of the authority.
         self.root = folder / "root.pem"
+        #: PEM file of the certificate chain.
         self.certificate = folder / "certificate.pem"
+        #: PEM file of its private key.
         self.key = folder / "key.pem"
         authority.cert_pem.write_to_path(str(self.root))
         issued.private_key_pem.write_to_path(str(self.key))
         for part in issued.cert_chain_pems:
             part.write_to_path(str(self.certificate), append=True)
-
-    def of_server(self) -> grpc.ServerCredentials:
-        """Return what a server shows to its clients."""
-        return server_credentials(self.certificate, self.key)

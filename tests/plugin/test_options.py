@@ -21,6 +21,7 @@ FIXTURES = (
     "ingest_stage",
     "parse_stage",
     "pipeline_batch_size",
+    "pipeline_certificates",
     "pipeline_compare",
     "pipeline_record",
     "pipeline_servers",

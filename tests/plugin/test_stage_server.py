@@ -56,7 +56,7 @@ def serve_greeter(factory: StageServerFactory, **settings: Any) -> Server:
     return factory(Greeter(), add_to_server=add_GreeterServicer_to_server, **settings)
 
 
-@pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])
+@pytest.mark.parametrize("transport", ["unix", "tcp", "tls", "mtls"])
 @pytest.mark.parametrize("servers", ["inprocess", "subprocess"])
 @pytest.mark.parametrize("servicer", [Greeter(), AioGreeter()], ids=["threads", "aio"])
 def test_all_four_kinds_of_call_work(

@@ -95,12 +95,14 @@ EXTERNAL_COMMAND = (("servers", "external"), ("stage", "parse=./serve"))
 ROOT_WITHOUT_TLS = (("tls_root", "root.pem"), ("transport", "tcp"))
 
 
+MTLS_OF_OTHERS = (("transport", "mtls"), ("servers", "external"))
 TLS_WITHOUT_ROOT = (("transport", "tls"), ("servers", "external"))
 
 
 CONTRADICTIONS = [
     pytest.param(EXTERNAL_COMMAND, "stage parse is given by a command", id="command"),
     pytest.param(ROOT_WITHOUT_TLS, "transport tcp has no TLS", id="root-without-tls"),
+    pytest.param(MTLS_OF_OTHERS, "don't know the certificates", id="external-mtls"),
     pytest.param(TLS_WITHOUT_ROOT, "need --pipeline-tls-root", id="tls-without-root"),
 ]
 

@@ -62,7 +62,10 @@ class FaultProxy:
     """
 
     def __init__(
-        self, server: str | grpc.Channel, target: Target | None = None
+        self,
+        server: str | grpc.Channel,
+        target: Target | None = None,
+        tls: tuple[grpc.ServerCredentials, grpc.ChannelCredentials] | None = None,
     ) -> None:
         """Start the proxy.
 
@@ -70,6 +73,8 @@ class FaultProxy:
             server: The address of the server, or a channel to it, which `close`
                 closes.
             target: What `kill` and `pause` act on.
+            tls: What the proxy shows to its clients, and what `channel` trusts. None
+                for a proxy without TLS; that to the server depends on the channel.
         """
         if isinstance(server, str):
             server = grpc.insecure_channel(server, options=wire.channel_options(server))
@@ -86,8 +91,13 @@ class FaultProxy:
         self._listener = grpc.server(
             self._pool, handlers=[_AnyMethod(self)], options=wire.OPTIONS
         )
-        port = self._listener.add_insecure_port("127.0.0.1:0")
-        #: Where clients reach the server through the proxy; without TLS.
+        self._tls = tls
+        port = (
+            self._listener.add_secure_port("127.0.0.1:0", tls[0])
+            if tls
+            else self._listener.add_insecure_port("127.0.0.1:0")
+        )
+        #: Where clients reach the server through the proxy.
         self.address = f"127.0.0.1:{port}"
         self._listener.start()
         self._channel: grpc.Channel | None = None
@@ -103,7 +113,11 @@ class FaultProxy:
         """A channel through the proxy, which `close` closes."""
         if self._channel is None:
             options = wire.channel_options(self.address)
-            self._channel = grpc.insecure_channel(self.address, options=options)
+            self._channel = (
+                grpc.secure_channel(self.address, self._tls[1], options=options)
+                if self._tls
+                else grpc.insecure_channel(self.address, options=options)
+            )
         return self._channel
 
     def stub_for(self, stub: Callable[[grpc.Channel], T]) -> T:

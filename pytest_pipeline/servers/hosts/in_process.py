@@ -35,9 +35,7 @@ class InProcessHost:
         self._what = what
         self._label = workspace.unique(spec.name)
         self._bind = self.address = workspace.new_bind(spec.transport)
-        self._credentials = (
-            workspace.certificates.of_server() if spec.transport == "tls" else None
-        )
+        self._credentials = workspace.server_credentials(spec.transport)
         self._served = workspace.served
         self._gate = PauseGate()
         self._log = _ThreadLog(f"{self._label}_")

@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.errors import StageError, UsageError, one_line
 from pipeline.transport import disclosure
 from pipeline.transport.processes import ServerProcess, serve_command
+from pytest_pipeline.options import TLS_TRANSPORTS
 from pytest_pipeline.servers.hosts.base import GRACE_S
 from pytest_pipeline.servers.servicers import UserServicer
 from pytest_pipeline.servers.specification import Command, ServerSpec, WorkloadStage
@@ -38,15 +39,17 @@ class ProcessHost:
         self._pickle = workspace.new_path("servicer", ".pickle")
         if isinstance(what, UserServicer):
             self._pickle.write_bytes(_pickled(spec.name, what))
-        self._tls_options: Sequence[str] = ()
+        self._tls_options: tuple[str, ...] = ()
         # A command chooses its address, and reads its certificates from elsewhere.
         is_command = isinstance(what, Command)
-        if spec.transport == "tls" and not is_command:
+        if spec.transport in TLS_TRANSPORTS and not is_command:
             certificates = workspace.certificates
             self._tls_options = (
                 *("--tls-certificate", str(certificates.certificate)),
                 *("--tls-key", str(certificates.key)),
             )
+            if spec.transport == "mtls":
+                self._tls_options += ("--tls-client-ca", str(certificates.root))
         # A process of this package finds the modules that this process finds.
         self._environment = {} if is_command else {"PYTHONPATH": _import_path()}
         # Whoever tests a server wants to know why it fails.
