@@ -47,7 +47,8 @@ class StageReport(msgspec.Struct):
     cpu_s: float
     #: The most memory that a process of the stage ever had resident.
     peak_rss_bytes: int
-    #: How often a server was started or connected to again after it was lost.
+    #: How often a server was started or connected to again after it was lost, and
+    #: whether the sink was lost once it had published.
     recoveries: int = 0
 
 

@@ -16,6 +16,7 @@ from pipeline.accounting import RejectsFile, RunAccount, RunReport
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_end
 from pipeline.engines.calls import OnMessage, StageConnection
+from pipeline.engines.commit import commit
 from pipeline.engines.interruption import run_until_interrupted
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.pacing import Pacer
@@ -283,7 +284,13 @@ class _Run:
             except BaseException:
                 await sink.abandon()
                 raise
-            await sink.commit(self.account.batches, self.account.passed)
+            has_replied = await commit(
+                sink.commit(self.account.batches, self.account.passed),
+                self._settings.output,
+                partial(self._servers.end, last[0].address),
+            )
+            if not has_replied:
+                self.account.stages[SINK].recoveries += 1
             if self._rejects is not None:
                 self._rejects.draft.publish()
             self.ended, self.cpu_s = time.perf_counter(), cpu.lap() / 1e9

@@ -297,6 +297,20 @@ class StageServers:
         if position is not None:
             self.processes[position].signal(signal.SIGKILL)
 
+    def end(self, address: str) -> bool:
+        """Stop the server at ``address``, and wait until it is gone.
+
+        Returns:
+            Whether it is one of these.
+        """
+        position = self._position_of.get(address)
+        if position is None:
+            return False
+        process = self.processes[position]
+        process.stop()
+        process.reap(time.monotonic() + _STOP_S)
+        return True
+
     def replace(self, address: str) -> str:
         """Kill the server at ``address``, start another, and wait until it is ready.
 
