@@ -100,21 +100,18 @@ def run(plan: Plan, data: Data) -> End:
         with Injection(plan, folder / "socket", files / "in") as injection:
             process = _start(plan, folder)
             try:
-                stdout, stderr = process.communicate(timeout=_MOST_S)
-                exit_code: int | None = process.returncode
-            except subprocess.TimeoutExpired:
-                exit_code, stdout, stderr = None, "", ""
-            processes = _soon(lambda: _session(process.pid))
-            left = _soon(lambda: _left(folder))
-            happened = tuple(injection.happened)
-            _end_session(process)
+                exit_code, stdout, stderr = _ended(process)
+                processes = _soon(lambda: _session(process.pid))
+                left = _soon(lambda: _left(folder))
+            finally:
+                _end_session(process)
         return End(
             exit_code,
             stdout,
             stderr,
             output=(files / "out").read_bytes(),
             rejects=(files / "rejects").read_bytes(),
-            happened=happened,
+            happened=tuple(injection.happened),
             processes=processes,
             files=left,
         )
@@ -141,6 +138,15 @@ def _start(plan: Plan, folder: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+def _ended(process: subprocess.Popen[str]) -> tuple[int | None, str, str]:
+    """Return exit code, standard output and error; None, if the run does not end."""
+    try:
+        stdout, stderr = process.communicate(timeout=_MOST_S)
+    except subprocess.TimeoutExpired:
+        return None, "", ""
+    return process.returncode, stdout, stderr
 
 
 def _soon(found: Callable[[], list[T]]) -> list[T]:
