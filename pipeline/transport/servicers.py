@@ -28,6 +28,7 @@ from pipeline.errors import (
     user_traceback,
     without_controls,
 )
+from pipeline.position import read_from
 from pipeline.result import ResultWriter
 from pipeline.stages import Output, Stage, check_output
 from pipeline.transport.credits import Credits
@@ -117,7 +118,7 @@ class IngestServicer:
     def Read(  # noqa: N802 - named by the contract
         self, request: ReadRequest, context: grpc.ServicerContext
     ) -> Iterator[Batch]:
-        """Send the records that the request names, as batches numbered from 0."""
+        """Send the records that the request names, as numbered batches."""
         __tracebackhide__ = True
         place = Place()
         try:
@@ -148,13 +149,14 @@ class IngestServicer:
     ) -> Iterator[Batch]:
         """Yield the batches of a request; keep ``place`` at the one that is checked."""
         __tracebackhide__ = True
-        source, next_record = self._workload.source, 1
+        source, position = self._workload.source, request.position
+        next_record = position.records + 1
         inputs = self._folders.inputs(context.is_active)
         spec = unpack(request.source, source.spec)
         take_credit()
         cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME
-        outputs = source.read(spec, limits, request.max_records, inputs)
-        for number, output in enumerate(outputs):
+        outputs = read_from(position, source, spec, limits, request.max_records, inputs)
+        for number, output in enumerate(outputs, position.batches):
             wait, process = _split(watch.lap(), inputs.take_waited_ns())
             place.batch, place.first_record = number, next_record
             check_output(output, source.returns)

@@ -26,7 +26,7 @@ from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apipeline/v1/pipeline.proto\x12\x0bpipeline.v1\x1a\x19google/protobuf/any.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xc8\x01\n\x05\x42\x61tch\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\x10\n\x08\x66iltered\x18\x03 \x01(\x04\x12*\n\nrejections\x18\x04 \x03(\x0b\x32\x16.pipeline.v1.Rejection\x12#\n\x06timing\x18\x05 \x01(\x0b\x32\x13.pipeline.v1.Timing\x12%\n\x07payload\x18\x06 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x14\n\x0c\x66irst_record\x18\x07 \x01(\x04\":\n\tRejection\x12\x0e\n\x06record\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"\x8a\x02\n\x06Timing\x12\x0f\n\x07wait_ns\x18\x01 \x01(\x04\x12\x13\n\x0bwait_cpu_ns\x18\x02 \x01(\x04\x12\x11\n\tdecode_ns\x18\x03 \x01(\x04\x12\x15\n\rdecode_cpu_ns\x18\x04 \x01(\x04\x12\x12\n\nprocess_ns\x18\x05 \x01(\x04\x12\x16\n\x0eprocess_cpu_ns\x18\x06 \x01(\x04\x12\x11\n\tencode_ns\x18\x07 \x01(\x04\x12\x15\n\rencode_cpu_ns\x18\x08 \x01(\x04\x12\x0f\n\x07send_ns\x18\t \x01(\x04\x12\x13\n\x0bsend_cpu_ns\x18\n \x01(\x04\x12\x1c\n\x14process_total_cpu_ns\x18\x0b \x01(\x04\x12\x16\n\x0epeak_rss_bytes\x18\x0c \x01(\x04\"\x94\x01\n\x0bReadRequest\x12$\n\x06source\x18\x01 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x15\n\rbatch_records\x18\x02 \x01(\x04\x12\x13\n\x0b\x62\x61tch_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bmax_records\x18\x04 \x01(\x04\x12\x11\n\tlinger_ns\x18\x05 \x01(\x04\x12\x0b\n\x03run\x18\x06 \x01(\t\"R\n\x06\x43redit\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61tches\x18\x02 \x01(\x04\x12\x15\n\rbatch_records\x18\x03 \x01(\x04\x12\x13\n\x0b\x62\x61tch_bytes\x18\x04 \x01(\x04\"\x89\x01\n\x0cWriteRequest\x12%\n\x06target\x18\x01 \x01(\x0b\x32\x13.pipeline.v1.TargetH\x00\x12#\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x12.pipeline.v1.BatchH\x00\x12%\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x13.pipeline.v1.CommitH\x00\x42\x06\n\x04step\"\x16\n\x06Target\x12\x0c\n\x04path\x18\x01 \x01(\t\"*\n\x06\x43ommit\x12\x0f\n\x07\x62\x61tches\x18\x01 \x01(\x04\x12\x0f\n\x07records\x18\x02 \x01(\x04\"k\n\x0cWriteSummary\x12\x0f\n\x07\x62\x61tches\x18\x01 \x01(\x04\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\x14\n\x0cresult_bytes\x18\x03 \x01(\x04\x12#\n\x06timing\x18\x04 \x01(\x0b\x32\x13.pipeline.v1.Timing2@\n\x06Ingest\x12\x36\n\x04Read\x12\x18.pipeline.v1.ReadRequest\x1a\x12.pipeline.v1.Batch0\x01\x32\x41\n\x07\x43redits\x12\x36\n\x05Grant\x12\x13.pipeline.v1.Credit\x1a\x16.google.protobuf.Empty(\x01\x32>\n\x05Stage\x12\x35\n\x07Process\x12\x12.pipeline.v1.Batch\x1a\x12.pipeline.v1.Batch(\x01\x30\x01\x32G\n\x04Sink\x12?\n\x05Write\x12\x19.pipeline.v1.WriteRequest\x1a\x19.pipeline.v1.WriteSummary(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apipeline/v1/pipeline.proto\x12\x0bpipeline.v1\x1a\x19google/protobuf/any.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xc8\x01\n\x05\x42\x61tch\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\x10\n\x08\x66iltered\x18\x03 \x01(\x04\x12*\n\nrejections\x18\x04 \x03(\x0b\x32\x16.pipeline.v1.Rejection\x12#\n\x06timing\x18\x05 \x01(\x0b\x32\x13.pipeline.v1.Timing\x12%\n\x07payload\x18\x06 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x14\n\x0c\x66irst_record\x18\x07 \x01(\x04\":\n\tRejection\x12\x0e\n\x06record\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"\x8a\x02\n\x06Timing\x12\x0f\n\x07wait_ns\x18\x01 \x01(\x04\x12\x13\n\x0bwait_cpu_ns\x18\x02 \x01(\x04\x12\x11\n\tdecode_ns\x18\x03 \x01(\x04\x12\x15\n\rdecode_cpu_ns\x18\x04 \x01(\x04\x12\x12\n\nprocess_ns\x18\x05 \x01(\x04\x12\x16\n\x0eprocess_cpu_ns\x18\x06 \x01(\x04\x12\x11\n\tencode_ns\x18\x07 \x01(\x04\x12\x15\n\rencode_cpu_ns\x18\x08 \x01(\x04\x12\x0f\n\x07send_ns\x18\t \x01(\x04\x12\x13\n\x0bsend_cpu_ns\x18\n \x01(\x04\x12\x1c\n\x14process_total_cpu_ns\x18\x0b \x01(\x04\x12\x16\n\x0epeak_rss_bytes\x18\x0c \x01(\x04\"\xbd\x01\n\x0bReadRequest\x12$\n\x06source\x18\x01 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x15\n\rbatch_records\x18\x02 \x01(\x04\x12\x13\n\x0b\x62\x61tch_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bmax_records\x18\x04 \x01(\x04\x12\x11\n\tlinger_ns\x18\x05 \x01(\x04\x12\x0b\n\x03run\x18\x06 \x01(\t\x12\'\n\x08position\x18\x07 \x01(\x0b\x32\x15.pipeline.v1.Position\",\n\x08Position\x12\x0f\n\x07\x62\x61tches\x18\x01 \x01(\x04\x12\x0f\n\x07records\x18\x02 \x01(\x04\"R\n\x06\x43redit\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61tches\x18\x02 \x01(\x04\x12\x15\n\rbatch_records\x18\x03 \x01(\x04\x12\x13\n\x0b\x62\x61tch_bytes\x18\x04 \x01(\x04\"\x89\x01\n\x0cWriteRequest\x12%\n\x06target\x18\x01 \x01(\x0b\x32\x13.pipeline.v1.TargetH\x00\x12#\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x12.pipeline.v1.BatchH\x00\x12%\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x13.pipeline.v1.CommitH\x00\x42\x06\n\x04step\"\x16\n\x06Target\x12\x0c\n\x04path\x18\x01 \x01(\t\"*\n\x06\x43ommit\x12\x0f\n\x07\x62\x61tches\x18\x01 \x01(\x04\x12\x0f\n\x07records\x18\x02 \x01(\x04\"k\n\x0cWriteSummary\x12\x0f\n\x07\x62\x61tches\x18\x01 \x01(\x04\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\x14\n\x0cresult_bytes\x18\x03 \x01(\x04\x12#\n\x06timing\x18\x04 \x01(\x0b\x32\x13.pipeline.v1.Timing2@\n\x06Ingest\x12\x36\n\x04Read\x12\x18.pipeline.v1.ReadRequest\x1a\x12.pipeline.v1.Batch0\x01\x32\x41\n\x07\x43redits\x12\x36\n\x05Grant\x12\x13.pipeline.v1.Credit\x1a\x16.google.protobuf.Empty(\x01\x32>\n\x05Stage\x12\x35\n\x07Process\x12\x12.pipeline.v1.Batch\x1a\x12.pipeline.v1.Batch(\x01\x30\x01\x32G\n\x04Sink\x12?\n\x05Write\x12\x19.pipeline.v1.WriteRequest\x1a\x19.pipeline.v1.WriteSummary(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,23 +40,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMING']._serialized_start=363
   _globals['_TIMING']._serialized_end=629
   _globals['_READREQUEST']._serialized_start=632
-  _globals['_READREQUEST']._serialized_end=780
-  _globals['_CREDIT']._serialized_start=782
-  _globals['_CREDIT']._serialized_end=864
-  _globals['_WRITEREQUEST']._serialized_start=867
-  _globals['_WRITEREQUEST']._serialized_end=1004
-  _globals['_TARGET']._serialized_start=1006
-  _globals['_TARGET']._serialized_end=1028
-  _globals['_COMMIT']._serialized_start=1030
-  _globals['_COMMIT']._serialized_end=1072
-  _globals['_WRITESUMMARY']._serialized_start=1074
-  _globals['_WRITESUMMARY']._serialized_end=1181
-  _globals['_INGEST']._serialized_start=1183
-  _globals['_INGEST']._serialized_end=1247
-  _globals['_CREDITS']._serialized_start=1249
-  _globals['_CREDITS']._serialized_end=1314
-  _globals['_STAGE']._serialized_start=1316
-  _globals['_STAGE']._serialized_end=1378
-  _globals['_SINK']._serialized_start=1380
-  _globals['_SINK']._serialized_end=1451
+  _globals['_READREQUEST']._serialized_end=821
+  _globals['_POSITION']._serialized_start=823
+  _globals['_POSITION']._serialized_end=867
+  _globals['_CREDIT']._serialized_start=869
+  _globals['_CREDIT']._serialized_end=951
+  _globals['_WRITEREQUEST']._serialized_start=954
+  _globals['_WRITEREQUEST']._serialized_end=1091
+  _globals['_TARGET']._serialized_start=1093
+  _globals['_TARGET']._serialized_end=1115
+  _globals['_COMMIT']._serialized_start=1117
+  _globals['_COMMIT']._serialized_end=1159
+  _globals['_WRITESUMMARY']._serialized_start=1161
+  _globals['_WRITESUMMARY']._serialized_end=1268
+  _globals['_INGEST']._serialized_start=1270
+  _globals['_INGEST']._serialized_end=1334
+  _globals['_CREDITS']._serialized_start=1336
+  _globals['_CREDITS']._serialized_end=1401
+  _globals['_STAGE']._serialized_start=1403
+  _globals['_STAGE']._serialized_end=1465
+  _globals['_SINK']._serialized_start=1467
+  _globals['_SINK']._serialized_end=1538
 # @@protoc_insertion_point(module_scope)

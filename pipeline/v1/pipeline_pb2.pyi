@@ -65,20 +65,30 @@ class Timing(_message.Message):
     def __init__(self, wait_ns: _Optional[int] = ..., wait_cpu_ns: _Optional[int] = ..., decode_ns: _Optional[int] = ..., decode_cpu_ns: _Optional[int] = ..., process_ns: _Optional[int] = ..., process_cpu_ns: _Optional[int] = ..., encode_ns: _Optional[int] = ..., encode_cpu_ns: _Optional[int] = ..., send_ns: _Optional[int] = ..., send_cpu_ns: _Optional[int] = ..., process_total_cpu_ns: _Optional[int] = ..., peak_rss_bytes: _Optional[int] = ...) -> None: ...
 
 class ReadRequest(_message.Message):
-    __slots__ = ("source", "batch_records", "batch_bytes", "max_records", "linger_ns", "run")
+    __slots__ = ("source", "batch_records", "batch_bytes", "max_records", "linger_ns", "run", "position")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     BATCH_RECORDS_FIELD_NUMBER: _ClassVar[int]
     BATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_RECORDS_FIELD_NUMBER: _ClassVar[int]
     LINGER_NS_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
     source: _any_pb2.Any
     batch_records: int
     batch_bytes: int
     max_records: int
     linger_ns: int
     run: str
-    def __init__(self, source: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., batch_records: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., max_records: _Optional[int] = ..., linger_ns: _Optional[int] = ..., run: _Optional[str] = ...) -> None: ...
+    position: Position
+    def __init__(self, source: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., batch_records: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., max_records: _Optional[int] = ..., linger_ns: _Optional[int] = ..., run: _Optional[str] = ..., position: _Optional[_Union[Position, _Mapping]] = ...) -> None: ...
+
+class Position(_message.Message):
+    __slots__ = ("batches", "records")
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    batches: int
+    records: int
+    def __init__(self, batches: _Optional[int] = ..., records: _Optional[int] = ...) -> None: ...
 
 class Credit(_message.Message):
     __slots__ = ("run", "batches", "batch_records", "batch_bytes")

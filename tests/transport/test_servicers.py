@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import (
     Batch,
     Commit,
+    Position,
     ReadRequest,
     Rejection,
     Target,
@@ -28,7 +30,7 @@ from pipeline.v1.pipeline_pb2 import (
 )
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.aggregate import aggregate
-from pipeline.workloads.lines import line_source
+from pipeline.workloads.lines import LINES, line_source
 
 GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":11}\n'
 
@@ -136,9 +138,9 @@ def test_a_stage_function_that_fails_ends_the_stream_by_name() -> None:
     assert details == "batch 7: ZeroDivisionError: oh no"
 
 
-def read(folder: Path, path: str, batch_records: int = 2) -> Any:
+def read(folder: Path, path: str, batch_records: int = 2, **request: Any) -> Any:
     """Ask ingest, serving ``folder``, for the lines of ``path``."""
-    message = ReadRequest(batch_records=batch_records, batch_bytes=1000)
+    message = ReadRequest(batch_records=batch_records, batch_bytes=1000, **request)
     pack(line_source(path), into=message.source)
     servicer = IngestServicer(EVENTS, ServedFolders([folder]))
     return invoke("Ingest", "Read", servicer, message)
@@ -158,6 +160,39 @@ def test_ingest_numbers_full_batches_from_zero(tmp_path: Path) -> None:
     texts = [unpack(batch.payload, Lines).text for batch in batches]
     assert texts == [b"a\nb\n", b"c\r\nd\n", b"e\n"]
     assert rpc.termination()[1] is grpc.StatusCode.OK
+
+
+def test_ingest_goes_on_from_a_position(tmp_path: Path) -> None:
+    """The numbers of batches and records are those of the whole run."""
+    (tmp_path / "in").write_bytes(b"a\nb\nc\nd\ne")
+    position = Position(batches=9, records=3)
+    rpc = read(tmp_path, "in", position=position, max_records=4)
+    batch = rpc.take_response()
+
+    assert (batch.number, batch.records) == (9, 1)
+    assert unpack(batch.payload, Lines) == Lines(first_record=4, text=b"d\n")
+    assert rpc.termination()[1] is grpc.StatusCode.OK
+
+
+def test_an_error_of_ingest_after_a_position_names_the_batch_of_the_run(
+    tmp_path: Path,
+) -> None:
+    """Its number and its first record count from the start of the run."""
+
+    def broken(*_: object, **__: object) -> Iterator[Output[Lines]]:
+        yield Output(Lines(), 3)
+        yield Output(Lines(), -1)
+
+    source = replace(LINES, read=broken, live_limits=False)
+    servicer = IngestServicer(replace(EVENTS, source=source), ServedFolders([tmp_path]))
+    message = ReadRequest(
+        batch_records=3, batch_bytes=1, position=Position(batches=9, records=3)
+    )
+    pack(line_source("in"), into=message.source)
+    _, code, details = invoke("Ingest", "Read", servicer, message).termination()
+
+    assert code is grpc.StatusCode.INTERNAL
+    assert details.startswith("batch 9, from record 4: ValueError")
 
 
 @pytest.mark.parametrize(

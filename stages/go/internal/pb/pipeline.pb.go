@@ -371,7 +371,12 @@ type ReadRequest struct {
 	// Ingest then makes a batch only once it has credit for it: at once, from the records
 	// that are there, up to the limits of the newest Credit. An ingest that does not serve
 	// Credits ignores this and keeps the limits above.
-	Run           string `protobuf:"bytes,6,opt,name=run,proto3" json:"run,omitempty"`
+	Run string `protobuf:"bytes,6,opt,name=run,proto3" json:"run,omitempty"`
+	// Set: continue a run that had come so far. The first batch has the number
+	// `position.batches`, and its first record the number `position.records` + 1. The
+	// records before it are not sent, but count towards `max_records`. An ingest that
+	// ignores this starts at batch 0, which the orchestrator refuses.
+	Position      *Position `protobuf:"bytes,7,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -448,12 +453,73 @@ func (x *ReadRequest) GetRun() string {
 	return ""
 }
 
+func (x *ReadRequest) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// How far a run has come: so many batches and records. The next batch begins there.
+type Position struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batches       uint64                 `protobuf:"varint,1,opt,name=batches,proto3" json:"batches,omitempty"`
+	Records       uint64                 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Position) Reset() {
+	*x = Position{}
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Position) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Position) ProtoMessage() {}
+
+func (x *Position) ProtoReflect() protoreflect.Message {
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Position.ProtoReflect.Descriptor instead.
+func (*Position) Descriptor() ([]byte, []int) {
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Position) GetBatches() uint64 {
+	if x != nil {
+		return x.Batches
+	}
+	return 0
+}
+
+func (x *Position) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
 // Permission to send more batches. Set by the orchestrator. Each replaces the one before.
 type Credit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run of ReadRequest. Needed in the first message of a stream only.
 	Run string `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// How many batches may have been sent, counted from the start of the run.
+	// How many batches may have been sent, counted from the start of the call of
+	// Ingest.Read.
 	Batches uint64 `protobuf:"varint,2,opt,name=batches,proto3" json:"batches,omitempty"`
 	// Most records, and most bytes of payload, in each further batch; 1 or more.
 	BatchRecords  uint64 `protobuf:"varint,3,opt,name=batch_records,json=batchRecords,proto3" json:"batch_records,omitempty"`
@@ -464,7 +530,7 @@ type Credit struct {
 
 func (x *Credit) Reset() {
 	*x = Credit{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[4]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +542,7 @@ func (x *Credit) String() string {
 func (*Credit) ProtoMessage() {}
 
 func (x *Credit) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[4]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +555,7 @@ func (x *Credit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credit.ProtoReflect.Descriptor instead.
 func (*Credit) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{4}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Credit) GetRun() string {
@@ -535,7 +601,7 @@ type WriteRequest struct {
 
 func (x *WriteRequest) Reset() {
 	*x = WriteRequest{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[5]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +613,7 @@ func (x *WriteRequest) String() string {
 func (*WriteRequest) ProtoMessage() {}
 
 func (x *WriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[5]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +626,7 @@ func (x *WriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteRequest.ProtoReflect.Descriptor instead.
 func (*WriteRequest) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{5}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WriteRequest) GetStep() isWriteRequest_Step {
@@ -633,7 +699,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[6]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +711,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[6]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +724,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{6}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Target) GetPath() string {
@@ -682,7 +748,7 @@ type Commit struct {
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[7]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +760,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[7]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +773,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{7}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Commit) GetBatches() uint64 {
@@ -741,7 +807,7 @@ type WriteSummary struct {
 
 func (x *WriteSummary) Reset() {
 	*x = WriteSummary{}
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[8]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +819,7 @@ func (x *WriteSummary) String() string {
 func (*WriteSummary) ProtoMessage() {}
 
 func (x *WriteSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_v1_pipeline_proto_msgTypes[8]
+	mi := &file_pipeline_v1_pipeline_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +832,7 @@ func (x *WriteSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteSummary.ProtoReflect.Descriptor instead.
 func (*WriteSummary) Descriptor() ([]byte, []int) {
-	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{8}
+	return file_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WriteSummary) GetBatches() uint64 {
@@ -830,7 +896,7 @@ const file_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\vsend_cpu_ns\x18\n" +
 	" \x01(\x04R\tsendCpuNs\x12/\n" +
 	"\x14process_total_cpu_ns\x18\v \x01(\x04R\x11processTotalCpuNs\x12$\n" +
-	"\x0epeak_rss_bytes\x18\f \x01(\x04R\fpeakRssBytes\"\xd1\x01\n" +
+	"\x0epeak_rss_bytes\x18\f \x01(\x04R\fpeakRssBytes\"\x84\x02\n" +
 	"\vReadRequest\x12,\n" +
 	"\x06source\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06source\x12#\n" +
 	"\rbatch_records\x18\x02 \x01(\x04R\fbatchRecords\x12\x1f\n" +
@@ -839,7 +905,11 @@ const file_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\vmax_records\x18\x04 \x01(\x04R\n" +
 	"maxRecords\x12\x1b\n" +
 	"\tlinger_ns\x18\x05 \x01(\x04R\blingerNs\x12\x10\n" +
-	"\x03run\x18\x06 \x01(\tR\x03run\"z\n" +
+	"\x03run\x18\x06 \x01(\tR\x03run\x121\n" +
+	"\bposition\x18\a \x01(\v2\x15.pipeline.v1.PositionR\bposition\">\n" +
+	"\bPosition\x12\x18\n" +
+	"\abatches\x18\x01 \x01(\x04R\abatches\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x04R\arecords\"z\n" +
 	"\x06Credit\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x18\n" +
 	"\abatches\x18\x02 \x01(\x04R\abatches\x12#\n" +
@@ -882,42 +952,44 @@ func file_pipeline_v1_pipeline_proto_rawDescGZIP() []byte {
 	return file_pipeline_v1_pipeline_proto_rawDescData
 }
 
-var file_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_pipeline_v1_pipeline_proto_goTypes = []any{
 	(*Batch)(nil),         // 0: pipeline.v1.Batch
 	(*Rejection)(nil),     // 1: pipeline.v1.Rejection
 	(*Timing)(nil),        // 2: pipeline.v1.Timing
 	(*ReadRequest)(nil),   // 3: pipeline.v1.ReadRequest
-	(*Credit)(nil),        // 4: pipeline.v1.Credit
-	(*WriteRequest)(nil),  // 5: pipeline.v1.WriteRequest
-	(*Target)(nil),        // 6: pipeline.v1.Target
-	(*Commit)(nil),        // 7: pipeline.v1.Commit
-	(*WriteSummary)(nil),  // 8: pipeline.v1.WriteSummary
-	(*anypb.Any)(nil),     // 9: google.protobuf.Any
-	(*emptypb.Empty)(nil), // 10: google.protobuf.Empty
+	(*Position)(nil),      // 4: pipeline.v1.Position
+	(*Credit)(nil),        // 5: pipeline.v1.Credit
+	(*WriteRequest)(nil),  // 6: pipeline.v1.WriteRequest
+	(*Target)(nil),        // 7: pipeline.v1.Target
+	(*Commit)(nil),        // 8: pipeline.v1.Commit
+	(*WriteSummary)(nil),  // 9: pipeline.v1.WriteSummary
+	(*anypb.Any)(nil),     // 10: google.protobuf.Any
+	(*emptypb.Empty)(nil), // 11: google.protobuf.Empty
 }
 var file_pipeline_v1_pipeline_proto_depIdxs = []int32{
 	1,  // 0: pipeline.v1.Batch.rejections:type_name -> pipeline.v1.Rejection
 	2,  // 1: pipeline.v1.Batch.timing:type_name -> pipeline.v1.Timing
-	9,  // 2: pipeline.v1.Batch.payload:type_name -> google.protobuf.Any
-	9,  // 3: pipeline.v1.ReadRequest.source:type_name -> google.protobuf.Any
-	6,  // 4: pipeline.v1.WriteRequest.target:type_name -> pipeline.v1.Target
-	0,  // 5: pipeline.v1.WriteRequest.batch:type_name -> pipeline.v1.Batch
-	7,  // 6: pipeline.v1.WriteRequest.commit:type_name -> pipeline.v1.Commit
-	2,  // 7: pipeline.v1.WriteSummary.timing:type_name -> pipeline.v1.Timing
-	3,  // 8: pipeline.v1.Ingest.Read:input_type -> pipeline.v1.ReadRequest
-	4,  // 9: pipeline.v1.Credits.Grant:input_type -> pipeline.v1.Credit
-	0,  // 10: pipeline.v1.Stage.Process:input_type -> pipeline.v1.Batch
-	5,  // 11: pipeline.v1.Sink.Write:input_type -> pipeline.v1.WriteRequest
-	0,  // 12: pipeline.v1.Ingest.Read:output_type -> pipeline.v1.Batch
-	10, // 13: pipeline.v1.Credits.Grant:output_type -> google.protobuf.Empty
-	0,  // 14: pipeline.v1.Stage.Process:output_type -> pipeline.v1.Batch
-	8,  // 15: pipeline.v1.Sink.Write:output_type -> pipeline.v1.WriteSummary
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	10, // 2: pipeline.v1.Batch.payload:type_name -> google.protobuf.Any
+	10, // 3: pipeline.v1.ReadRequest.source:type_name -> google.protobuf.Any
+	4,  // 4: pipeline.v1.ReadRequest.position:type_name -> pipeline.v1.Position
+	7,  // 5: pipeline.v1.WriteRequest.target:type_name -> pipeline.v1.Target
+	0,  // 6: pipeline.v1.WriteRequest.batch:type_name -> pipeline.v1.Batch
+	8,  // 7: pipeline.v1.WriteRequest.commit:type_name -> pipeline.v1.Commit
+	2,  // 8: pipeline.v1.WriteSummary.timing:type_name -> pipeline.v1.Timing
+	3,  // 9: pipeline.v1.Ingest.Read:input_type -> pipeline.v1.ReadRequest
+	5,  // 10: pipeline.v1.Credits.Grant:input_type -> pipeline.v1.Credit
+	0,  // 11: pipeline.v1.Stage.Process:input_type -> pipeline.v1.Batch
+	6,  // 12: pipeline.v1.Sink.Write:input_type -> pipeline.v1.WriteRequest
+	0,  // 13: pipeline.v1.Ingest.Read:output_type -> pipeline.v1.Batch
+	11, // 14: pipeline.v1.Credits.Grant:output_type -> google.protobuf.Empty
+	0,  // 15: pipeline.v1.Stage.Process:output_type -> pipeline.v1.Batch
+	9,  // 16: pipeline.v1.Sink.Write:output_type -> pipeline.v1.WriteSummary
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_pipeline_v1_pipeline_proto_init() }
@@ -925,7 +997,7 @@ func file_pipeline_v1_pipeline_proto_init() {
 	if File_pipeline_v1_pipeline_proto != nil {
 		return
 	}
-	file_pipeline_v1_pipeline_proto_msgTypes[5].OneofWrappers = []any{
+	file_pipeline_v1_pipeline_proto_msgTypes[6].OneofWrappers = []any{
 		(*WriteRequest_Target)(nil),
 		(*WriteRequest_Batch)(nil),
 		(*WriteRequest_Commit)(nil),
@@ -936,7 +1008,7 @@ func file_pipeline_v1_pipeline_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pipeline_v1_pipeline_proto_rawDesc), len(file_pipeline_v1_pipeline_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

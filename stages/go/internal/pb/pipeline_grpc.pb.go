@@ -41,9 +41,9 @@ const (
 // The source of a run.
 type IngestClient interface {
 	// Reads the records that the request names and sends them as batches numbered
-	// 0, 1, 2, … without gaps. Every batch but the last is full, either in records
-	// or in bytes, or has waited for more as long as the request lets it. An empty
-	// source is an empty stream.
+	// 0, 1, 2, … without gaps, or on from the position in the request. Every batch but
+	// the last is full, either in records or in bytes, or has waited for more as long as
+	// the request lets it. An empty source is an empty stream.
 	//
 	// FAILED_PRECONDITION: the source is missing, can't be read, or lies outside the
 	// folders that the server was told to serve. INVALID_ARGUMENT: the request is not
@@ -85,9 +85,9 @@ type Ingest_ReadClient = grpc.ServerStreamingClient[Batch]
 // The source of a run.
 type IngestServer interface {
 	// Reads the records that the request names and sends them as batches numbered
-	// 0, 1, 2, … without gaps. Every batch but the last is full, either in records
-	// or in bytes, or has waited for more as long as the request lets it. An empty
-	// source is an empty stream.
+	// 0, 1, 2, … without gaps, or on from the position in the request. Every batch but
+	// the last is full, either in records or in bytes, or has waited for more as long as
+	// the request lets it. An empty source is an empty stream.
 	//
 	// FAILED_PRECONDITION: the source is missing, can't be read, or lies outside the
 	// folders that the server was told to serve. INVALID_ARGUMENT: the request is not

@@ -162,13 +162,29 @@ export interface ReadRequest {
    * Credits ignores this and keeps the limits above.
    */
   run: string;
+  /**
+   * Set: continue a run that had come so far. The first batch has the number
+   * `position.batches`, and its first record the number `position.records` + 1. The
+   * records before it are not sent, but count towards `max_records`. An ingest that
+   * ignores this starts at batch 0, which the orchestrator refuses.
+   */
+  position: Position | undefined;
+}
+
+/** How far a run has come: so many batches and records. The next batch begins there. */
+export interface Position {
+  batches: bigint;
+  records: bigint;
 }
 
 /** Permission to send more batches. Set by the orchestrator. Each replaces the one before. */
 export interface Credit {
   /** The run of ReadRequest. Needed in the first message of a stream only. */
   run: string;
-  /** How many batches may have been sent, counted from the start of the run. */
+  /**
+   * How many batches may have been sent, counted from the start of the call of
+   * Ingest.Read.
+   */
   batches: bigint;
   /** Most records, and most bytes of payload, in each further batch; 1 or more. */
   batchRecords: bigint;
@@ -703,7 +719,15 @@ export const Timing: MessageFns<Timing> = {
 };
 
 function createBaseReadRequest(): ReadRequest {
-  return { source: undefined, batchRecords: 0n, batchBytes: 0n, maxRecords: 0n, lingerNs: 0n, run: "" };
+  return {
+    source: undefined,
+    batchRecords: 0n,
+    batchBytes: 0n,
+    maxRecords: 0n,
+    lingerNs: 0n,
+    run: "",
+    position: undefined,
+  };
 }
 
 export const ReadRequest: MessageFns<ReadRequest> = {
@@ -737,6 +761,9 @@ export const ReadRequest: MessageFns<ReadRequest> = {
     }
     if (message.run !== "") {
       writer.uint32(50).string(message.run);
+    }
+    if (message.position !== undefined) {
+      Position.encode(message.position, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -802,6 +829,14 @@ export const ReadRequest: MessageFns<ReadRequest> = {
             message.run = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.position = Position.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -833,6 +868,82 @@ export const ReadRequest: MessageFns<ReadRequest> = {
       : 0n;
     message.lingerNs = (object.lingerNs !== undefined && object.lingerNs !== null) ? BigInt(object.lingerNs) : 0n;
     message.run = object.run ?? "";
+    message.position = (object.position !== undefined && object.position !== null)
+      ? Position.fromPartial(object.position)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePosition(): Position {
+  return { batches: 0n, records: 0n };
+}
+
+export const Position: MessageFns<Position> = {
+  encode(message: Position, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.batches !== 0n) {
+      if (BigInt.asUintN(64, message.batches) !== message.batches) {
+        throw new globalThis.Error("value provided for field message.batches of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.batches);
+    }
+    if (message.records !== 0n) {
+      if (BigInt.asUintN(64, message.records) !== message.records) {
+        throw new globalThis.Error("value provided for field message.records of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.records);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Position {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePosition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.batches = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.records = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Position>): Position {
+    return Position.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Position>): Position {
+    const message = createBasePosition();
+    message.batches = (object.batches !== undefined && object.batches !== null) ? BigInt(object.batches) : 0n;
+    message.records = (object.records !== undefined && object.records !== null) ? BigInt(object.records) : 0n;
     return message;
   },
 };
@@ -1276,9 +1387,9 @@ export type IngestService = typeof IngestService;
 export const IngestService = {
   /**
    * Reads the records that the request names and sends them as batches numbered
-   * 0, 1, 2, … without gaps. Every batch but the last is full, either in records
-   * or in bytes, or has waited for more as long as the request lets it. An empty
-   * source is an empty stream.
+   * 0, 1, 2, … without gaps, or on from the position in the request. Every batch but
+   * the last is full, either in records or in bytes, or has waited for more as long as
+   * the request lets it. An empty source is an empty stream.
    *
    * FAILED_PRECONDITION: the source is missing, can't be read, or lies outside the
    * folders that the server was told to serve. INVALID_ARGUMENT: the request is not
@@ -1298,9 +1409,9 @@ export const IngestService = {
 export interface IngestServer extends UntypedServiceImplementation {
   /**
    * Reads the records that the request names and sends them as batches numbered
-   * 0, 1, 2, … without gaps. Every batch but the last is full, either in records
-   * or in bytes, or has waited for more as long as the request lets it. An empty
-   * source is an empty stream.
+   * 0, 1, 2, … without gaps, or on from the position in the request. Every batch but
+   * the last is full, either in records or in bytes, or has waited for more as long as
+   * the request lets it. An empty source is an empty stream.
    *
    * FAILED_PRECONDITION: the source is missing, can't be read, or lies outside the
    * folders that the server was told to serve. INVALID_ARGUMENT: the request is not
@@ -1312,9 +1423,9 @@ export interface IngestServer extends UntypedServiceImplementation {
 export interface IngestClient extends Client {
   /**
    * Reads the records that the request names and sends them as batches numbered
-   * 0, 1, 2, … without gaps. Every batch but the last is full, either in records
-   * or in bytes, or has waited for more as long as the request lets it. An empty
-   * source is an empty stream.
+   * 0, 1, 2, … without gaps, or on from the position in the request. Every batch but
+   * the last is full, either in records or in bytes, or has waited for more as long as
+   * the request lets it. An empty source is an empty stream.
    *
    * FAILED_PRECONDITION: the source is missing, can't be read, or lies outside the
    * folders that the server was told to serve. INVALID_ARGUMENT: the request is not
