@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -12,7 +11,6 @@ import msgspec
 from pipeline.batching import AUTO, BatchSize
 from pipeline.clock import peak_rss_bytes
 from pipeline.errors import ConservationError
-from pipeline.publishing import Draft
 from pipeline.stages import INGEST, SINK
 from pipeline.v1.pipeline_pb2 import Rejection, Timing
 
@@ -184,29 +182,6 @@ class RejectionLog(Protocol):
 
     def add(self, stage: str, rejection: Rejection) -> None:
         """Take one rejection and the name of the stage that made it."""
-
-
-class RejectsFile:
-    """The rejects file: one JSON object a line, by ascending record number."""
-
-    def __init__(self, path: str | Path) -> None:
-        """Open a draft beside ``path``.
-
-        Raises:
-            SinkError: It can't be written.
-        """
-        self.draft = Draft(path)
-
-    def add(self, stage: str, rejection: Rejection) -> None:
-        """Write one line."""
-        row: dict[str, int | str] = {
-            "record": rejection.record,
-            "stage": stage,
-            "reason": rejection.reason,
-        }
-        if rejection.field:
-            row["field"] = rejection.field
-        self.draft.write(msgspec.json.encode(row) + b"\n")
 
 
 class RunAccount:

@@ -6,10 +6,13 @@ import contextlib
 import os
 import stat
 from pathlib import Path
-from secrets import token_hex
 from typing import Self
 
+from pipeline.beside import create_beside, fsync_folder, remove, sweep_beside
 from pipeline.errors import SinkError, one_line
+
+#: How the names of drafts end.
+PARTIAL = "partial"
 
 
 class Draft:
@@ -18,6 +21,8 @@ class Draft:
     Until `publish`, an earlier file at that path is untouched. Leaving the context
     without `publish` discards the draft. A link is followed, and the permissions of an
     earlier file are kept.
+
+    Drafts of the same path that dead processes have left are removed first.
 
     Every method raises SinkError, naming the path, if the system refuses.
 
@@ -31,12 +36,13 @@ class Draft:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.size = 0
+        self._is_sealed = False
         target = Path(os.path.realpath(path))
         try:
             mode = _mode_of(target)
+            sweep_beside(target, PARTIAL)
             self._target = target
-            self._draft = target.with_name(f".{target.name}.{token_hex(4)}.partial")
-            self._file = self._draft.open("xb")
+            self._draft, self._file = create_beside(target, PARTIAL)
             if mode is not None:
                 self._draft.chmod(mode)
         except OSError as error:
@@ -52,21 +58,22 @@ class Draft:
 
     def seal(self) -> None:
         """Write the whole draft to disk, so that publishing is only a rename."""
-        if self._file.closed:
+        if self._is_sealed:
             return
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
         except OSError as error:
             raise self._refused(error) from error
+        self._is_sealed = True
 
     def publish(self) -> None:
         """Seal the draft and rename it to its path."""
         self.seal()
         try:
             self._draft.replace(self._target)
-            _fsync_folder(self._target.parent)
+            fsync_folder(self._target.parent)
+            self._file.close()
         except OSError as error:
             raise self._refused(error) from error
 
@@ -75,7 +82,17 @@ class Draft:
         # Closing flushes, which may fail; but the data is thrown away here.
         with contextlib.suppress(OSError):
             self._file.close()
-        self._draft.unlink(missing_ok=True)
+        remove(self._draft)
+
+    @property
+    def target(self) -> Path:
+        """The path to publish at, with links followed."""
+        return self._target
+
+    @property
+    def partial(self) -> Path:
+        """The path of the draft itself."""
+        return self._draft
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +102,11 @@ class Draft:
 
     def _refused(self, error: OSError) -> SinkError:
         return SinkError(f"can't write {self.path}: {one_line(error)}")
+
+
+def sweep_drafts(path: str | Path) -> None:
+    """Remove the drafts of ``path`` that dead processes have left."""
+    sweep_beside(Path(os.path.realpath(path)), PARTIAL)
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
@@ -110,11 +132,3 @@ def _mode_of(target: Path) -> int | None:
         # A rename would replace a device or pipe instead of writing to it.
         raise OSError(22, "it is not a regular file")
     return stat.S_IMODE(status.st_mode)
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

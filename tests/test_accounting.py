@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.accounting import BatchSizes, RejectsFile, RunAccount, RunReport
+from pipeline.accounting import BatchSizes, RunAccount, RunReport
 from pipeline.errors import ConservationError
+from pipeline.rejects import RejectsFile
 from pipeline.v1.pipeline_pb2 import Rejection, Timing
 
 STAGES = ("ingest", "parse", "rules", "aggregate", "sink")
@@ -59,18 +60,19 @@ def test_rejections_are_counted_by_reason_and_written_by_record_number(
 ) -> None:
     """Whichever stage refused a record, the file is sorted; a field is named if any."""
     path = tmp_path / "rejects.ndjson"
-    rejects = RejectsFile(path)
-    account = RunAccount(STAGES, rejects)
-    account.settle(
-        0,
-        0,
-        [
-            ("rules", Rejection(record=2, reason="late")),
-            ("parse", Rejection(record=1, reason="wrong_type", field="user")),
-            ("parse", Rejection(record=3, reason="late")),
-        ],
-    )
-    rejects.draft.publish()
+    with RejectsFile(path) as rejects:
+        account = RunAccount(STAGES, rejects)
+        account.settle(
+            0,
+            0,
+            [
+                ("rules", Rejection(record=2, reason="late")),
+                ("parse", Rejection(record=1, reason="wrong_type", field="user")),
+                ("parse", Rejection(record=3, reason="late")),
+            ],
+        )
+        rejects.prepare()
+        rejects.publish()
 
     assert report_of(account).rejections == {"late": 2, "wrong_type": 1}
     assert [json.loads(line) for line in path.read_text().splitlines()] == [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from pipeline.errors import SinkError
-from pipeline.publishing import Draft
+from pipeline.publishing import Draft, sweep_drafts
 
 
 def files_in(folder: Path) -> list[str]:
@@ -83,3 +87,130 @@ def test_a_path_that_cannot_be_a_file_is_refused_by_name(tmp_path: Path) -> None
     ]:
         with pytest.raises(SinkError, match=f"{path}: .*{reason}"):
             Draft(path)
+
+
+#: Dies with two drafts of the file that it is given, after it has told so.
+DIE = """
+import os, sys
+from pipeline.publishing import Draft
+drafts = [Draft(sys.argv[1]), Draft(sys.argv[1])]
+drafts[0].write(b"some")
+drafts[1].seal()
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_drafts_of_a_process_that_died_are_removed_by_the_next_draft(
+    tmp_path: Path,
+) -> None:
+    """Sealed ones, too."""
+    path = tmp_path / "out"
+    subprocess.run([sys.executable, "-c", DIE, path], check=False)
+    left = files_in(tmp_path)
+
+    with Draft(path) as draft:
+        during = files_in(tmp_path)
+        draft.publish()
+
+    assert len(left) == 2
+    assert len(during) == 1
+    assert during[0] not in left
+    assert files_in(tmp_path) == ["out"]
+
+
+def test_drafts_of_a_living_process_stay(tmp_path: Path) -> None:
+    """Whether they are sealed or not: each is published whole."""
+    path = tmp_path / "out"
+    with Draft(path) as first, Draft(path) as second:
+        first.seal()
+        with Draft(path):
+            pass
+        sweep_drafts(path)
+        assert len(files_in(tmp_path)) == 2
+        first.publish()
+        second.publish()
+
+    assert files_in(tmp_path) == ["out"]
+
+
+def test_nothing_is_swept_but_drafts_of_the_same_file(tmp_path: Path) -> None:
+    """Servers in other languages name theirs otherwise, and lock nothing."""
+    others = {
+        ".other.0123456789ab.partial",
+        ".out.0123456789ab.partial.gz",
+        ".out.0123456789AB.partial",
+        ".out.01234567.partial",
+        ".out.partial",
+        "x.out.0123456789ab.partial",
+    }
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / ".out.00000000000a.partial").mkdir()
+    os.mkfifo(tmp_path / ".out.00000000000b.partial")
+    (tmp_path / ".out.00000000000c.partial").symlink_to(tmp_path / ".out.partial")
+    before = files_in(tmp_path)
+
+    sweep_drafts(tmp_path / "out")
+
+    assert files_in(tmp_path) == before
+
+
+def test_a_draft_that_was_taken_for_left_over_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may find it in the moment before it is locked."""
+    path = tmp_path / "out"
+    removed: list[Path] = []
+    flock = fcntl.flock
+
+    def late_flock(file: IO[bytes], operation: int) -> None:
+        if not removed:
+            (draft,) = tmp_path.iterdir()
+            draft.unlink()
+            removed.append(draft)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late_flock)
+    with Draft(path) as draft:
+        draft.write(b"whole")
+        draft.publish()
+
+    assert removed
+    assert path.read_bytes() == b"whole"
+
+
+def test_a_file_system_without_locks_has_drafts_that_nobody_sweeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A living one can't be told from a dead one there."""
+
+    def refused(*_: object) -> None:
+        raise OSError(95, "operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    path = tmp_path / "out"
+    with Draft(path) as draft:
+        sweep_drafts(path)
+        draft.publish()
+
+    assert files_in(tmp_path) == ["out"]
+
+
+def test_a_draft_that_cannot_be_removed_does_not_hide_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes the file next sweeps it."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "permission denied")
+
+    path = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refused)
+        with pytest.raises(RuntimeError, match="the cause"), Draft(path):
+            raise RuntimeError("the cause")
+    left = files_in(tmp_path)
+    sweep_drafts(path)
+
+    assert len(left) == 1
+    assert files_in(tmp_path) == []

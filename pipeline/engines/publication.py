@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pipeline.accounting import RejectsFile, RunAccount
+from pipeline.accounting import RunAccount
 from pipeline.engines.base import RunSettings, check_end
 from pipeline.errors import Place
 from pipeline.publishing import Draft
+from pipeline.rejects import RejectsFile, settle_left
 from pipeline.result import ResultWriter
 from pipeline.stages import SINK
 
@@ -35,12 +36,12 @@ class Publication:
         __tracebackhide__ = True
         check_end(self.account, self.settings)
         if self.rejects is not None:
-            self.rejects.draft.seal()
+            self.rejects.prepare()
         place.stage, place.batch = SINK, None
         self.settings.on_publish()
         self.result.commit(self.account.batches, self.account.passed)
         if self.rejects is not None:
-            self.rejects.draft.publish()
+            self.rejects.publish()
 
 
 @contextmanager
@@ -51,12 +52,31 @@ def open_publication(settings: RunSettings) -> Iterator[Publication]:
         SinkError: A draft can't be written.
     """
     __tracebackhide__ = True
-    with ExitStack() as stack:
-        output = stack.enter_context(Draft(settings.output))
-        rejects = None
-        if settings.rejects is not None:
-            rejects = RejectsFile(settings.rejects)
-            stack.enter_context(rejects.draft)
+    with open_rejects(settings) as rejects, Draft(settings.output) as output:
         account = RunAccount(settings.workload.stage_names, rejects)
         result = ResultWriter(settings.workload.new_result(), output)
         yield Publication(settings, account, result, rejects)
+
+
+@contextmanager
+def open_rejects(
+    settings: RunSettings, *, sees_result: bool = True
+) -> Iterator[RejectsFile | None]:
+    """Open the rejects file of a run; yield None if it has none.
+
+    Args:
+        settings: The settings of the run.
+        sees_result: Whether the output is a path in this process's file system.
+
+    Raises:
+        SinkError: It can't be written.
+    """
+    __tracebackhide__ = True
+    result = settings.output if sees_result else None
+    if result is not None:
+        settle_left(result)
+    if settings.rejects is None:
+        yield None
+        return
+    with RejectsFile(settings.rejects, result) as rejects:
+        yield rejects

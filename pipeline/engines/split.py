@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.accounting import RejectsFile, RunAccount, RunReport
+from pipeline.accounting import RunAccount, RunReport
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_end
 from pipeline.engines.calls import OnMessage, StageConnection
@@ -20,12 +20,15 @@ from pipeline.engines.commit import commit
 from pipeline.engines.interruption import run_until_interrupted
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.pacing import Pacer
+from pipeline.engines.publication import open_rejects
 from pipeline.engines.recovery import RecoveringLeg, Recovery
 from pipeline.engines.replicas import Replicas
 from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT
+from pipeline.publishing import sweep_drafts
+from pipeline.rejects import RejectsFile
 from pipeline.stages import INGEST, SINK
 from pipeline.transport import wire
 from pipeline.transport.client import Channel
@@ -105,12 +108,14 @@ class SplitEngine:
         """Run to the end, as `Engine.run` says."""
         started = time.perf_counter()
         missing = self._missing(settings.workload)
-        target = _target(settings.output, is_local=SINK not in self._addresses)
+        is_local = SINK not in self._addresses
+        target = _target(settings.output, is_local=is_local)
+        # Left last: when the servers have ended, nobody publishes the result any more.
         with ExitStack() as stack:
-            rejects = None
-            if settings.rejects is not None:
-                rejects = RejectsFile(settings.rejects)
-                stack.enter_context(rejects.draft)
+            if is_local:
+                # A sink that was killed has left one.
+                stack.callback(sweep_drafts, settings.output)
+            rejects = stack.enter_context(open_rejects(settings, sees_result=is_local))
             servers = stack.enter_context(
                 StageServers(
                     settings.workload.name,
@@ -276,7 +281,7 @@ class _Run:
                     await pacer.close()
                 check_end(self.account, self._settings)
                 if self._rejects is not None:
-                    self._rejects.draft.seal()
+                    self._rejects.prepare()
                 self._settings.on_publish()
                 # An interrupt from before cancels this task at its next wait, which
                 # must not be the one in which the sink publishes.
@@ -292,7 +297,7 @@ class _Run:
             if not has_replied:
                 self.account.stages[SINK].recoveries += 1
             if self._rejects is not None:
-                self._rejects.draft.publish()
+                self._rejects.publish()
             self.ended, self.cpu_s = time.perf_counter(), cpu.lap() / 1e9
 
     async def _connect(

@@ -347,7 +347,7 @@ def test_servers_that_die_or_freeze_are_replaced(
 def test_a_source_or_a_sink_that_is_lost_fails_the_run(
     settings_for: SettingsFor, lose: Lose, stage: str
 ) -> None:
-    """In one line, and the earlier result stays."""
+    """In one line; the earlier result stays, and no draft."""
     run = settings_for(DATA * 50, 1, on_progress=lambda _: lose(stage, signal.SIGKILL))
     run.output.write_bytes(b"earlier")
 
@@ -357,6 +357,7 @@ def test_a_source_or_a_sink_that_is_lost_fails_the_run(
     assert str(raised.value).startswith(f"stage {stage} at unix:")
     assert str(raised.value).endswith("is lost: ended by SIGKILL")
     assert run.output.read_bytes() == b"earlier"
+    assert not list(run.output.parent.glob(".*.partial"))
 
 
 def test_a_frozen_source_that_answers_no_health_check_is_lost(

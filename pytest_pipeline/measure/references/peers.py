@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Self
 
-from pipeline.accounting import RejectsFile, RunAccount, RunReport
+from pipeline.accounting import RunAccount, RunReport
 from pipeline.batching import BatchLimits
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_counts, check_end
 from pipeline.errors import UsageError
 from pipeline.inputs import Inputs
 from pipeline.publishing import Draft
+from pipeline.rejects import RejectsFile
 from pipeline.result import ResultWriter
 from pipeline.stages import INGEST, Stage
 from pipeline.v1.pipeline_pb2 import Rejection
@@ -93,8 +94,9 @@ class PeerRun:
             output = stack.enter_context(Draft(settings.output))
             self._rejects = None
             if settings.rejects is not None:
-                self._rejects = RejectsFile(settings.rejects)
-                stack.enter_context(self._rejects.draft)
+                self._rejects = stack.enter_context(
+                    RejectsFile(settings.rejects, settings.output)
+                )
             self._stack = stack.pop_all()
         self._account = RunAccount(settings.workload.stage_names, self._rejects)
         self._result = ResultWriter(settings.workload.new_result(), output)
@@ -120,10 +122,10 @@ class PeerRun:
         """
         check_end(self._account, self._settings)
         if self._rejects is not None:
-            self._rejects.draft.seal()
+            self._rejects.prepare()
         self._result.commit(self._account.batches, self._account.passed)
         if self._rejects is not None:
-            self._rejects.draft.publish()
+            self._rejects.publish()
         return self._account.report(
             workload=self._settings.workload.name,
             engine=engine,

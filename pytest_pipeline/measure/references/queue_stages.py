@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from google.protobuf.message import Message
 
-from pipeline.accounting import RejectsFile, RunAccount, RunReport
+from pipeline.accounting import RunAccount, RunReport
 from pipeline.batching import BatchLimits
 from pipeline.clock import ProcessClock, Stopwatch, peak_rss_bytes
 from pipeline.engines.base import check_counts, check_not_empty
@@ -29,6 +29,7 @@ from pipeline.errors import (
 )
 from pipeline.inputs import Inputs
 from pipeline.publishing import Draft
+from pipeline.rejects import RejectsFile
 from pipeline.result import ResultWriter
 from pipeline.stages import INGEST, SINK, Stage, check_output
 from pipeline.transport.environment import configure_process
@@ -245,8 +246,7 @@ def _write(workload: Workload, job: Job, receive: Receive) -> RunReport | Failur
             output = stack.enter_context(Draft(job.output))
             rejects = None
             if job.rejects is not None:
-                rejects = RejectsFile(job.rejects)
-                stack.enter_context(rejects.draft)
+                rejects = stack.enter_context(RejectsFile(job.rejects, job.output))
             account = RunAccount(workload.stage_names, rejects)
             result = ResultWriter(workload.new_result(), output)
             decode = workload.result_takes.FromString
@@ -268,10 +268,10 @@ def _write(workload: Workload, job: Job, receive: Receive) -> RunReport | Failur
             check_not_empty(account)
             account.check_conservation()
             if rejects is not None:
-                rejects.draft.seal()
+                rejects.prepare()
             result.commit(account.batches, account.passed)
             if rejects is not None:
-                rejects.draft.publish()
+                rejects.publish()
     except Exception as error:
         return Failure.of(error, place)
     spent.lap("process", 0)
