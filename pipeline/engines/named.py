@@ -26,7 +26,7 @@ def engine_named(name: str) -> Callable[..., Engine]:
         return MonolithEngine
     entries = entry_points(group=_GROUP)
     if name not in entries.names:
-        known = ", ".join(("split", MonolithEngine.name, *sorted(entries.names)))
+        known = ", ".join(("split", MonolithEngine.name, *added_engines()))
         raise UsageError(f"--engine {name}: not known; there is {known}")
     entry = entries[name]
     try:
@@ -39,3 +39,8 @@ def engine_named(name: str) -> Callable[..., Engine]:
             f"--engine {name}: can't be loaded from {provider}: {raised(error)}"
         ) from error
     return factory
+
+
+def added_engines() -> list[str]:
+    """Return the names of the engines of entry points."""
+    return sorted(entry_points(group=_GROUP).names)

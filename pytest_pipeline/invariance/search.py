@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis.errors import FlakyFailure
 
+from pipeline.engines.base import Engine
+from pipeline.engines.named import added_engines
 from pipeline.errors import UsageError
 from pipeline.workload import Workload
-from pytest_pipeline.invariance.engines import SplitStages
+from pytest_pipeline.invariance.comparison import EngineComparison, Outcome
+from pytest_pipeline.invariance.engines import (
+    SplitStages,
+    cluster_engine,
+    serial_engine,
+)
 from pytest_pipeline.invariance.failure_report import stream_report, whole_report
 from pytest_pipeline.invariance.failures import Failure, Failures
 from pytest_pipeline.invariance.functions import (
@@ -44,17 +52,18 @@ _OF_RESULTS: dict[str, PropertyCheck] = {
     "snapshot": check_snapshot,
 }
 _SPLIT = "split"
+_DISTRIBUTED = "distributed"
 
 # How many small batches the whole data is cut into: stage functions take microseconds
-# for each, and the split takes a millisecond.
+# for each, and engines with several processes take a millisecond.
 _MOST_APPLIED = 10_000
-_MOST_SPLIT = 2_000
+_MOST_RUN = 2_000
 
 # A larger stream is not kept for the next run. The cut that failed is.
 _MOST_KEPT = 64 * 1024
 
 #: The names of all properties. Those that explain failures of others come first.
-PROPERTIES = (*_OF_STAGES, *_OF_RESULTS, _SPLIT)
+PROPERTIES = (*_OF_STAGES, *_OF_RESULTS, _SPLIT, _DISTRIBUTED)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Property:
     """A property that a workload must have for every stream and partition.
 
     Args:
-        name: one of `PROPERTIES`.
+        name: one of `PROPERTIES`, or an engine of the entry points, such as "dask".
         stage: the transform stage to check, for "partition" and "purity" only.
 
     Example::
@@ -228,7 +237,8 @@ class Property:
     @property
     def _most_batches(self) -> int:
         """The most small batches of a long stream."""
-        return _MOST_SPLIT if self.name == _SPLIT else _MOST_APPLIED
+        is_applied = self.name in _OF_STAGES or self.name in _OF_RESULTS
+        return _MOST_APPLIED if is_applied else _MOST_RUN
 
     def _whole_error(
         self, source: Source, check: PropertyCheck, failure: WholeFailure
@@ -278,11 +288,22 @@ class Property:
             yield _OF_RESULTS[self.name]
         elif self.name == _SPLIT:
             with SplitStages(workload) as stages:
-                yield lambda partitioned: _check_split(stages, partitioned)
+                yield lambda partitioned: _check_run(partitioned, stages.check)
         else:
-            raise UsageError(
-                f"property {self.name!r}: there is {', '.join(PROPERTIES)}"
-            )
+            comparison = EngineComparison(workload)
+            with self._engine() as engine:
+                check = partial(comparison.check, engine)
+                yield lambda partitioned: _check_run(partitioned, check)
+
+    def _engine(self) -> AbstractContextManager[Engine]:
+        if self.name == _DISTRIBUTED:
+            return nullcontext(serial_engine())
+        known = added_engines()
+        if self.name in known:
+            return cluster_engine(self.name)
+        raise UsageError(
+            f"property {self.name!r}: there is {', '.join((*PROPERTIES, *known))}"
+        )
 
 
 def quiet_search(examples: int, *, derandomize: bool | None = None) -> settings:
@@ -312,7 +333,7 @@ def properties_of(workload: Workload) -> list[Property]:
         for stage in workload.transforms
         for name in _OF_STAGES
     ]
-    return of_stages + [Property(name) for name in (*_OF_RESULTS, _SPLIT)]
+    return of_stages + [Property(name) for name in PROPERTIES if name not in _OF_STAGES]
 
 
 def check_workload(
@@ -336,8 +357,10 @@ def check_workload(
         prop.search(workload, data=data, examples=examples)
 
 
-def _check_split(stages: SplitStages, partitioned: PartitionedStream) -> None:
-    outcome = stages.check(partitioned)
+def _check_run(
+    partitioned: PartitionedStream, check: Callable[[PartitionedStream], Outcome]
+) -> None:
+    outcome = check(partitioned)
     # A run without records has to fail. Any other has compared no result.
     if outcome.failure and partitioned.stream.payloads:
         raise InvarianceError(f"both engines fail: {outcome.failure}")

@@ -64,6 +64,8 @@ class PipelineSettings:
     data: Path | None = None
     #: Streams that the suite of invariance tries for each property.
     examples: int = 100
+    #: Engines that the suite of invariance compares beside those it always does.
+    engines: tuple[str, ...] = ()
     #: Seconds that a stage has to answer in the suite of conformance.
     reply_timeout: float = 10.0
     #: TOML file that declares what the stages under test support.
@@ -165,6 +167,13 @@ OPTIONS = OptionGroup(
             COUNT,
             "N",
             "Streams that the suite of invariance tries for each property [100].",
+        ),
+        Option(
+            "engines",
+            NAMES,
+            "NAME,…",
+            "Engines that the suite of invariance starts and compares with the "
+            "monolith too, such as dask [none].",
         ),
         Option(
             "reply_timeout",

@@ -141,6 +141,8 @@ class CountsWhatIsReplayed(TotalsByType):
         (with_result(ForgetsToMerge), "merge", "state"),
         (with_result(OrdersItsState), "merge", "either first"),
         (with_result(CountsWhatIsReplayed), "snapshot", "restored after"),
+        (with_result(ForgetsToMerge), "distributed", "distributed must give what"),
+        (with_result(CountsWhatIsReplayed), "distributed", "distributed must give"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -94,9 +94,28 @@ def test_the_command_and_the_suite_share_what_failed(
     )
 
 
+def test_an_engine_that_is_asked_for_is_a_property(
+    pytester: pytest.Pytester,
+) -> None:
+    """Its workers find a workload of the user, and one cluster serves all streams."""
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    mine = ("--pipeline-workload", "mine:MINE", "--pipeline-data", "data")
+    pytester.makepyfile(mine="from pipeline.workloads.events import EVENTS as MINE")
+
+    result = pytester.runpytest_subprocess(
+        *SUITE, *mine, "--pipeline-engines", "dask", "-k", "dask or distributed"
+    )
+
+    result.assert_outcomes(passed=2, deselected=len(properties_of(EVENTS)) - 1)
+    result.stdout.fnmatch_lines(
+        ["mine:MINE, distributed: holds for *", "mine:MINE, dask: holds for *"]
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--pipeline-engines", "ours"), "--pipeline-engines ours: there is dask"),
         (("--pipeline-workload", "mine:MINE"), "workload mine:MINE reads an input, *"),
         (("--pipeline-workload", "mine:YOURS"), "workload 'mine:YOURS' can't be *"),
         (("--pipeline-data", "missing"), "--pipeline-data missing: no such file *"),

@@ -110,6 +110,7 @@ CASES = [
     ),
     Case("data", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),
     Case("examples", "7", 7, "8", 8, "9", 9),
+    Case("engines", "dask", ("dask",), "a,b", ("a", "b"), "'c'", ("c",)),
     Case("reply_timeout", "2.5", 2.5, "3", 3.0, "4", 4.0),
     Case("declarations", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),
     Case("conformance_report", "a", Path("a"), "b", Path("b"), "'c'", Path("c")),

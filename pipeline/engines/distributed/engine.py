@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from pipeline.accounting import RunReport
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings
 from pipeline.engines.distributed.executor import Executor, in_order
-from pipeline.engines.distributed.parts import parts_of
+from pipeline.engines.distributed.parts import FED_BYTES, parts_of
 from pipeline.engines.distributed.work import Job, PartResult, run_part
 from pipeline.engines.in_process import named_failures
 from pipeline.engines.publication import Publication, open_publication
@@ -33,6 +33,8 @@ class DistributedEngine:
         open_executor: Returns a context manager of the executor of a run.
         window: The most parts that are submitted and not yet committed; None for two
             for each worker.
+        fed_bytes: How large a part becomes that the driver reads, since the source
+            can't be divided.
 
     Raises:
         UsageError: The window is below 1.
@@ -43,12 +45,30 @@ class DistributedEngine:
         name: str,
         open_executor: Callable[[], AbstractContextManager[Executor]],
         window: int | None = None,
+        *,
+        fed_bytes: int = FED_BYTES,
     ) -> None:
         if window is not None and window < 1:
             raise UsageError(f"window {window}: must be 1 or more")
         self.name = name
         self._open_executor = open_executor
         self._window = window
+        self._fed_bytes = fed_bytes
+
+    @contextmanager
+    def opened(self, *, fed_bytes: int = FED_BYTES) -> Iterator[DistributedEngine]:
+        """Yield this engine with an executor that stays open for several runs.
+
+        Raises:
+            PipelineError: The executor can't be opened.
+        """
+        with self._open_executor() as executor:
+            yield DistributedEngine(
+                self.name,
+                lambda: nullcontext(executor),
+                self._window,
+                fed_bytes=fed_bytes,
+            )
 
     def run(self, settings: RunSettings) -> RunReport:
         """Run to the end, as `Engine.run` says."""
@@ -62,7 +82,12 @@ class DistributedEngine:
             window = self._window or 2 * executor.workers
             committer = _Committer(publication)
             inputs = Inputs()
-            parts = parts_of(settings, partial(_map_in_order, executor, window), inputs)
+            parts = parts_of(
+                settings,
+                partial(_map_in_order, executor, window),
+                inputs,
+                fed_bytes=self._fed_bytes,
+            )
             job = Job(settings.workload, settings.source, settings.fixed_limits)
             for done in in_order(executor, partial(run_part, job), parts, window):
                 committer.commit(done)

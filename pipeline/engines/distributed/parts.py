@@ -17,7 +17,7 @@ from pipeline.v1.pipeline_pb2 import Rejection
 
 # As much as a worker needs to be busy for some milliseconds, and little enough for a
 # driver that holds a window of them.
-_FED_BYTES = 1024 * 1024
+FED_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,11 @@ class FedPart:
 
 
 def parts_of(
-    settings: RunSettings, map_: MapFunction, inputs: Opener
+    settings: RunSettings,
+    map_: MapFunction,
+    inputs: Opener,
+    *,
+    fed_bytes: int = FED_BYTES,
 ) -> Iterable[Part | FedPart]:
     """Return the parts of a run, in order.
 
@@ -97,6 +101,7 @@ def parts_of(
         settings: Describes the run.
         map_: Counts, if the source is divisible.
         inputs: Opens what the driver reads.
+        fed_bytes: How large a part becomes that the driver reads.
 
     Raises:
         PipelineError: The source can't be read.
@@ -110,11 +115,11 @@ def parts_of(
         )
         if parts is not None:
             return parts
-    return _fed(settings, inputs)
+    return _fed(settings, inputs, fed_bytes)
 
 
-def _fed(settings: RunSettings, inputs: Opener) -> Iterator[FedPart]:
-    """Read the source here; yield its batches in parts of about a mebibyte.
+def _fed(settings: RunSettings, inputs: Opener, fed_bytes: int) -> Iterator[FedPart]:
+    """Read the source here; yield its batches in parts of about so many bytes.
 
     Parts are made as they are asked for, so whoever takes them sets the pace.
     """
@@ -127,7 +132,7 @@ def _fed(settings: RunSettings, inputs: Opener) -> Iterator[FedPart]:
             batches.append(FedBatch.of(output))
             size += len(batches[-1].payload)
             records += output.records + output.filtered + len(output.rejections)
-            if size >= _FED_BYTES:
+            if size >= fed_bytes:
                 yield FedPart(first_batch, first_record, tuple(batches))
                 first_batch += len(batches)
                 first_record += records

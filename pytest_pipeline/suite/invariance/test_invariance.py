@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.engines.named import added_engines, engine_named
+from pipeline.errors import PipelineError, UsageError
 from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pytest_pipeline.invariance import InvarianceError, Property, properties_of
@@ -21,15 +22,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     settings = settings_of(metafunc.config)
     try:
         check_samples(settings)
+        added = [_property_of_engine(name) for name in settings.engines]
         found = [
             pytest.param(workload, prop, id=f"{name}-{prop}")
             for name in settings.workload
             for workload in [workload_named(name)]
-            for prop in properties_of(workload)
+            for prop in (*properties_of(workload), *added)
         ]
     except PipelineError as error:
         raise pytest.Collector.CollectError(f"usage error: {error}") from error
     metafunc.parametrize(("workload", "prop"), found)
+
+
+def _property_of_engine(name: str) -> Property:
+    if name not in added_engines():
+        raise UsageError(
+            f"--pipeline-engines {name}: there is {', '.join(added_engines())}"
+        )
+    # It can be imported.
+    engine_named(name)
+    return Property(name)
 
 
 def test_invariance(
