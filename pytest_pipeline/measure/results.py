@@ -30,8 +30,8 @@ Group = Literal[
 ]
 #: The engines. ``floor`` is the split with stages that do nothing, and ``queues`` has
 #: pipes between processes, instead of gRPC. ``flight`` and ``bytewax`` are peers: other
-#: libraries, with the same stage functions.
-Variant = Literal["split", "monolith", "floor", "queues", "flight", "bytewax"]
+#: libraries, with the same stage functions. ``dask`` runs on a cluster of this machine.
+Variant = Literal["split", "monolith", "floor", "queues", "flight", "bytewax", "dask"]
 
 
 class Interval(msgspec.Struct, frozen=True):

@@ -52,8 +52,8 @@ class Table:
     texts: int = 0
 
 
-#: What each peer leaves out, which the note of its table says.
-_PEERS: dict[Variant, str] = {
+#: What the note of a table says of engines that are measured where they are installed.
+_OPTIONAL: dict[Variant, str] = {
     "flight": (
         " flight: Arrow Flight between transform stages in processes, with ingest and "
         "sink in one; no replicas, health checks or time of stages."
@@ -61,6 +61,10 @@ _PEERS: dict[Variant, str] = {
     "bytewax": (
         " bytewax: all stages in one process; no transport, parallel stages or time of "
         "stages."
+    ),
+    "dask": (
+        " dask: a worker for each core, without its start; workers run whole parts, "
+        "and a short run is one part."
     ),
 }
 
@@ -97,6 +101,7 @@ def batching_table(batching: Batching) -> Table:
         "queues/s": speed("queues"),
         "flight/s": speed("flight"),
         "bytewax/s": speed("bytewax"),
+        "dask/s": speed("dask"),
         "monolith/s": speed("monolith"),
         "writes": lambda size: _said(runs.get(size), _writes),
         "record bytes": lambda size: _said(runs.get(size), _bytes_per_record),
@@ -112,7 +117,7 @@ def batching_table(batching: Batching) -> Table:
             "all messages into stages. IPC: its share of all CPU. "
             "monolith at 1: record by record. floor: stages that do nothing. queues: "
             "processes without gRPC."
-            f"{''.join(said for peer, said in _PEERS.items() if batching.of(peer))}"
+            f"{''.join(said for name, said in _OPTIONAL.items() if batching.of(name))}"
         ),
     )
 

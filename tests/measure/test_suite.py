@@ -20,7 +20,7 @@ SUITE = (
     # As short as possible.
     *("--pipeline-run-seconds", "0.002", "--benchmark-json", "saved.json"),
 )
-MEASURES = "not claims and not work and not flight and not bytewax"
+MEASURES = "not claims and not work and not flight and not bytewax and not dask"
 
 
 @pytest.fixture(autouse=True)
@@ -77,25 +77,30 @@ def test_every_way_to_run_events_is_measured(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "library"), [("flight", "pyarrow"), ("bytewax", "bytewax")]
+    ("engine", "library", "extra"),
+    [
+        ("flight", "pyarrow", "peers"),
+        ("bytewax", "bytewax", "peers"),
+        ("dask", "distributed", "dask"),
+    ],
 )
-def test_a_peer_is_measured_where_it_is_installed(
-    pytester: pytest.Pytester, peer: str, library: str
+def test_an_optional_engine_is_measured_where_it_is_installed(
+    pytester: pytest.Pytester, engine: str, library: str, extra: str
 ) -> None:
     """It is skipped with the reason where it is not."""
     result = pytester.runpytest_subprocess(
         *SUITE,
         *("--pipeline-workload", "events", "--pipeline-batch-sizes", "50"),
-        *("-k", f"test_{peer}", "-rs"),
+        *("-k", f"test_{engine}", "-rs"),
     )
 
     if find_spec(library):
         result.assert_outcomes(passed=1)
-        assert saved(pytester)[f"test_{peer}[events-50]"]["variant"] == peer
+        assert saved(pytester)[f"test_{engine}[events-50]"]["variant"] == engine
     else:
         result.assert_outcomes(skipped=1)
         result.stdout.fnmatch_lines(
-            [f"*{library} is not installed; the extra `peers`*"]
+            [f"*{library} is not installed; the extra `{extra}`*"]
         )
 
 

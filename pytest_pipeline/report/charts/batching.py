@@ -36,6 +36,7 @@ _VARIANTS: dict[Variant, tuple[str, Marker]] = {
     "queues": ("queues instead of gRPC", "diamond"),
     "flight": ("Arrow Flight", "plus"),
     "bytewax": ("Bytewax, in one process", "star"),
+    "dask": ("Dask, in parts", "cross"),
 }
 _BY_EVENT = "monolith, record by record"
 #: The batch size named in titles, if it was measured.

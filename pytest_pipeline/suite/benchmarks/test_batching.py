@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pipeline.accounting import RunReport
+from pipeline.engines.distributed.engine import DistributedEngine
 from pipeline.engines.monolith import MonolithEngine
 from pytest_pipeline.measure.benchmark import benchmark_runs
 from pytest_pipeline.measure.harness import Harness
@@ -17,10 +18,22 @@ from pytest_pipeline.measure.results import Record, Variant
 #: The variants that have a transport.
 GRPC = ("split", "floor")
 
-_MISSING = "{} is not installed; the extra `peers` has it"
+_MISSING = "{} is not installed; the extra `{}` has it"
 
 #: Measures runs of one variant, records the results, and returns the median report.
 Measure = Callable[[Variant, Callable[[], RunReport]], RunReport]
+
+
+@pytest.fixture(scope="session")
+def on_dask(harness: Harness) -> Iterator[DistributedEngine]:
+    """A cluster of this machine, which serves all runs of the session."""
+    pytest.importorskip("distributed", reason=_MISSING.format("distributed", "dask"))
+    from pipeline.engines.distributed.dask_executor import engine
+
+    with engine().opened() as opened:
+        # Dask starts threads at its first call, which no test is to be blamed for.
+        harness.runs("work-items", iterations=1).run(opened, 1, 1)
+        yield opened
 
 
 @pytest.fixture
@@ -111,7 +124,7 @@ def test_flight(
     measured: Measure, harness: Harness, workload_name: str, batch_size: int
 ) -> None:
     """Arrow Flight passes all records, with transform stages in processes."""
-    pytest.importorskip("pyarrow.flight", reason=_MISSING.format("pyarrow"))
+    pytest.importorskip("pyarrow.flight", reason=_MISSING.format("pyarrow", "peers"))
     from pytest_pipeline.measure.references.flight import FlightEngine
 
     records = harness.records(workload_name, batch_size)
@@ -127,12 +140,28 @@ def test_bytewax(
     measured: Measure, harness: Harness, workload_name: str, batch_size: int
 ) -> None:
     """Bytewax passes all records, with all stages in this process."""
-    pytest.importorskip("bytewax.dataflow", reason=_MISSING.format("bytewax"))
+    pytest.importorskip("bytewax.dataflow", reason=_MISSING.format("bytewax", "peers"))
     from pytest_pipeline.measure.references.dataflow import BytewaxEngine
 
     records = harness.records(workload_name, batch_size)
     runs, engine = harness.runs(workload_name), BytewaxEngine()
 
     report = measured("bytewax", lambda: runs.run(engine, batch_size, records))
+
+    assert report.records.ingested == records
+
+
+def test_dask(
+    measured: Measure,
+    harness: Harness,
+    on_dask: DistributedEngine,
+    workload_name: str,
+    batch_size: int,
+) -> None:
+    """Dask passes all records, on workers that read whole parts of the input."""
+    records = harness.records(workload_name, batch_size)
+    runs = harness.runs(workload_name)
+
+    report = measured("dask", lambda: runs.run(on_dask, batch_size, records))
 
     assert report.records.ingested == records
