@@ -55,19 +55,24 @@ class Watchdog:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Look at the legs until the context is left."""
+        """Look at the legs until the context is left.
+
+        A look that fails ends what runs in the context: hangs would go unnoticed.
+        """
 
         async def watch() -> None:
             while True:
                 await asyncio.sleep(self._period_s)
                 await self.look()
 
-        task = asyncio.create_task(watch())
         try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+            async with asyncio.TaskGroup() as tasks:
+                task = tasks.create_task(watch())
+                yield
+                task.cancel()
+        except BaseExceptionGroup as group:
+            # Either the failed look or what the context raised.
+            raise group.exceptions[0] from None
 
 
 class _Wait:

@@ -60,3 +60,36 @@ def test_only_an_uninterrupted_wait_for_the_same_is_overdue(
 ) -> None:
     """A reply, or a pause in which no reply is due, starts the wait again."""
     assert looked(FakeLeg(), *waits) == [TIMEOUT_S] * overdues
+
+
+class BrokenLeg(FakeLeg):
+    """A leg that fails when it is looked at."""
+
+    def awaited(self) -> int | None:
+        """Fail."""
+        raise ZeroDivisionError("no look today")
+
+
+def test_a_look_that_fails_ends_what_is_watched() -> None:
+    """Otherwise nobody would notice a server that hangs from then on."""
+
+    async def run() -> None:
+        async with Watchdog([BrokenLeg()], timeout_s=0.01).watching():
+            await asyncio.Event().wait()
+
+    with pytest.raises(ZeroDivisionError, match="no look today"):
+        asyncio.run(run())
+
+
+def test_what_is_watched_may_fail_or_end_by_itself() -> None:
+    """Its own exception is raised as it is, and no task is left."""
+
+    async def run(*, fails: bool) -> int:
+        async with Watchdog([FakeLeg()], TIMEOUT_S).watching():
+            if fails:
+                raise ZeroDivisionError("no luck")
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(run(fails=False)) == 1
+    with pytest.raises(ZeroDivisionError, match="no luck"):
+        asyncio.run(run(fails=True))
