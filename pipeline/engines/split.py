@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
 
 from pipeline.accounting import RunAccount, RunReport
 from pipeline.clock import ProcessClock
@@ -22,6 +21,7 @@ from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLe
 from pipeline.engines.pacing import Pacer
 from pipeline.engines.publication import open_rejects
 from pipeline.engines.recovery import RecoveringLeg, Recovery
+from pipeline.engines.relay import relay_all
 from pipeline.engines.replicas import Replicas
 from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.window import WindowLimits
@@ -38,23 +38,6 @@ from pipeline.transport.processes import StageServers, Transport
 from pipeline.transport.workarounds import wait_for_calls
 from pipeline.v1.pipeline_pb2 import ReadRequest
 from pipeline.workload import Workload
-
-
-class Upstream(Protocol):
-    """A leg that batches come from."""
-
-    async def receive(self) -> InFlightBatch | None:
-        """Return the next batch; None at the end."""
-
-
-class Downstream(Protocol):
-    """A leg that batches go to."""
-
-    async def send(self, batch: InFlightBatch) -> None:
-        """Send a batch, as soon as the leg has room for it."""
-
-    async def close(self) -> None:
-        """Finish: no batch follows."""
 
 
 class SplitEngine:
@@ -276,7 +259,7 @@ class _Run:
             try:
                 if pacer is not None:
                     await pacer.open()
-                await _relay_all(ingest, transforms, sink)
+                await relay_all(ingest, transforms, sink)
                 if pacer is not None:
                     await pacer.close()
                 check_end(self.account, self._settings)
@@ -382,30 +365,6 @@ def _linger_ns(linger_s: float | None) -> int:
         return 0
     # At most 292 years, so that it fits the field.
     return round(min(max(linger_s * 1e9, 1), 2**63))
-
-
-async def _relay_all(
-    ingest: IngestLeg, transforms: Sequence[Replicas], sink: SinkLeg
-) -> None:
-    """Relay between all neighbours concurrently; raise the first failure."""
-    upstreams: list[Upstream] = [ingest, *transforms]
-    downstreams: list[Downstream] = [*transforms, sink]
-    try:
-        async with asyncio.TaskGroup() as relays:
-            for upstream, downstream in zip(upstreams, downstreams, strict=True):
-                relays.create_task(_relay(upstream, downstream))
-            for replicas in transforms:
-                replicas.start(relays)
-    except ExceptionGroup as group:
-        # The first failure is the cause: it cancelled the other relays.
-        raise group.exceptions[0] from None
-
-
-async def _relay(upstream: Upstream, downstream: Downstream) -> None:
-    """Pass every batch on from one leg to the next."""
-    while (batch := await upstream.receive()) is not None:
-        await downstream.send(batch)
-    await downstream.close()
 
 
 def _target(output: Path, *, is_local: bool) -> str:
