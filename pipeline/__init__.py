@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         Source,
         WaitingReader,
     )
-    from pipeline.stages import Output, Refused, Stage, stage
+    from pipeline.stages import Output, Refused, Stage, cut_columns, stage
     from pipeline.v1.lines_pb2 import Lines, LineSource
     from pipeline.v1.pipeline_pb2 import Rejection
     from pipeline.v1.rows_pb2 import Rows
@@ -81,7 +81,7 @@ _MODULES = {
         "Source",
         "WaitingReader",
     ),
-    "pipeline.stages": ("Output", "Refused", "Stage", "stage"),
+    "pipeline.stages": ("Output", "Refused", "Stage", "cut_columns", "stage"),
     "pipeline.v1.lines_pb2": ("LineSource", "Lines"),
     "pipeline.v1.pipeline_pb2": ("Rejection",),
     "pipeline.v1.rows_pb2": ("Rows",),
@@ -112,6 +112,7 @@ __all__ = [  # noqa: RUF022 - by name whatever its case, as one looks a name up
     "ByteReader",
     "ConservationError",
     "ContractError",
+    "cut_columns",
     "decoded",
     "Engine",
     "FunctionError",

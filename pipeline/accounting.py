@@ -14,6 +14,9 @@ from pipeline.errors import ConservationError
 from pipeline.stages import INGEST, SINK
 from pipeline.v1.pipeline_pb2 import Rejection, Timing
 
+#: The reason of the rejection of a record that ends each server of a stage.
+CRASHED_THE_STAGE = "crashed_the_stage"
+
 
 class Seconds(msgspec.Struct):
     """Seconds in each phase of a stage's work, summed over its batches."""
@@ -48,6 +51,8 @@ class StageReport(msgspec.Struct):
     #: How often a server was started or connected to again after it was lost, and
     #: whether the sink was lost once it had published.
     recoveries: int = 0
+    #: The numbers of the records that were rejected because they ended its servers.
+    crashed_at: list[int] = msgspec.field(default_factory=list)
 
 
 class Records(msgspec.Struct):
@@ -116,6 +121,7 @@ class StageAccount:
     def __init__(self) -> None:
         self.replicas = 1
         self.recoveries = 0
+        self.crashed_at: list[int] = []
         self.messages_in = 0
         self.messages_out = 0
         self.bytes_in = 0
@@ -174,6 +180,7 @@ class StageAccount:
             cpu_s=self.process_total_cpu_s,
             peak_rss_bytes=self._peak_rss_bytes,
             recoveries=self.recoveries,
+            crashed_at=sorted(self.crashed_at),
         )
 
 

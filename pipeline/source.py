@@ -138,3 +138,6 @@ class Source(Generic[In, Out]):
     live_limits: bool = False
     #: How engines that run on several machines divide it; None if it can't be.
     division: Division[In, Out] | None = None
+    #: Returns the message of the records from one position in a message, counted from
+    #: 0, up to another; None if its messages can't be cut.
+    cut: Callable[[Out, int, int], Out] | None = None

@@ -94,6 +94,9 @@ class Stage(Generic[In, Out]):
     #: The type of the message in the function's output.
     returns: type[Out]
     function: Callable[[In], Output[Out]]
+    #: Returns the message of the records from one position in a message that the
+    #: function returned, counted from 0, up to another; None if it can't be cut.
+    cut: Callable[[Out, int, int], Out] | None = None
 
     def __call__(self, message: In) -> Output[Out]:
         """Apply the function and check what it returns; see `check_output`."""
@@ -101,6 +104,21 @@ class Stage(Generic[In, Out]):
         output = self.function(message)
         check_output(output, self.returns)
         return output
+
+
+def cut_columns(message: Out, start: int, stop: int) -> Out:
+    """Return the message of the records from one position up to another.
+
+    Every repeated field of the message has one value for each record. The other fields
+    are kept.
+    """
+    cut = type(message)()
+    cut.CopyFrom(message)
+    for field, values in message.ListFields():
+        if field.is_repeated:
+            cut.ClearField(field.name)
+            getattr(cut, field.name).extend(values[start:stop])
+    return cut
 
 
 def check_output(output: object, declared: type[Message]) -> None:
@@ -155,13 +173,19 @@ def _check_rejections(rejections: object) -> None:
             )
 
 
-def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Out]:
+def stage(
+    function: Callable[[In], Output[Out]],
+    name: str = "",
+    *,
+    cut: Callable[[Out, int, int], Out] | None = None,
+) -> Stage[In, Out]:
     """Return the transform stage of a stage function; also a decorator.
 
     Args:
         function: Its first parameter is annotated with a protobuf message type, its
             return value with `Output` of one.
         name: The stage's name; the function's own if empty.
+        cut: Cuts what the function returns; see `Stage.cut` and `cut_columns`.
 
     Raises:
         UsageError: The annotations are missing or of other types, or the function is
@@ -180,7 +204,7 @@ def stage(function: Callable[[In], Output[Out]], name: str = "") -> Stage[In, Ou
             f"stage {name}: its function must be annotated as one from a protobuf "
             f"message to Output[another]"
         )
-    return Stage(name, cast("type[In]", takes), cast("type[Out]", made), function)
+    return Stage(name, cast("type[In]", takes), cast("type[Out]", made), function, cut)
 
 
 def inspected(function: Callable[..., Any], name: str) -> tuple[str, Any, Any]:

@@ -127,6 +127,14 @@ if TYPE_CHECKING:
     help="Take a server that has not answered a batch for so long for lost.",
 )
 @click.option(
+    "--max-poison",
+    type=int,
+    metavar="N",
+    show_default="0",
+    help="Reject up to so many records that end each server of a stage that they are "
+    "sent to, as crashed_the_stage.",
+)
+@click.option(
     "--tls-root",
     type=click.Path(path_type=Path),
     help="Use TLS for the HOST:PORT addresses of --stage, and trust this PEM file.",
@@ -165,6 +173,7 @@ def run(
     languages: str,
     retries: int | None,
     stage_timeout_s: float | None,
+    max_poison: int | None,
     tls_root: Path | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
@@ -224,8 +233,11 @@ def run(
             languages,
             transport,
             TlsFiles(tls_root, tls_certificate, tls_key, token_file),
-            retries,
-            stage_timeout_s,
+            {
+                "retries": retries,
+                "stage_timeout_s": stage_timeout_s,
+                "max_poison": max_poison,
+            },
             {"address": address, "workers": workers, "window": window},
         )
         check_distinct(
@@ -290,8 +302,7 @@ def _engine(
     languages: str,
     transport: Literal["unix", "tcp"],
     tls: TlsFiles,
-    retries: int | None,
-    stage_timeout_s: float | None,
+    recovery: dict[str, Any],
     cluster: dict[str, Any],
 ) -> Engine:
     if name != "split":
@@ -302,8 +313,9 @@ def _engine(
             "--replicas": replicas,
             "--stages": languages,
             **tls.options,
-            "--retries": retries,
-            "--stage-timeout": stage_timeout_s,
+            "--retries": recovery["retries"],
+            "--stage-timeout": recovery["stage_timeout_s"],
+            "--max-poison": recovery["max_poison"],
         }
         for option, given in servers.items():
             if given or given == 0:
@@ -316,10 +328,6 @@ def _engine(
     from pipeline.engines.recovery import Recovery
     from pipeline.engines.split import SplitEngine
 
-    recovery: dict[str, Any] = {
-        "retries": retries,
-        "stage_timeout_s": stage_timeout_s,
-    }
     given = {name: value for name, value in recovery.items() if value is not None}
     return SplitEngine(
         addresses,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.accounting import RunReport
+from pipeline.accounting import CRASHED_THE_STAGE, RunReport
 from pipeline.batching import AUTO
 from pipeline.cli.output import say
 from pipeline.decoding import unwrapped
@@ -18,6 +19,8 @@ from pipeline.stages import INGEST
 
 _SNIFFED_BYTES = 4096
 _MIB = 1024 * 1024
+# Of records that ended servers; the report and the rejects have all.
+_MOST_NUMBERS = 10
 # On a narrower terminal lines wrap, so that no number of the table is cut.
 _LEAST_WIDTH = 90
 
@@ -81,7 +84,20 @@ def tell_recoveries(report: RunReport) -> None:
     for name, stage in report.stages.items():
         if stage.recoveries:
             times = "once" if stage.recoveries == 1 else f"{stage.recoveries} times"
-            say(f"warning: stage {name} has lost a server {times}; the result is whole")
+            say(
+                f"warning: stage {name} has lost a server {times}; "
+                f"{_crashes(stage.crashed_at) or 'the result is whole'}"
+            )
+
+
+def _crashes(records: Sequence[int]) -> str:
+    """Return what to say of records that ended servers; nothing without any."""
+    if not records:
+        return ""
+    numbers = ", ".join(map(str, records[:_MOST_NUMBERS]))
+    more = f" and {len(records) - _MOST_NUMBERS} more"
+    which = numbers + (more if len(records) > _MOST_NUMBERS else "")
+    return f"rejected as {CRASHED_THE_STAGE}: record{'s' * (len(records) > 1)} {which}"
 
 
 def _first_bytes(input_: str | None) -> bytes:

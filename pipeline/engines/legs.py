@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -46,6 +46,10 @@ class InFlightBatch:
     ingested: int
     filtered: int = 0
     rejections: list[tuple[str, Rejection]] = field(default_factory=list)
+    #: The batches that replace this one, in order, if a stage got it in pieces.
+    pieces: Sequence[InFlightBatch] = ()
+    #: Whether it is the last of the pieces of a batch that ingest sent.
+    is_last: bool = True
 
     def arrive(self, stage: str, message: Batch) -> None:
         """Replace the message by the reply of ``stage``, and keep the reply's counts.

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pipeline.engines.legs import InFlightBatch, TransformLeg
+from pipeline.engines.poison import LOSSES, CantCutError, PoisonSearch
 from pipeline.errors import LostStageError, StageError, UsageError
 
 _FIRST_BACKOFF_S = 0.1
@@ -32,6 +33,9 @@ class Recovery:
     retries: int = 5
     #: Seconds after which a server that does not answer a batch is taken for lost.
     stage_timeout_s: float = 60.0
+    #: How many records may be rejected because each of them ends every server that it
+    #: is sent to.
+    max_poison: int = 0
 
     def __post_init__(self) -> None:
         if self.retries < 0:
@@ -40,6 +44,13 @@ class Recovery:
         if not self.stage_timeout_s > 0:
             raise UsageError(
                 f"stage timeout {self.stage_timeout_s:g}: must be more than 0 seconds"
+            )
+        if self.max_poison < 0:
+            raise UsageError(f"max poison {self.max_poison}: must be 0 or more")
+        if self.max_poison and self.retries < LOSSES:
+            raise UsageError(
+                f"max poison {self.max_poison}: needs {LOSSES} retries or more, to be "
+                f"sure of a batch; {self.retries} given"
             )
 
 
@@ -56,6 +67,8 @@ class RecoveringLeg:
             Raises StageError if that fails.
         retries: How often in a row `reopen` is tried, without a reply between.
         sleep: Waits so many seconds.
+        search: Returns a search in a batch that has ended servers, or None. Raises
+            CantCutError.
     """
 
     def __init__(
@@ -64,10 +77,12 @@ class RecoveringLeg:
         reopen: Callable[[], Awaitable[TransformLeg]],
         retries: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        search: Callable[[InFlightBatch], PoisonSearch | None] = lambda _: None,
     ) -> None:
         self._leg = leg
         self._reopen = reopen
         self._retries = retries
+        self._new_search = search
         self._sleep = sleep
         self._tasks: asyncio.TaskGroup
         #: Batches that wait to be sent to the new server, the oldest first.
@@ -80,6 +95,14 @@ class RecoveringLeg:
         #: Losses in a row, without a reply between, and how many of them were servers
         #: that could not be replaced.
         self._losses = self._unreached = 0
+        #: The batch that was sent alone to the present server and has no reply, and how
+        #: many servers the oldest batch has ended so.
+        self._alone: InFlightBatch | None = None
+        self._lost_alone = 0
+        #: Tries the pieces of that batch.
+        self._search: PoisonSearch | None = None
+        #: Why there is no such search.
+        self._uncut = ""
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Use ``tasks`` for what has to run beside `receive`. Call this first."""
@@ -93,11 +116,16 @@ class RecoveringLeg:
     @property
     def unanswered(self) -> int:
         """The number of batches that were taken and have no reply yet."""
-        return self._leg.unanswered + len(self._waiting)
+        in_flight = 1 if self._search is not None else self._leg.unanswered
+        return in_flight + len(self._waiting)
 
     def take_unanswered(self) -> deque[InFlightBatch]:
         """Return the batches that have no reply yet, the oldest first; keep none."""
-        taken = self._leg.take_unanswered() + self._waiting
+        taken = self._leg.take_unanswered()
+        if self._search is not None:
+            taken = deque([self._search.batch])
+            self._search = None
+        taken += self._waiting
         self._waiting.clear()
         return taken
 
@@ -130,6 +158,9 @@ class RecoveringLeg:
             StageError: The stage has failed, or a batch ends each of its servers.
         """
         while True:
+            if self._search is not None and self._search.is_over:
+                search, self._search = self._search, None
+                return search.result()
             try:
                 batch = await self._leg.receive()
             except LostStageError as error:
@@ -137,10 +168,13 @@ class RecoveringLeg:
                     return None  # nothing is left to replace it for
                 await self._replace(error)
                 continue
-            if self._losses:
-                self._losses = self._unreached = 0
+            if self._losses or self._is_down:
+                self._losses = self._unreached = self._lost_alone = 0
+                self._alone, self._uncut = None, ""
                 self._answered.set()
-            return batch
+            if self._search is None or batch is None:
+                return batch
+            self._search.answer(batch)
 
     async def _replace(self, error: StageError) -> None:
         """Replace the server that was lost, as ``error`` says."""
@@ -148,7 +182,16 @@ class RecoveringLeg:
         if self._resending is not None:
             self._resending.cancel()
             await asyncio.wait([self._resending])
-        self._waiting = self.take_unanswered()
+        alone, self._alone = self._alone, None
+        if self._search is None:
+            self._waiting = self.take_unanswered()
+            if alone is not None:
+                self._suspect(alone)
+        else:
+            self._leg.take_unanswered()
+            if alone is not None:
+                self._search.lose()
+                self._losses = 0
         while True:
             if self._losses == self._retries:
                 raise self._final(error) from error
@@ -163,30 +206,54 @@ class RecoveringLeg:
                 break
         self._resending = self._tasks.create_task(self._send_again())
 
+    def _suspect(self, oldest: InFlightBatch) -> None:
+        """Count a server that the oldest batch has ended; begin a search if it must."""
+        self._lost_alone += 1
+        if self._lost_alone < LOSSES:
+            return
+        try:
+            self._search = self._new_search(oldest)
+        except CantCutError as error:
+            self._uncut = str(error)
+        if self._search is not None:
+            self._waiting.popleft()
+            self._losses = 0
+
     async def _send_again(self) -> None:
         """Send what waits, the first batch alone.
 
         If that batch ends the server again, it is known to be the one that does.
         """
-        self._answered.clear()
+        while self._search is not None and not self._search.is_over:
+            await self._send_alone(self._search.piece())
         is_first = True
         while self._waiting:
             batch = self._waiting.popleft()
-            await self._leg.send(batch, batch.message.SerializeToString())
             if is_first:
                 is_first = False
-                await self._answered.wait()
+                await self._send_alone(batch)
+            else:
+                await self._leg.send(batch, batch.message.SerializeToString())
         self._is_down = False
         if self._closed:
             await self._leg.close()
 
+    async def _send_alone(self, batch: InFlightBatch) -> None:
+        """Send a batch, and wait until it is answered."""
+        self._answered.clear()
+        self._alone = batch
+        await self._leg.send(batch, batch.message.SerializeToString())
+        await self._answered.wait()
+
     def _final(self, error: StageError) -> StageError:
         """Return the error of a server that is not replaced any more."""
-        if not (self._retries and self._waiting):
+        if not (self._retries and self.unanswered):
             return LostStageError(str(error))
-        oldest = self._waiting[0]
+        oldest = self._waiting[0] if self._search is None else self._search.batch
         at = f"batch {oldest.message.number}, from record {oldest.first_record}"
         message = f"{error}; lost {self._retries + 1} times in a row at {at}"
+        if self._uncut:
+            message += f", which can't be cut: {self._uncut}"
         # A batch that has ended so many servers would end those of other replicas, too.
         return LostStageError(message) if self._unreached else StageError(message)
 

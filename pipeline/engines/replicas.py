@@ -69,6 +69,10 @@ class Replicas:
             {leg: deque() for leg in legs} if len(legs) > 1 else {}
         )
         self._is_closing = False
+        #: The pieces of a batch that are to be received next.
+        self._pieces: deque[InFlightBatch] = deque()
+        #: How many more batches were received than sent, because some came in pieces.
+        self.added = 0
 
     async def send(self, batch: InFlightBatch) -> None:
         """Send a batch to the least busy replica, as soon as the window has room."""
@@ -91,15 +95,26 @@ class Replicas:
         await self._close_if_answered()
 
     async def receive(self) -> InFlightBatch | None:
-        """Return the next batch in order; None at the end."""
+        """Return the next batch in order; None at the end.
+
+        The batches that replace one of several pieces are numbered anew, and so are
+        those behind them.
+        """
+        if self._pieces:
+            self.added += 1
+            return self._numbered(self._pieces.popleft())
         if self._awaited:
             turn = await self._turns.get()
             batch = await turn if turn is not None else None
         else:
             batch = await self._legs[0].receive()
-        if batch is not None:
-            self._window.leave()
-        return batch
+        if batch is None:
+            return None
+        self._window.leave()
+        if batch.pieces:
+            self._pieces.extend(batch.pieces)
+            batch = self._pieces.popleft()
+        return self._numbered(batch) if self.added else batch
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Start the tasks that must run while `receive` is called: one for each leg.
@@ -111,6 +126,10 @@ class Replicas:
             leg.start(tasks)
         for leg in self._awaited:
             tasks.create_task(self._read(leg))
+
+    def _numbered(self, batch: InFlightBatch) -> InFlightBatch:
+        batch.message.number += self.added
+        return batch
 
     async def _send_to_one(
         self, batch: InFlightBatch, raw: bytes, turn: asyncio.Future[InFlightBatch]

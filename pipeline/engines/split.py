@@ -19,6 +19,7 @@ from pipeline.engines.commit import commit
 from pipeline.engines.interruption import run_until_interrupted
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.pacing import Pacer
+from pipeline.engines.poison import Poison
 from pipeline.engines.publication import open_rejects
 from pipeline.engines.recovery import RecoveringLeg, Recovery
 from pipeline.engines.relay import relay_all
@@ -210,6 +211,7 @@ class _Run:
         self._on_message = on_message
         self._window = window
         self._recovery = recovery
+        self._poison = Poison(settings.workload, self.account, recovery.max_poison)
         self._rejects = rejects
 
     async def drive(self) -> None:
@@ -272,8 +274,9 @@ class _Run:
             except BaseException:
                 await sink.abandon()
                 raise
+            batches = self.account.batches + sum(each.added for each in transforms)
             has_replied = await commit(
-                sink.commit(self.account.batches, self.account.passed),
+                sink.commit(batches, self.account.passed),
                 self._settings.output,
                 partial(self._servers.end, last[0].address),
             )
@@ -313,7 +316,10 @@ class _Run:
             connection = await self._reconnect(connection, stack)
             return leg_to(connection)
 
-        return RecoveringLeg(leg_to(connection), reopen, self._recovery.retries)
+        search = partial(self._poison.search, connection.stage)
+        return RecoveringLeg(
+            leg_to(connection), reopen, self._recovery.retries, search=search
+        )
 
     async def _reconnect(
         self, lost: StageConnection, stack: AsyncExitStack
@@ -355,7 +361,7 @@ class _Run:
     async def _settle(self, pacer: Pacer | None, batch: InFlightBatch) -> None:
         self.account.settle(batch.message.records, batch.filtered, batch.rejections)
         self._settings.on_settled(self.account)
-        if pacer is not None:
+        if pacer is not None and batch.is_last:
             await pacer.settle()
 
 

@@ -108,6 +108,16 @@ def numbered_lines(lines: Lines) -> Iterator[tuple[int, bytes | None]]:
         yield lines.first_record + position, line
 
 
+def cut_lines(lines: Lines, start: int, stop: int) -> Lines:
+    """Return the lines from one position up to another, with their numbers."""
+    texts = lines.text.split(b"\n")[start:stop]
+    return Lines(
+        first_record=lines.first_record + start,
+        text=b"".join(text + b"\n" for text in texts),
+        too_long=[each - start for each in lines.too_long if start <= each < stop],
+    )
+
+
 def decoded(line: bytes | None) -> str:
     """Return a line of `numbered_lines` as text.
 
@@ -151,4 +161,5 @@ LINES = Source(
     read=read_lines,
     live_limits=True,
     division=Division(read_lines, divide_lines, read_line_part),
+    cut=cut_lines,
 )

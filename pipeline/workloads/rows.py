@@ -14,7 +14,14 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin
 from google.protobuf.message import Message
 
 from pipeline.errors import UsageError
-from pipeline.stages import Output, Refused, Stage, inspected, is_message_type
+from pipeline.stages import (
+    Output,
+    Refused,
+    Stage,
+    cut_columns,
+    inspected,
+    is_message_type,
+)
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Rejection
 from pipeline.v1.rows_pb2 import Rows
@@ -61,15 +68,14 @@ def per_record(
         )
     if takes is str:
         of_lines = _OfEach(function, returns, numbered_lines, decoded)
-        return Stage(name, Lines, Rows, of_lines)
+        return Stage(name, Lines, Rows, of_lines, cut_columns)
 
     def numbered_rows(rows: Rows) -> Iterator[tuple[int, bytes]]:
         _check_type(rows, takes)
         return zip(rows.record, rows.row, strict=True)
 
-    return Stage(
-        name, Rows, Rows, _OfEach(function, returns, numbered_rows, takes.FromString)
-    )
+    of_rows = _OfEach(function, returns, numbered_rows, takes.FromString)
+    return Stage(name, Rows, Rows, of_rows, cut_columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def played(scene: Callable[[asyncio.TaskGroup], Awaitable[None]]) -> None:
     """Run ``scene`` with a task group, and raise what it raises."""
 
     async def run() -> None:
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
             await scene(tasks)
 
     asyncio.run(run())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.stages import stage
+from pipeline.stages import cut_columns, stage
 from pipeline.workload import Workload
 from pipeline.workloads.events.aggregate import TotalsByType, aggregate
 from pipeline.workloads.events.parse import parse
@@ -12,7 +12,11 @@ from pipeline.workloads.lines import LINES
 EVENTS = Workload(
     name="events",
     source=LINES,
-    transforms=(stage(parse), stage(rules), stage(aggregate)),
+    transforms=(
+        stage(parse, cut=cut_columns),
+        stage(rules, cut=cut_columns),
+        stage(aggregate),
+    ),
     new_result=TotalsByType,
 )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 
 from pipeline.batching import BatchLimits
@@ -14,8 +15,13 @@ from pipeline.stages import Output
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.mixed_pb2 import MixedRecords, MixedSource
 from pipeline.workloads.events.generate import generate_events
+from pipeline.workloads.lines import cut_lines
 from pipeline.workloads.work_items.items import ItemMaker, bytes_of_an_item
-from pipeline.workloads.work_items.source import check_size, work_item_source
+from pipeline.workloads.work_items.source import (
+    check_size,
+    cut_items,
+    work_item_source,
+)
 
 # The longest record number, and the tags and lengths of all columns.
 _NUMBER_BYTES = 10
@@ -94,6 +100,22 @@ def is_item_each(spec: MixedSource) -> Iterator[bool]:
         yield is_item
 
 
+def cut_mixed(mixed: MixedRecords, start: int, stop: int) -> MixedRecords:
+    """Return the records from one position up to another, by record number."""
+    kinds = (mixed.line_record, mixed.items.record)
+    numbers = sorted(chain(*kinds))
+    of_lines, of_items = (
+        [bisect_left(kind, number) for number in numbers] + [len(kind)]
+        for kind in kinds
+    )
+    first_line, last_line = of_lines[start], of_lines[stop]
+    return MixedRecords(
+        lines=cut_lines(mixed.lines, first_line, last_line),
+        line_record=mixed.line_record[first_line:last_line],
+        items=cut_items(mixed.items, of_items[start], of_items[stop]),
+    )
+
+
 class _Batch:
     """The batch that is being filled."""
 
@@ -149,4 +171,5 @@ MIXED_RECORDS = Source(
     describe=mixed_source,
     read=read_mixed,
     live_limits=True,
+    cut=cut_mixed,
 )

@@ -97,6 +97,23 @@ def read_item_part(
     yield from _items(spec, limits, part.first_record, last)
 
 
+def cut_items(items: WorkItems, start: int, stop: int) -> WorkItems:
+    """Return the items from one position up to another."""
+    sizes = items.size
+    vectors = slice(sum(sizes[:start]), sum(sizes[:stop]))
+    squares = [size * size for size in sizes]
+    return WorkItems(
+        record=items.record[start:stop],
+        id=items.id[start:stop],
+        size=sizes[start:stop],
+        first=items.first[vectors],
+        second=items.second[vectors],
+        matrix=items.matrix[sum(squares[:start]) : sum(squares[:stop])],
+        text=items.text[start:stop],
+        iterations=items.iterations[start:stop],
+    )
+
+
 def _items(
     spec: WorkItemSource, limits: BatchLimits, first: int, last: int
 ) -> Iterator[Output[WorkItems]]:
@@ -133,4 +150,5 @@ ITEMS = Source(
     read=read_items,
     live_limits=True,
     division=Division(read_items, divide_items, read_item_part),
+    cut=cut_items,
 )
