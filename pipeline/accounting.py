@@ -99,6 +99,9 @@ class RunReport(msgspec.Struct):
     stages: dict[str, StageReport]
     #: None in a report of an earlier version.
     batch_sizes: BatchSizes | None = None
+    #: Records that were in the result already when the run resumed from a checkpoint.
+    #: Counts and ``rejections`` include them; times, bytes, messages and sizes don't.
+    resumed_records: int = 0
 
     @property
     def typical_batch_size(self) -> int:
@@ -184,6 +187,21 @@ class StageAccount:
         )
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """The counts of the batches that have reached the result."""
+
+    batches: int
+    filtered: int
+    passed: int
+    #: Rejections by reason.
+    rejections: dict[str, int]
+
+    @property
+    def records(self) -> int:
+        """Records that have passed, or were filtered or rejected."""
+        return self.passed + self.filtered + sum(self.rejections.values())
+
+
 class RejectionLog(Protocol):
     """Takes the rejections of a run, by ascending record number."""
 
@@ -201,14 +219,36 @@ class RunAccount:
         self.batches = 0
         self.ingested = 0
         self._smallest = self._largest = 0
+        self._settled_batches = 0
         self.filtered = 0
         self.passed = 0
         self.rejections: Counter[str] = Counter()
         self._rejection_log = rejection_log
+        self._resumed = Progress(0, 0, 0, {})
+
+    def restore(self, progress: Progress) -> None:
+        """Go on from what `progress` returned in an earlier attempt at the run."""
+        self._resumed = progress
+        self.batches = self._settled_batches = progress.batches
+        self.ingested = progress.records
+        self.filtered, self.passed = progress.filtered, progress.passed
+        self.rejections = Counter(progress.rejections)
+
+    @property
+    def progress(self) -> Progress:
+        """The counts of the batches that are settled."""
+        return Progress(
+            self._settled_batches,
+            # A stage may have counted in NumPy's integers.
+            int(self.filtered),
+            int(self.passed),
+            dict(self.rejections),
+        )
 
     def ingest(self, records: int) -> None:
         """Count a batch that came from the source."""
-        if not self.batches or records < self._smallest:
+        is_first = self.batches == self._resumed.batches
+        if is_first or records < self._smallest:
             self._smallest = records
         self._largest = max(self._largest, records)
         self.batches += 1
@@ -229,6 +269,7 @@ class RunAccount:
             filtered: Records that stages left out on purpose.
             rejections: Pairs of stage name and rejection, in any order.
         """
+        self._settled_batches += 1
         self.passed += passed
         self.filtered += filtered
         for stage, rejection in sorted(rejections, key=lambda pair: pair[1].record):
@@ -277,6 +318,9 @@ class RunAccount:
             cpu_s: CPU seconds of the process that drove the run.
             one_process: Whether the stages ran in that process, too.
         """
+        # Those of this attempt at the run.
+        records = self.ingested - self._resumed.records
+        batches = self.batches - self._resumed.batches
         transforms = [
             stage for name, stage in self.stages.items() if name not in (INGEST, SINK)
         ]
@@ -294,7 +338,7 @@ class RunAccount:
             ),
             rejections=dict(sorted(self.rejections.items())),
             elapsed_s=elapsed_s,
-            throughput_per_s=self.ingested / elapsed_s if elapsed_s > 0 else 0.0,
+            throughput_per_s=records / elapsed_s if elapsed_s > 0 else 0.0,
             startup_s=startup_s,
             stream_writes=sum(stage.messages_in for stage in transforms),
             ipc_share=0.0 if one_process else self._ipc_share(cpu_s),
@@ -303,9 +347,10 @@ class RunAccount:
             stages={name: stage.report() for name, stage in self.stages.items()},
             batch_sizes=BatchSizes(
                 smallest=int(self._smallest),
-                mean=float(self.ingested / max(1, self.batches)),
+                mean=float(records / max(1, batches)),
                 largest=int(self._largest),
             ),
+            resumed_records=self._resumed.records,
         )
 
     def _ipc_share(self, driver_cpu_s: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +37,8 @@ class Draft:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.size = 0
+        #: Called with everything that is written, once that has worked.
+        self.on_write: Callable[[bytes], None] = lambda _: None
         self._is_sealed = False
         target = Path(os.path.realpath(path))
         try:
@@ -55,6 +58,7 @@ class Draft:
         except OSError as error:
             raise self._refused(error) from error
         self.size += len(data)
+        self.on_write(data)
 
     def seal(self) -> None:
         """Write the whole draft to disk, so that publishing is only a rename."""

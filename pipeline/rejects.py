@@ -67,6 +67,11 @@ class RejectsFile:
         #: Holds the locks of the manifest and of the earlier rejects.
         self._locks = ExitStack()
 
+    @property
+    def draft(self) -> Draft:
+        """The draft that its lines are written to."""
+        return self._draft
+
     def add(self, stage: str, rejection: Rejection) -> None:
         """Write one line."""
         row: dict[str, int | str] = {

@@ -41,6 +41,19 @@ class ResultWriter:
         self._accumulator.merge(state)
         self.batches += batches
 
+    def state(self) -> bytes:
+        """Return the state of what was added so far; see `Accumulator.state`."""
+        __tracebackhide__ = True
+        return self._accumulator.state().SerializeToString()
+
+    def restore(self, state: bytes, batches: int) -> None:
+        """Go on from what `state` returned after so many batches.
+
+        The draft must have what was written until then.
+        """
+        __tracebackhide__ = True
+        self.merge(type(self._accumulator.state()).FromString(state), batches)
+
     @property
     def records(self) -> int:
         """Records in the result, counted from the payloads."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.accounting import BatchSizes, RunAccount, RunReport
+from pipeline.accounting import BatchSizes, Progress, RunAccount, RunReport
 from pipeline.errors import ConservationError
 from pipeline.rejects import RejectsFile
 from pipeline.v1.pipeline_pb2 import Rejection, Timing
@@ -182,3 +182,26 @@ def test_the_typical_size_of_chosen_batches_is_their_mean() -> None:
     assert fixed.typical_batch_size == 10
     assert chosen.typical_batch_size == 72
     assert chosen.batch_sizes == BatchSizes(smallest=1, mean=217 / 3, largest=200)
+
+
+def test_a_resumed_run_counts_its_records_and_times_its_own_part() -> None:
+    """The report has all records, and the speed and sizes of this attempt."""
+    first = RunAccount(STAGES)
+    for records in (10, 50):
+        first.ingest(records)
+    first.settle(6, 3, [("parse", Rejection(record=4, reason="x"))])
+    second = RunAccount(STAGES)
+
+    second.restore(first.progress)
+    second.ingest(20)
+    second.ingest(40)
+    for records in (20, 40):
+        second.settle(records, 0, [])
+
+    second.check_conservation()
+    assert second.progress == Progress(3, filtered=3, passed=66, rejections={"x": 1})
+    report = report_of(second)
+    assert (report.records.ingested, report.resumed_records) == (70, 10)
+    assert (report.batches, report.rejections) == (3, {"x": 1})
+    assert report.throughput_per_s == 30
+    assert report.batch_sizes == BatchSizes(smallest=20, mean=30.0, largest=40)

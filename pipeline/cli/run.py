@@ -12,6 +12,7 @@ import click
 
 from pipeline.batching import AUTO, BatchLimits, BatchSize, limits_of
 from pipeline.cli.batch_size import batch_size as as_batch_size
+from pipeline.cli.checkpoint_options import checkpoint_options, checkpoint_settings
 from pipeline.cli.cluster_options import cluster_options, warn_if_open
 from pipeline.cli.files import check_distinct, input_path
 from pipeline.cli.output import (
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     help="Fail, and publish nothing, if more records are rejected: a number, or a "
     "percentage of all records.",
 )
+@checkpoint_options
 @servers_options
 @click.option(
     "--retries",
@@ -168,6 +170,8 @@ def run(
     report: Path | None,
     rejects: Path | None,
     max_rejects: str | None,
+    checkpoint: Path | None,
+    checkpoint_every: int | None,
     replicas: str,
     stages: tuple[str, ...],
     languages: str,
@@ -216,6 +220,9 @@ def run(
         limits = replace(limits, linger_s=linger_s)
     limit = None if max_rejects is None else RejectLimit.parsed(max_rejects)
     to_stdout = str(output) == STANDARD_OUTPUT
+    resumption = checkpoint_settings(
+        checkpoint, checkpoint_every, engine=engine, to_stdout=to_stdout
+    )
     addresses, counts = addresses_of(stages), replicas_of(replicas)
     if to_stdout and SINK in addresses:
         raise UsageError(
@@ -269,6 +276,7 @@ def run(
                     on_progress=on_progress,
                     # Printing can be interrupted, so Ctrl-C still counts then.
                     on_publish=(lambda: None) if pipe else defer_interrupts,
+                    **resumption,
                 )
             )
         if pipe is not None:

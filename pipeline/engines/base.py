@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from pipeline.accounting import RunAccount, RunReport
 from pipeline.batching import AUTO, DEFAULT_BATCH_RECORDS, BatchLimits, BatchSize
+from pipeline.checkpoint import DEFAULT_CHECKPOINT_BATCHES
 from pipeline.errors import ContractError, SourceError
 from pipeline.reject_limit import RejectLimit
 from pipeline.sizing import BATCH_BYTES
@@ -37,6 +38,12 @@ class RunSettings:
     limits: BatchLimits | None = None
     #: Stop after this many records; 0 reads all.
     max_records: int = 0
+    #: The folder of a checkpoint, from which the same run resumes; None for none.
+    checkpoint: Path | None = None
+    #: The number of batches from one checkpoint to the next.
+    checkpoint_batches: int = DEFAULT_CHECKPOINT_BATCHES
+    #: Called when the run resumes, with the number of records in the result already.
+    on_resume: Callable[[int], None] = lambda _: None
     #: Called after every batch with the number of records settled so far.
     on_progress: Callable[[int], None] = lambda _: None
     #: Called when all records are through, just before the result is published.

@@ -9,6 +9,7 @@ from pipeline.engines.in_process import Laps, named_failures, pass_batches
 from pipeline.engines.publication import Publication, open_publication
 from pipeline.errors import Place
 from pipeline.inputs import Inputs
+from pipeline.position import read_from
 from pipeline.sizing import BATCH_BYTES, BatchSizer
 from pipeline.stages import SINK
 
@@ -57,10 +58,13 @@ def _pass_batches(publication: Publication, laps: Laps, place: Place) -> None:
             sizer.observe("all", ingested, took_ns / 1e9)
             live.change(sizer.records, BATCH_BYTES)
         settings.on_settled(account)
+        publication.end_batch()
 
     pass_batches(
         settings.workload,
-        settings.workload.source.read(
+        read_from(
+            publication.position,
+            settings.workload.source,
             settings.source,
             live if settings.sizes_batches else settings.fixed_limits,
             settings.max_records,
@@ -71,5 +75,6 @@ def _pass_batches(publication: Publication, laps: Laps, place: Place) -> None:
         place,
         add=publication.result.add,
         on_settled=settled,
+        first_batch=publication.position.batches,
         take_waited_ns=inputs.take_waited_ns,
     )

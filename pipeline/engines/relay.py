@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg
+from pipeline.engines.legs import InFlightBatch
 from pipeline.engines.replicas import Replicas
 
 
@@ -28,7 +28,7 @@ class Downstream(Protocol):
 
 
 async def relay_all(
-    ingest: IngestLeg, transforms: Sequence[Replicas], sink: SinkLeg
+    ingest: Upstream, transforms: Sequence[Replicas], sink: Downstream
 ) -> None:
     """Relay between all neighbours concurrently; raise the first failure."""
     upstreams: list[Upstream] = [ingest, *transforms]

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from itertools import chain
-from pathlib import Path
 
 from pipeline.accounting import RunAccount, RunReport
 from pipeline.clock import ProcessClock
 from pipeline.engines.base import RunSettings, check_end
 from pipeline.engines.calls import OnMessage, StageConnection
 from pipeline.engines.commit import commit
+from pipeline.engines.fold import FoldLeg
 from pipeline.engines.interruption import run_until_interrupted
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.pacing import Pacer
+from pipeline.engines.paths import folders_of, target_of
 from pipeline.engines.poison import Poison
-from pipeline.engines.publication import open_rejects
+from pipeline.engines.publication import Publication, open_publication, open_rejects
 from pipeline.engines.recovery import RecoveringLeg, Recovery
 from pipeline.engines.relay import relay_all
 from pipeline.engines.replicas import Replicas
@@ -92,20 +92,31 @@ class SplitEngine:
         """Run to the end, as `Engine.run` says."""
         started = time.perf_counter()
         missing = self._missing(settings.workload)
+        if settings.checkpoint is not None:
+            self._check_ends_are_here()
+            missing.remove(SINK)  # this process writes the result
         is_local = SINK not in self._addresses
-        target = _target(settings.output, is_local=is_local)
+        target = target_of(settings.output, is_local=is_local)
         # Left last: when the servers have ended, nobody publishes the result any more.
         with ExitStack() as stack:
             if is_local:
                 # A sink that was killed has left one.
                 stack.callback(sweep_drafts, settings.output)
-            rejects = stack.enter_context(open_rejects(settings, sees_result=is_local))
+            publication = None
+            if settings.checkpoint is not None:
+                publication = stack.enter_context(open_publication(settings))
+                account, rejects = publication.account, publication.rejects
+            else:
+                rejects = stack.enter_context(
+                    open_rejects(settings, sees_result=is_local)
+                )
+                account = RunAccount(settings.workload.stage_names, rejects)
             servers = stack.enter_context(
                 StageServers(
                     settings.workload.name,
                     missing,
                     transport=self._transport,
-                    folders=_folders(settings),
+                    folders=folders_of(settings),
                     programs=self._programs,
                     standard_input=settings.input == STANDARD_INPUT,
                     start_timeout_s=self._start_timeout_s,
@@ -113,6 +124,8 @@ class SplitEngine:
             )
             run = _Run(
                 settings,
+                account=account,
+                publication=publication,
                 target=target,
                 addresses={
                     name: self._addresses.get(name, []) + servers.addresses[name]
@@ -126,6 +139,8 @@ class SplitEngine:
                 rejects=rejects,
             )
             run_until_interrupted(run.drive())
+            if publication is not None:
+                publication.remove_checkpoint()
         return run.account.report(
             workload=settings.workload.name,
             engine=self.name,
@@ -140,6 +155,19 @@ class SplitEngine:
         remote = address in self._addresses.get(stage, ())
         secure = remote and not address.startswith("unix:")
         return GrpcChannel(address, self._credentials if secure else None)
+
+    def _check_ends_are_here(self) -> None:
+        """Check that the input is read here, and that the result is written here.
+
+        Raises:
+            UsageError: A server elsewhere, or in another language, does so.
+        """
+        for name in (INGEST, SINK):
+            if name in self._addresses or name in self._programs:
+                raise UsageError(
+                    f"stage {name}: can't have an address or another language in a run "
+                    f"with a checkpoint"
+                )
 
     def _missing(self, workload: Workload) -> list[str]:
         """Return the stages to start a server for, once for each replica.
@@ -189,6 +217,8 @@ class _Run:
         self,
         settings: RunSettings,
         *,
+        account: RunAccount,
+        publication: Publication | None,
         target: str,
         addresses: Mapping[str, Sequence[str]],
         servers: StageServers,
@@ -198,12 +228,13 @@ class _Run:
         recovery: Recovery,
         rejects: RejectsFile | None,
     ) -> None:
-        self.account = RunAccount(settings.workload.stage_names, rejects)
+        self.account = account
         for name, replicas in addresses.items():
             self.account.stages[name].replicas = len(replicas)
         self.began = self.ended = 0.0
         self.cpu_s = 0.0
         self._settings = settings
+        self._publication = publication
         self._target = target
         self._addresses = addresses
         self._servers = servers
@@ -251,7 +282,7 @@ class _Run:
             transforms = [
                 Replicas(each, self._window, outlive_loss=recovers) for each in legs
             ]
-            sink = SinkLeg(last[0], self._target, partial(self._settle, pacer))
+            sink = self._sink(last, pacer)
             watchdog = Watchdog(
                 [ingest, *chain(*legs), sink], self._recovery.stage_timeout_s
             )
@@ -275,13 +306,7 @@ class _Run:
                 await sink.abandon()
                 raise
             batches = self.account.batches + sum(each.added for each in transforms)
-            has_replied = await commit(
-                sink.commit(batches, self.account.passed),
-                self._settings.output,
-                partial(self._servers.end, last[0].address),
-            )
-            if not has_replied:
-                self.account.stages[SINK].recoveries += 1
+            await self._commit(sink, last, batches)
             if self._rejects is not None:
                 self._rejects.publish()
             self.ended, self.cpu_s = time.perf_counter(), cpu.lap() / 1e9
@@ -356,7 +381,32 @@ class _Run:
             run=pacer.run if pacer else "",
         )
         wire.pack(settings.source, into=request.source)
+        if self._publication is not None and self._publication.position.records:
+            request.position.CopyFrom(self._publication.position)
         return request
+
+    def _sink(
+        self, connections: Sequence[StageConnection], pacer: Pacer | None
+    ) -> SinkLeg | FoldLeg:
+        settle = partial(self._settle, pacer)
+        if self._publication is None:
+            return SinkLeg(connections[0], self._target, settle)
+        return FoldLeg(self._publication, self.account.stages[SINK], settle)
+
+    async def _commit(
+        self,
+        sink: SinkLeg | FoldLeg,
+        connections: Sequence[StageConnection],
+        batches: int,
+    ) -> None:
+        """Publish the result of so many batches."""
+        reply = sink.commit(batches, self.account.passed)
+        if isinstance(sink, FoldLeg):
+            await reply
+            return
+        end_sink = partial(self._servers.end, connections[0].address)
+        if not await commit(reply, self._settings.output, end_sink):
+            self.account.stages[SINK].recoveries += 1
 
     async def _settle(self, pacer: Pacer | None, batch: InFlightBatch) -> None:
         self.account.settle(batch.message.records, batch.filtered, batch.rejections)
@@ -371,39 +421,3 @@ def _linger_ns(linger_s: float | None) -> int:
         return 0
     # At most 292 years, so that it fits the field.
     return round(min(max(linger_s * 1e9, 1), 2**63))
-
-
-def _target(output: Path, *, is_local: bool) -> str:
-    """Return the path of the result for the sink.
-
-    Args:
-        output: The path as it was given.
-        is_local: Whether the sink is started here. One that was started elsewhere may
-            serve other folders, and take the path relative to those.
-
-    Raises:
-        UsageError: The file has a name that is not UTF-8, so no message can carry it.
-    """
-    candidates = [output]
-    if is_local:
-        # The name is enough for a sink that serves the folder, and the folder may have
-        # a name that is not UTF-8.
-        candidates = [output.absolute(), Path(Path(os.path.realpath(output)).name)]
-    for path in candidates:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
-            continue
-        return str(path)
-    raise UsageError(
-        f"output {str(output)!r}: its name is not UTF-8, so no message to the sink can "
-        f"carry it; choose another, or use --engine monolith"
-    )
-
-
-def _folders(settings: RunSettings) -> dict[str, list[Path]]:
-    """Return the folders that ingest and sink have to serve, with links followed."""
-    folders = {SINK: [Path(os.path.realpath(settings.output)).parent]}
-    if settings.input not in ("", STANDARD_INPUT):
-        folders[INGEST] = [Path(os.path.realpath(settings.input)).parent]
-    return folders

@@ -73,6 +73,8 @@ class DistributedEngine:
     def run(self, settings: RunSettings) -> RunReport:
         """Run to the end, as `Engine.run` says."""
         __tracebackhide__ = True
+        if settings.checkpoint is not None:
+            raise UsageError(f"--checkpoint: engine {self.name} takes none")
         started, cpu = time.perf_counter(), ProcessClock()
         with (
             open_publication(settings) as publication,
