@@ -1,6 +1,7 @@
 """Recognise and undo what may be wrapped around the lines of a source.
 
-That is compression by gzip or zstd, and a byte order mark. Both are found by content.
+That is compression by gzip, bzip2, xz or zstd, and a byte order mark. Both are found by
+content.
 """
 
 from __future__ import annotations
@@ -14,13 +15,24 @@ from contextlib import contextmanager
 from typing import IO, Any, Protocol, cast
 
 from pipeline.errors import SourceError, one_line
-from pipeline.source import ByteReader, WaitingReader
+from pipeline.source import WaitingReader
 
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+# Text may begin like the first three bytes of bzip2, but not like its first block.
+_KINDS = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\x00": "xz",
+    **{
+        b"BZh%d%b" % (level, block): "bzip2"
+        for level in range(1, 10)
+        for block in (b"1AY&SY", b"\x17rE8P\x90")
+    },
+}
 # Four bytes can stand for 128 KiB, so little is decompressed at once.
 _ZSTD_PIECE_BYTES = 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+#: So many bytes of a file tell what is wrapped around its lines.
+HEAD_BYTES = max(map(len, _KINDS))
 
 
 class Blocks(Protocol):
@@ -30,7 +42,7 @@ class Blocks(Protocol):
         """Return up to ``size`` bytes; none at the end."""
 
 
-def unwrapped(file: ByteReader, path: str, block_bytes: int) -> tuple[bytes, Blocks]:
+def unwrapped(file: Blocks, path: str, block_bytes: int) -> tuple[bytes, Blocks]:
     """Return the first bytes of the lines in ``file``, and where to read the rest.
 
     Args:
@@ -43,17 +55,12 @@ def unwrapped(file: ByteReader, path: str, block_bytes: int) -> tuple[bytes, Blo
         what is compressed in it.
 
     Raises:
-        SourceError: It is compressed by zstd, and no module can read that.
+        SourceError: It is compressed, and no module of this Python can read that.
     """
-    head = _head(file, block_bytes, (_GZIP, _ZSTD, _BYTE_ORDER_MARK))
+    head = _head(file, block_bytes, (*_KINDS, _BYTE_ORDER_MARK))
     rest: Blocks = file
-    if head.startswith((_GZIP, _ZSTD)):
-        unread = cast("IO[bytes]", _Unread(head, file))
-        rest = (
-            _Compressed("gzip", gzip.GzipFile(fileobj=unread), path)
-            if head.startswith(_GZIP)
-            else _Compressed("zstd", _zstd_reader(unread, path), path)
-        )
+    if kind := _compression(head):
+        rest = _Compressed(kind, _Unread(head, file), path)
         head = _head(rest, block_bytes, (_BYTE_ORDER_MARK,))
     return head.removeprefix(_BYTE_ORDER_MARK), rest
 
@@ -62,11 +69,16 @@ def plain_start(head: bytes) -> int | None:
     """Return where the lines of a file begin; None if they are compressed.
 
     Args:
-        head: The first bytes of the file, four or more if it has as many.
+        head: The first `HEAD_BYTES` of the file, or more; fewer if it has no more.
     """
-    if head.startswith((_GZIP, _ZSTD)):
+    if _compression(head):
         return None
     return len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
+
+
+def _compression(head: bytes) -> str:
+    """Return the kind of compression; empty if it is none."""
+    return next((_KINDS[mark] for mark in _KINDS if head.startswith(mark)), "")
 
 
 def _head(file: Blocks, block_bytes: int, marks: tuple[bytes, ...]) -> bytes:
@@ -105,10 +117,10 @@ class _Unread:
 class _Compressed:
     """Reads what is compressed; raises SourceError if that is damaged or ends early."""
 
-    def __init__(self, kind: str, reader: Blocks, path: str) -> None:
+    def __init__(self, kind: str, file: Blocks, path: str) -> None:
         self._kind = kind
-        self._reader = reader
         self._path = path
+        self._reader, self._damage = _reader(kind, cast("IO[bytes]", file), path)
 
     def read(self, size: int, /) -> bytes:
         with self._named_failures():
@@ -125,7 +137,9 @@ class _Compressed:
                 f"can't read {self._path}: its {self._kind} data ends early; it was "
                 f"cut short"
             ) from None
-        except _damage_errors() as error:
+        except self._damage as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the file can't be read
             raise SourceError(
                 f"can't read {self._path}: its {self._kind} data is damaged: "
                 f"{one_line(error)}"
@@ -174,19 +188,36 @@ def _zstd_module() -> Any:
     return None
 
 
-def _damage_errors() -> tuple[type[Exception], ...]:
-    module = _zstd_module()
-    of_gzip = (gzip.BadGzipFile, zlib.error)
-    return (*of_gzip, module.ZstdError) if module else of_gzip
-
-
-def _zstd_reader(file: IO[bytes], path: str) -> Blocks:
-    module = _zstd_module()
-    if module is None:
-        raise SourceError(
-            f"can't read {path}: it is compressed by zstd, which needs Python 3.14 or "
-            f"pip install zstandard"
+def _reader(
+    kind: str, file: IO[bytes], path: str
+) -> tuple[Blocks, tuple[type[Exception], ...]]:
+    """Return a reader of what is in the file, and what it raises for damaged data."""
+    if kind == "gzip":
+        return gzip.GzipFile(fileobj=file), (gzip.BadGzipFile, zlib.error)
+    if kind == "zstd":
+        module = _zstd_module()
+        if module is None:
+            raise SourceError(
+                f"can't read {path}: it is compressed by zstd, which needs Python 3.14 "
+                f"or pip install zstandard"
+            )
+        reader = (
+            module.ZstdFile(file)
+            if hasattr(module, "ZstdFile")
+            else _ZstdFrames(module, file)
         )
-    if hasattr(module, "ZstdFile"):
-        return cast("Blocks", module.ZstdFile(file))
-    return _ZstdFrames(module, file)
+        return reader, (module.ZstdError,)
+    # A Python that was built without their libraries lacks these modules.
+    try:
+        if kind == "xz":
+            import lzma
+
+            return lzma.LZMAFile(file), (lzma.LZMAError,)
+        import bz2
+
+        return bz2.BZ2File(file), (OSError,)
+    except ImportError:
+        raise SourceError(
+            f"can't read {path}: it is compressed by {kind}, which this Python was "
+            f"built without"
+        ) from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import sys
 from collections.abc import Callable
 
@@ -61,6 +63,10 @@ def read(data: bytes, file: type[io.BytesIO] = io.BytesIO) -> bytes:
         (gzip.compress(b"a\n") + gzip.compress(b"b\n") + b"\0" * 9, b"a\nb\n"),
         (zstd(BYTE_ORDER_MARK + b"a\n"), b"a\n"),
         (zstd(b"a\n") + zstd(b"b\n"), b"a\nb\n"),
+        (b"BZh91AY&", b"BZh91AY&"),
+        (bz2.compress(b""), b""),
+        (bz2.compress(b"a\n", 1) + bz2.compress(b"b\n"), b"a\nb\n"),
+        (lzma.compress(BYTE_ORDER_MARK + b"a\n") + lzma.compress(b"b"), b"a\nb"),
     ],
     # Compressed data has the time in it, and a name must not change.
     ids=[
@@ -76,6 +82,10 @@ def read(data: bytes, file: type[io.BytesIO] = io.BytesIO) -> bytes:
         "gzip-two-members",
         "zstd-mark",
         "zstd-two-frames",
+        "text-like-bzip2",
+        "bzip2-empty",
+        "bzip2-two-streams",
+        "xz-two-streams",
     ],
 )
 def test_lines_are_found_by_content(
@@ -85,7 +95,15 @@ def test_lines_are_found_by_content(
     assert read(wrapped, file) == data
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstd])
+COMPRESS = (
+    pytest.param(gzip.compress, id="gzip"),
+    pytest.param(zstd, id="zstd"),
+    pytest.param(bz2.compress, id="bzip2"),
+    pytest.param(lzma.compress, id="xz"),
+)
+
+
+@pytest.mark.parametrize("compress", COMPRESS)
 def test_compressed_data_is_read_whole_and_in_blocks(
     compress: Callable[[bytes], bytes],
 ) -> None:
@@ -93,7 +111,7 @@ def test_compressed_data_is_read_whole_and_in_blocks(
     assert read(compress(DATA)) == DATA
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstd])
+@pytest.mark.parametrize("compress", COMPRESS)
 @pytest.mark.parametrize("left_out", [1, 5, 20_000])
 def test_compressed_data_that_is_cut_short_is_an_error(
     compress: Callable[[bytes], bytes], left_out: int
@@ -113,6 +131,33 @@ def test_damaged_data_is_an_error() -> None:
     ):
         with pytest.raises(SourceError, match="its gzip data is damaged"):
             read(damaged)
+
+
+@pytest.mark.parametrize(
+    ("compress", "kind"), [(bz2.compress, "bzip2"), (lzma.compress, "xz")]
+)
+def test_other_damaged_data_is_an_error(
+    compress: Callable[[bytes], bytes], kind: str
+) -> None:
+    """It names the kind of compression."""
+    whole = compress(DATA)
+
+    with pytest.raises(SourceError, match=f"its {kind} data is damaged"):
+        read(whole[:1000] + b"\xff" * 50 + whole[1050:])
+
+
+@pytest.mark.parametrize(
+    ("compress", "module"), [(bz2.compress, "bz2"), (lzma.compress, "lzma")]
+)
+def test_a_python_without_a_module_says_so(
+    monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes], module: str
+) -> None:
+    """As some systems build it."""
+    data = compress(DATA)
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(SourceError, match="which this Python was built without"):
+        read(data)
 
 
 def test_zstd_without_a_module_says_what_to_install(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
-from pipeline.decoding import plain_start
+from pipeline.decoding import HEAD_BYTES, plain_start
 from pipeline.errors import SourceError, one_line
 from pipeline.inputs import STANDARD_INPUT, changed
 from pipeline.source import MapFunction, Part
@@ -93,7 +93,7 @@ def divide_lines(
         if not stat.S_ISREG(status.st_mode) or not status.st_size:
             return None
         with path.open("rb") as opened:
-            start = plain_start(opened.read(4))
+            start = plain_start(opened.read(HEAD_BYTES))
     if start is None:
         return None
     file = _File(spec.path, status.st_size, status.st_mtime_ns, status.st_ino)
