@@ -111,7 +111,6 @@ class LineBatcher:
         max_line_bytes: Longest line that is kept, without its end.
         max_records: Stop after so many lines; 0 takes all.
         clock: Returns the time in seconds.
-        lingers: Whether the linger of the limits applies.
     """
 
     def __init__(
@@ -120,11 +119,10 @@ class LineBatcher:
         max_line_bytes: int,
         max_records: int = 0,
         clock: Callable[[], float] = time.monotonic,
-        *,
-        lingers: bool = True,
     ) -> None:
+        #: Whether the linger of the limits applies to the lines that are fed.
+        self.lingers = True
         self._limits = limits
-        self._linger_s = limits.linger_s if lingers else None
         self._max_line_bytes = max_line_bytes
         self._max_records = max_records
         self._clock = clock
@@ -183,10 +181,14 @@ class LineBatcher:
         if self._due <= self._clock():
             yield self._cut()
 
-    def finish(self) -> Iterator[LineBatch]:
-        """Take the end of the stream; yield what is left."""
+    def end_line(self) -> Iterator[LineBatch]:
+        """End the unfinished line, if there is one: no more of it follows."""
         if self._partial or self._dropping:
             yield from self.feed(b"\n")
+
+    def finish(self) -> Iterator[LineBatch]:
+        """Take the end of the stream; yield what is left."""
+        yield from self.end_line()
         if self._records:
             yield self._cut()
 
@@ -218,8 +220,8 @@ class LineBatcher:
                 ]
             # From now, not from when the block arrived: the time that the consumer of
             # an earlier batch took must not shorten the linger of this one.
-            if not self._records and self._linger_s is not None:
-                self._due = self._clock() + self._linger_s
+            if not self._records and self.lingers:
+                self._linger()
             self._pieces.append(text[start:end])
             self._records += count
             self._bytes += end - start
@@ -228,6 +230,10 @@ class LineBatcher:
             start, taken = end, taken + count
             if self._records >= self._limits.records:
                 yield self._cut()
+
+    def _linger(self) -> None:
+        if self._limits.linger_s is not None:
+            self._due = self._clock() + self._limits.linger_s
 
     def _without_long(self, text: bytes) -> tuple[bytes, list[int]]:
         """Drop the content of the lines that are too long; return their positions."""

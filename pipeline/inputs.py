@@ -9,7 +9,7 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -20,11 +20,25 @@ from pipeline.source import ByteReader
 
 STANDARD_INPUT = "-"
 
+# No path has it. So an ingest that takes one path only finds no file, instead of
+# reading the first and leaving out the others.
+_BETWEEN_PATHS = "\0"
+
 # How often a reader of a pipe checks whether the run has ended.
 _POLL_S = 0.1
 # What a user's pipe may hold under Linux. The default is 64 KiB, less than a batch.
 _PIPE_BYTES = 1024 * 1024
 _SET_PIPE_SIZE: int | None = getattr(fcntl, "F_SETPIPE_SZ", None)
+
+
+def joined_paths(paths: Iterable[str]) -> str:
+    """Return several paths as the one text by which a `LineSource` names them."""
+    return _BETWEEN_PATHS.join(paths)
+
+
+def separate_paths(joined: str) -> list[str]:
+    """Return the paths that `joined_paths` has joined."""
+    return joined.split(_BETWEEN_PATHS)
 
 
 class Inputs:

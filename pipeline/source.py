@@ -129,8 +129,8 @@ class Source(Generic[In, Out]):
     #: The type of the payload of its batches.
     returns: type[Out]
     #: Makes a ``spec``. Its parameters are the options of ``pipeline run`` that the
-    #: source knows: ``path`` is the input file, and an option whose parameter has no
-    #: default must be given.
+    #: source knows: ``path`` is the input file, ``more`` are those to read after it,
+    #: and an option whose parameter has no default must be given.
     describe: Callable[..., In]
     read: ReadFunction[In, Out]
     #: Whether ``read`` looks at the limits anew for each batch, so that they may change

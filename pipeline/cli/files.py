@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from glob import has_magic, iglob
 from pathlib import Path
 
 from pipeline.errors import SourceError, UsageError, one_line
 from pipeline.inputs import STANDARD_INPUT
 
 
-def check_distinct(paths: dict[str, Path | None]) -> None:
+def check_distinct(
+    paths: Mapping[str, Path | None], inputs: Sequence[str] = ()
+) -> None:
     """Raise UsageError if two options name the same file.
 
     Args:
         paths: The paths by option; None if the option was not given.
+        inputs: The files that IN names. Two of them may be the same.
     """
-    seen: dict[str, str] = {}
+    seen = {os.path.realpath(path): "IN" for path in inputs}
     for option, path in paths.items():
         if path is None:
             continue
@@ -26,23 +31,74 @@ def check_distinct(paths: dict[str, Path | None]) -> None:
             raise UsageError(f"{option} {path}: is the same file as {other}")
 
 
-def input_path(given: str | None) -> str | None:
-    """Return what a source opens for IN, in any process that this one starts.
+def matching_files(given: Iterable[str]) -> list[str]:
+    """Return the inputs that IN names, with the files that match each pattern.
+
+    Those are sorted by name, folders left out. The name of a file that exists is no
+    pattern.
+
+    Raises:
+        UsageError: Nothing matches a pattern.
+    """
+    inputs = []
+    for name in given:
+        if name == STANDARD_INPUT or not has_magic(name) or os.path.lexists(name):
+            inputs.append(name)
+            continue
+        # Path.glob takes no absolute pattern, and finds hidden files.
+        found = iglob(name, recursive=True)  # noqa: PTH207
+        matching = sorted(path for path in found if not Path(path).is_dir())
+        if not matching:
+            raise UsageError(f"IN {name}: no file matches this pattern")
+        inputs += matching
+    return inputs
+
+
+def paths_of_inputs(inputs: Sequence[str]) -> list[str]:
+    """Return what a source opens for each input, in any process that this one starts.
 
     That is its absolute path. What has no path in other processes becomes standard
     input: a pipe, such as ``<(command)`` of a shell, a device, and a file with a name
     that is not UTF-8, since messages can't carry it.
 
-    Args:
-        given: IN as it was given; None for none.
-
     Raises:
-        SourceError: IN can't be opened.
+        SourceError: An input can't be opened.
+        UsageError: Two of them have to be standard input.
     """
-    if given is None or given == STANDARD_INPUT:
+    if len(inputs) > 1:
+        # Otherwise a missing file would be found when those before it are read.
+        for name in inputs:
+            _check_there(name)
+        nameless = [name for name in inputs if _is_nameless(name)]
+        if len(nameless) > 1:
+            raise UsageError(
+                f"IN {nameless[1]}: is read as standard input, as is {nameless[0]}; "
+                f"only one input can be a pipe, a device, or have a name that is not "
+                f"UTF-8"
+            )
+    return [_path_of_input(name) for name in inputs]
+
+
+def _check_there(name: str) -> None:
+    if name == STANDARD_INPUT:
+        return
+    try:
+        Path(name).stat()
+    except OSError as error:
+        raise SourceError(f"can't read {name}: {one_line(error)}") from error
+
+
+def _is_nameless(name: str) -> bool:
+    """Return whether other processes can't open it by its name."""
+    path = str(Path(name).absolute())
+    return name == STANDARD_INPUT or is_read_once(path) or not _is_utf8(path)
+
+
+def _path_of_input(given: str) -> str:
+    if given == STANDARD_INPUT:
         return given
     path = str(Path(given).absolute())
-    if not is_read_once(path) and _is_utf8(path):
+    if not _is_nameless(given):
         return path
     try:
         # Waits until somebody opens a named pipe for writing.

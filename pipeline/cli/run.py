@@ -14,7 +14,7 @@ from pipeline.batching import AUTO, BatchLimits, BatchSize, limits_of
 from pipeline.cli.batch_size import batch_size as as_batch_size
 from pipeline.cli.checkpoint_options import checkpoint_options, checkpoint_settings
 from pipeline.cli.cluster_options import cluster_options, warn_if_open
-from pipeline.cli.files import check_distinct, input_path
+from pipeline.cli.files import check_distinct, matching_files, paths_of_inputs
 from pipeline.cli.output import (
     STANDARD_OUTPUT,
     ResultPipe,
@@ -26,7 +26,7 @@ from pipeline.cli.server_options import addresses_of, replicas_of, servers_optio
 from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.cli.tls_files import TlsFiles
 from pipeline.errors import UsageError, one_line
-from pipeline.inputs import STANDARD_INPUT
+from pipeline.inputs import STANDARD_INPUT, joined_paths
 from pipeline.interrupts import defer_interrupts, ignore_interrupts
 from pipeline.languages import programs_of
 from pipeline.publishing import Draft
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Run a workload.")
-@click.argument("input_", metavar="[IN]", required=False)
+@click.argument("given", metavar="[IN]...", nargs=-1)
 @click.option(
     "--workload",
     "workload_name",
@@ -157,7 +157,7 @@ if TYPE_CHECKING:
     help="Send those servers the token in this file.",
 )
 def run(
-    input_: str | None,
+    given: tuple[str, ...],
     workload_name: str,
     output: Path,
     engine: str,
@@ -187,9 +187,10 @@ def run(
 ) -> None:
     """Run a workload and publish its result.
 
-    IN is a file or a named pipe, or - for standard input. The events workload reads it
-    as JSON lines, compressed by gzip or zstd or not. The workloads work-items and mixed
-    make their records from a seed and take no IN.
+    IN is a file, a pattern such as 'logs/*.ndjson', a named pipe, or - for standard
+    input. Several are read one after the other, as if they were one file. The events
+    workload reads JSON lines, which may be compressed. The workloads
+    work-items and mixed make their records from a seed and take no IN.
 
     The output file is replaced when the run has succeeded. A run that fails leaves it
     as it was. What is published is a success: the exit code is 0 even if the summary
@@ -247,18 +248,19 @@ def run(
             },
             {"address": address, "workers": workers, "window": window},
         )
+        # A server given by address has another file system, and takes IN as it is.
+        inputs = list(given) if INGEST in addresses else matching_files(given)
         check_distinct(
-            {"IN": None if input_ in (None, STANDARD_INPUT) else Path(input_)}
-            | {"--output": None if pipe else output}
-            | {"--rejects": rejects, "--report": report}
+            {"--output": None if pipe else output}
+            | {"--rejects": rejects, "--report": report},
+            inputs=[input_ for input_ in inputs if input_ != STANDARD_INPUT],
         )
-        # A server that we start gets an absolute path. A server given by address
-        # resolves the path as it was given, in its own file system.
-        path = input_ if INGEST in addresses else input_path(input_)
+        paths = inputs if INGEST in addresses else paths_of_inputs(inputs)
         source = call_with_options(
             workload.source.describe,
             f"workload {workload.name}",
-            path=path,
+            path=paths[0] if paths else None,
+            more=paths[1:] or None,
             **source_values,
         )
         report_draft = stack.enter_context(Draft(report)) if report else None
@@ -267,7 +269,7 @@ def run(
                 RunSettings(
                     workload=workload,
                     source=source,
-                    input=path or "",
+                    input=joined_paths(paths),
                     output=pipe.draft if pipe else output,
                     rejects=rejects,
                     reject_limit=limit,
@@ -287,7 +289,7 @@ def run(
                 report_draft.write(finished.to_json())
                 report_draft.publish()
     with _remarks(output, "its summary is not printed"):
-        warn_of_rejects(finished, input_)
+        warn_of_rejects(finished, inputs)
         tell_recoveries(finished)
         console = error_console() if to_stdout else output_console()
         print_summary(finished, output, console)

@@ -61,18 +61,18 @@ def _sizes(report: RunReport) -> str:
     return f"{between} (auto; {sizes.mean:,.0f} on average)"
 
 
-def warn_of_rejects(report: RunReport, input_: str | None) -> None:
+def warn_of_rejects(report: RunReport, inputs: Sequence[str]) -> None:
     """Warn on standard error if every record was rejected.
 
     Args:
         report: The account of the run.
-        input_: IN as it was given, whose first bytes tell what it may be.
+        inputs: The inputs; the first bytes of the first tell what it may be.
     """
     records = report.records
     if not 0 < records.ingested == records.rejected:
         return
     reason = max(report.rejections, key=lambda reason: report.rejections[reason])
-    looks = looks_like(_first_bytes(input_))
+    looks = looks_like(_first_bytes(inputs[0])) if inputs else ""
     say(
         f"warning: all {records.ingested:,} records were rejected, most as {reason}"
         + (f"; IN looks like {looks}" if looks else "")
@@ -100,9 +100,9 @@ def _crashes(records: Sequence[int]) -> str:
     return f"rejected as {CRASHED_THE_STAGE}: record{'s' * (len(records) > 1)} {which}"
 
 
-def _first_bytes(input_: str | None) -> bytes:
-    """Return the beginning of IN; nothing of what can be read only once."""
-    if input_ is None or not Path(input_).is_file():
+def _first_bytes(input_: str) -> bytes:
+    """Return the beginning of an input; nothing of what can be read only once."""
+    if not Path(input_).is_file():
         return b""
     try:
         with Inputs().open(input_) as file:

@@ -65,6 +65,8 @@ def call_with_options(function: Callable[..., T], owner: str, **values: object) 
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in parameters:
+            if name == "more" and "path" in parameters:
+                raise UsageError(f"IN: {owner} takes one input only")
             raise UsageError(f"{_option(name)}: {owner} takes none")
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
@@ -73,4 +75,4 @@ def call_with_options(function: Callable[..., T], owner: str, **values: object) 
 
 
 def _option(parameter: str) -> str:
-    return "IN" if parameter == "path" else f"--{parameter.replace('_', '-')}"
+    return "IN" if parameter in {"path", "more"} else f"--{parameter.replace('_', '-')}"

@@ -29,6 +29,7 @@ class RunSettings:
     #: Describes what to read, in the message type of the workload's source.
     source: Message
     #: The file that ``source`` names: "-" for standard input, empty for no file.
+    #: Several are joined by `pipeline.inputs.joined_paths`.
     input: str
     output: Path
     rejects: Path | None = None

@@ -18,16 +18,16 @@ from pipeline.engines.fold import FoldLeg
 from pipeline.engines.interruption import run_until_interrupted
 from pipeline.engines.legs import InFlightBatch, IngestLeg, SinkLeg, TransformLeg
 from pipeline.engines.pacing import Pacer
-from pipeline.engines.paths import folders_of, target_of
 from pipeline.engines.poison import Poison
 from pipeline.engines.publication import Publication, open_publication, open_rejects
 from pipeline.engines.recovery import RecoveringLeg, Recovery
 from pipeline.engines.relay import relay_all
 from pipeline.engines.replicas import Replicas
+from pipeline.engines.served_files import served_folders, sink_target
 from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.window import WindowLimits
 from pipeline.errors import UsageError
-from pipeline.inputs import STANDARD_INPUT
+from pipeline.inputs import STANDARD_INPUT, separate_paths
 from pipeline.publishing import sweep_drafts
 from pipeline.rejects import RejectsFile
 from pipeline.stages import INGEST, SINK
@@ -96,7 +96,7 @@ class SplitEngine:
             self._check_ends_are_here()
             missing.remove(SINK)  # this process writes the result
         is_local = SINK not in self._addresses
-        target = target_of(settings.output, is_local=is_local)
+        target = sink_target(settings.output, is_local=is_local)
         # Left last: when the servers have ended, nobody publishes the result any more.
         with ExitStack() as stack:
             if is_local:
@@ -116,9 +116,9 @@ class SplitEngine:
                     settings.workload.name,
                     missing,
                     transport=self._transport,
-                    folders=folders_of(settings),
+                    folders=served_folders(settings),
                     programs=self._programs,
-                    standard_input=settings.input == STANDARD_INPUT,
+                    standard_input=STANDARD_INPUT in separate_paths(settings.input),
                     start_timeout_s=self._start_timeout_s,
                 )
             )

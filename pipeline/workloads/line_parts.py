@@ -1,54 +1,51 @@
-"""Divide a file into parts of whole batches of lines.
+"""Divide files into parts of whole batches of lines.
 
-One pass counts the line ends in blocks of the file, and their sums tell where each part
-begins. Parts begin at multiples of the batch size, so their batches are those of the
-whole file.
+One pass counts the line ends in blocks of the files, and their sums tell where each
+part begins. Parts begin at multiples of the batch size, so their batches are those of
+all lines in a row. A compressed file is a part of its own, since it can only be read
+from its beginning.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-from bisect import bisect_left
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import accumulate
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, groupby
+from typing import NamedTuple
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
-from pipeline.decoding import HEAD_BYTES, plain_start
-from pipeline.errors import SourceError, one_line
-from pipeline.inputs import STANDARD_INPUT, changed
+from pipeline.inputs import separate_paths
 from pipeline.source import MapFunction, Part
 from pipeline.stages import Output
 from pipeline.v1.lines_pb2 import Lines, LineSource
+from pipeline.workloads.line_files import LineFile, line_file
 
 BLOCK_BYTES = 256 * 1024
 PART_BYTES = 16 * 1024 * 1024
 # Counting is quicker than reading, so its tasks are larger.
 _COUNTED_BYTES = 64 * 1024 * 1024
 
-
-class _File(NamedTuple):
-    """A file as it was when the run began."""
-
-    path: str
-    size: int
-    modified_ns: int
-    inode: int
+# The first line of a part, from 0, and that of the next one.
+_Cut = tuple[int, int]
 
 
 class _Span(NamedTuple):
-    """The blocks of a file that one task counts."""
+    """Blocks of a file that are counted together."""
 
-    file: _File
+    file: LineFile
     start: int
     stop: int
+
+
+class _Spans(NamedTuple):
+    """What one task counts."""
+
+    spans: tuple[_Span, ...]
     block_bytes: int
 
     def __str__(self) -> str:
-        return f"lines of {self.file.path} from byte {self.start}"
+        first = self.spans[0]
+        return f"lines of {first.file.path} from byte {first.start}"
 
 
 class _Block(NamedTuple):
@@ -59,10 +56,32 @@ class _Block(NamedTuple):
     last: int
 
 
-class _Where(NamedTuple):
-    """Where a part begins: behind so many line ends after an offset."""
+class _CountedSpan(NamedTuple):
+    blocks: list[_Block]
+    #: Where the last block ends; in a compressed file, in what is compressed.
+    stop: int
 
-    file: _File
+
+class _Counted(NamedTuple):
+    """A file, and its lines."""
+
+    file: LineFile
+    #: Where the lines end, with the line end that the last one may lack.
+    stop: int
+    line_ends: list[int]
+    #: The same, without those of blocks in which no byte is kept.
+    kept: list[int]
+
+    @property
+    def lines(self) -> int:
+        return sum(self.line_ends)
+
+
+class _Where(NamedTuple):
+    """Where a part begins, and the files that it is in."""
+
+    files: tuple[LineFile, ...]
+    #: It begins behind so many line ends after an offset of the first file.
     offset: int
     line_ends: int
 
@@ -76,66 +95,142 @@ def divide_lines(
     block_bytes: int = BLOCK_BYTES,
     part_bytes: int = PART_BYTES,
 ) -> list[Part] | None:
-    """Return the parts of a file, about ``part_bytes`` each.
+    """Return the parts of the files, about ``part_bytes`` each.
 
     Returns:
-        None for standard input, a pipe, a compressed file, and where the limit of
+        None for standard input, a pipe, one compressed file, and where the limit of
         bytes may cut a batch: where such batches begin depends on all lines before.
 
     Raises:
-        SourceError: The file can't be read.
+        SourceError: A file can't be read.
     """
-    if spec.path == STANDARD_INPUT:
-        return None
-    path = Path(spec.path)
-    with _named_failures(spec.path):
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+    files = []
+    for path in separate_paths(spec.path):
+        file = line_file(path)
+        if file is None:
             return None
-        with path.open("rb") as opened:
-            start = plain_start(opened.read(HEAD_BYTES))
-    if start is None:
-        return None
-    file = _File(spec.path, status.st_size, status.st_mtime_ns, status.st_ino)
-    # Whole blocks, so that blocks are of one size throughout the file.
-    step = max(1, _COUNTED_BYTES // block_bytes) * block_bytes
-    spans = [
-        _Span(file, at, min(at + step, file.size), block_bytes)
-        for at in range(start, file.size, step)
+        files.append(file)
+    if len(files) == 1 and files[0].is_compressed:
+        return None  # it would be one part
+    counted = [
+        _lines_of(file, spans, spec.max_line_bytes)
+        for file, spans in _counted_spans(files, map_, block_bytes)
     ]
-    blocks: list[_Block] = [
-        block for counted in map_(count_line_ends, spans) for block in counted
-    ]
-    ended = not blocks or blocks[-1].last == file.size - 1
-    kept = _line_ends_of_kept(blocks, start, file.size, spec.max_line_bytes)
-    if not _is_cut_by_records(kept, file.size - start, limits, block_bytes):
+    size = sum(it.stop - it.file.start for it in counted)
+    kept = [line_ends for it in counted for line_ends in it.kept]
+    if not _is_cut_by_records(kept, size, limits, block_bytes):
         return None
-    before = [0, *accumulate(block.line_ends for block in blocks)]
-    lines = before[-1] + (not ended)
-    wanted = max(1, round(lines * part_bytes / file.size / limits.records))
+    lines = sum(it.lines for it in counted)
+    records = limits.records
+    step = max(1, round(lines * part_bytes / max(1, size) / records)) * records
     total = min(lines, max_records or lines)
-    parts = []
-    for first in range(0, total, wanted * limits.records):
-        # The block with the line end before the part.
-        block = max(0, bisect_left(before, first) - 1)
-        where = _Where(file, start + block * block_bytes, first - before[block])
-        records = min(wanted * limits.records, total - first)
-        parts.append(Part(first // limits.records, first + 1, records, where))
-    return parts
+    return [
+        Part(first // records, first + 1, stop - first, where)
+        for (first, stop), where in _places(
+            counted, list(_cuts(counted, records, step, total)), block_bytes
+        )
+    ]
 
 
-def count_line_ends(span: _Span) -> list[_Block]:
-    """Count the line ends in each block of a span."""
-    blocks = []
-    with _open(span.file, span.start) as file:
-        for at in range(span.start, span.stop, span.block_bytes):
-            size = min(span.block_bytes, span.stop - at)
-            text = file.read(size)
-            if len(text) < size:
-                raise changed(span.file.path, "truncated")
-            first, last = at + text.find(b"\n"), at + text.rfind(b"\n")
-            blocks.append(_Block(text.count(b"\n"), first, last))
-    return blocks
+def _counted_spans(
+    files: Sequence[LineFile], map_: MapFunction, block_bytes: int
+) -> Iterator[tuple[LineFile, list[_CountedSpan]]]:
+    """Count; yield each file with its spans."""
+    spans = [list(_spans_of(file, block_bytes)) for file in files]
+    tasks = _tasks((span for of_file in spans for span in of_file), block_bytes)
+    counted = (span for done in map_(count_line_ends, tasks) for span in done)
+    for file, of_file in zip(files, spans, strict=True):
+        yield file, [next(counted) for _ in of_file]
+
+
+def _spans_of(file: LineFile, block_bytes: int) -> Iterator[_Span]:
+    # Whole blocks, so that blocks are of one size throughout a file.
+    step = max(1, _COUNTED_BYTES // block_bytes) * block_bytes
+    if file.is_compressed:
+        step = max(1, file.size)
+    for at in range(file.start, file.size, step):
+        yield _Span(file, at, min(at + step, file.size))
+
+
+def _tasks(spans: Iterable[_Span], block_bytes: int) -> Iterator[_Spans]:
+    """Gather spans of small files, so that each task is worth its call."""
+    gathered: list[_Span] = []
+    size = 0
+    for span in spans:
+        if gathered and size + span.stop - span.start > _COUNTED_BYTES:
+            yield _Spans(tuple(gathered), block_bytes)
+            gathered, size = [], 0
+        gathered.append(span)
+        size += span.stop - span.start
+    if gathered:
+        yield _Spans(tuple(gathered), block_bytes)
+
+
+def count_line_ends(task: _Spans) -> list[_CountedSpan]:
+    """Count the line ends in each block of each span."""
+    return [_count(span, task.block_bytes) for span in task.spans]
+
+
+def _count(span: _Span, block_bytes: int) -> _CountedSpan:
+    blocks, at = [], span.start
+    for text in span.file.blocks(span.start, span.stop, block_bytes):
+        first, last = at + text.find(b"\n"), at + text.rfind(b"\n")
+        blocks.append(_Block(text.count(b"\n"), first, last))
+        at += len(text)
+    return _CountedSpan(blocks, at)
+
+
+def _lines_of(
+    file: LineFile, spans: Sequence[_CountedSpan], max_line_bytes: int
+) -> _Counted:
+    """Return the lines of a file; its last line ends where the file does."""
+    blocks = [block for span in spans for block in span.blocks]
+    stop = spans[-1].stop if spans else file.start
+    if blocks and blocks[-1].last != stop - 1:
+        blocks.append(_Block(1, stop, stop))
+        stop += 1
+    kept = _line_ends_of_kept(blocks, file.start, stop, max_line_bytes)
+    return _Counted(file, stop, [block.line_ends for block in blocks], kept)
+
+
+def _cuts(
+    counted: Sequence[_Counted], records: int, step: int, total: int
+) -> Iterator[_Cut]:
+    """Cut the lines of all files into parts of ``step`` lines.
+
+    The lines of a compressed file are in one part, but for those that fill the last
+    batch of the part before.
+    """
+    start = lines = 0
+    numbered = groupby(
+        enumerate(counted), lambda it: it[0] if it[1].file.is_compressed else None
+    )
+    for compressed, files in numbered:
+        lines += sum(it.lines for _, it in files)
+        # The batch that has the last of them belongs to their part.
+        stop = min(-(-lines // records) * records, total)
+        size = step if compressed is None else max(1, stop - start)
+        for first in range(start, stop, size):
+            yield first, min(first + size, stop)
+        start = max(start, stop)
+
+
+def _places(
+    counted: Sequence[_Counted], cuts: Sequence[_Cut], block_bytes: int
+) -> Iterator[tuple[_Cut, _Where]]:
+    """Yield each part with the place where it begins."""
+    files = [it.file for it in counted]
+    firsts = [0, *accumulate(it.lines for it in counted)]
+    ends_before = [[0, *accumulate(it.line_ends)] for it in counted]
+    for first, stop in cuts:
+        at, last = bisect_right(firsts, first) - 1, bisect_left(firsts, stop)
+        offset, skip = files[at].start, first - firsts[at]
+        if not files[at].is_compressed:
+            # The block with the line end before the part.
+            block = max(0, bisect_left(ends_before[at], skip) - 1)
+            offset += block * block_bytes
+            skip -= ends_before[at][block]
+        yield (first, stop), _Where(tuple(files[at:last]), offset, skip)
 
 
 def read_line_part(
@@ -143,12 +238,17 @@ def read_line_part(
 ) -> Iterator[Output[Lines]]:
     """Yield the lines of ``part`` as batches."""
     where: _Where = part.where
-    batcher = LineBatcher(limits, spec.max_line_bytes, part.records, lingers=False)
-    with _open(where.file, where.offset) as file:
-        for block in _blocks_behind(file, where):
+    batcher = LineBatcher(limits, spec.max_line_bytes, part.records)
+    batcher.lingers = False
+    offset, skip = where.offset, where.line_ends
+    for file in where.files:
+        start = max(offset, file.start)
+        for block in _behind(file.blocks(start, file.size, BLOCK_BYTES), skip):
             yield from _numbered(batcher.feed(block), part)
             if batcher.done:
                 break
+        yield from _numbered(batcher.end_line(), part)
+        offset = skip = 0
     yield from _numbered(batcher.finish(), part)
 
 
@@ -208,15 +308,10 @@ def _is_cut_by_records(
     )
 
 
-def _blocks_behind(file: BinaryIO, where: _Where) -> Iterator[bytes]:
-    """Yield the rest of a file in blocks, from behind the line ends to be skipped."""
-    left, skip = where.file.size - where.offset, where.line_ends
-    while left:
-        block = file.read(min(BLOCK_BYTES, left))
-        if not block:
-            raise changed(where.file.path, "truncated")
-        left -= len(block)
-        _check_unchanged(file, where.file)
+def _behind(blocks: Iterable[bytes], line_ends: int) -> Iterator[bytes]:
+    """Yield what comes in the blocks behind so many line ends."""
+    skip = line_ends
+    for block in blocks:
         found = block.count(b"\n") if skip else 0
         if skip > found:
             skip -= found
@@ -226,31 +321,3 @@ def _blocks_behind(file: BinaryIO, where: _Where) -> Iterator[bytes]:
             at = block.index(b"\n", at + 1)
         skip = 0
         yield block[at + 1 :]
-
-
-@contextmanager
-def _open(file: _File, offset: int) -> Iterator[BinaryIO]:
-    """Open a file at an offset, and check that it is what it was."""
-    with _named_failures(file.path), Path(file.path).open("rb") as opened:
-        _check_unchanged(opened, file)
-        opened.seek(offset)
-        yield opened
-
-
-def _check_unchanged(opened: BinaryIO, file: _File) -> None:
-    """Raise SourceError if it is not the file that it was; it may have grown."""
-    now = os.fstat(opened.fileno())
-    if now.st_ino != file.inode:
-        raise changed(file.path, "replaced")
-    if now.st_size < file.size:
-        raise changed(file.path, "truncated")
-    if now.st_size == file.size and now.st_mtime_ns != file.modified_ns:
-        raise changed(file.path, "written to")
-
-
-@contextmanager
-def _named_failures(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SourceError(f"can't read {path}: {one_line(error)}") from error

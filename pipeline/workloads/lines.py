@@ -1,16 +1,17 @@
-"""The source `LINES`: lines of a file or of standard input."""
+"""The source `LINES`: lines of files or of standard input."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.batching import BatchLimits, LineBatcher, LiveLimits
+from pipeline.batching import BatchLimits, LineBatch, LineBatcher, LiveLimits
 from pipeline.decoding import Blocks, unwrapped
 from pipeline.errors import SourceError, UsageError, one_line
-from pipeline.source import Division, Opener, Source, WaitingReader
+from pipeline.inputs import joined_paths, separate_paths
+from pipeline.source import ByteReader, Division, Opener, Source, WaitingReader
 from pipeline.stages import Output, Refused
 from pipeline.v1.lines_pb2 import Lines, LineSource
 from pipeline.workloads.line_parts import divide_lines, lines_output, read_line_part
@@ -21,26 +22,32 @@ _BLOCK_BYTES = 256 * 1024
 
 
 def line_source(
-    path: str | Path, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    path: str | Path,
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
+    more: Sequence[str | Path] = (),
 ) -> LineSource:
-    """Return the spec of the lines of a file.
+    """Return the spec of the lines of a file, or of several.
 
     Args:
         path: The file; "-" is standard input.
         max_line_bytes: Longer lines are rejected. The line end does not count.
+        more: Files that are read after it, in this order. The last line of a file ends
+            with the file.
 
     Raises:
         UsageError: ``max_line_bytes`` is below 1, or the path is not UTF-8.
     """
     _check_limit(max_line_bytes)
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"path {str(path)!r}: is not UTF-8, so no message can carry it; rename "
-            f"it, or give its content as standard input"
-        ) from None
-    return LineSource(path=str(path), max_line_bytes=max_line_bytes)
+    paths = [str(path) for path in (path, *more)]
+    for name in paths:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"path {name!r}: is not UTF-8, so no message can carry it; rename "
+                f"it, or give its content as standard input"
+            ) from None
+    return LineSource(path=joined_paths(paths), max_line_bytes=max_line_bytes)
 
 
 def read_lines(
@@ -52,47 +59,54 @@ def read_lines(
 ) -> Iterator[Output[Lines]]:
     """Yield the lines of ``spec.path`` as batches; see `ReadFunction`.
 
-    Lines that gzip or zstd has compressed are read as well, and a byte order mark at
-    the start is skipped.
+    The lines of several files are numbered, and batched, as if they were one file.
+    Lines that gzip, bzip2, xz or zstd has compressed are read as well, and a byte order
+    mark at the start of a file is skipped.
 
     ``limits.linger_s`` applies to standard input and pipes, unless they are compressed,
     since a file never makes its reader wait.
 
     Args:
-        spec: The file, and the longest line.
+        spec: The files, and the longest line.
         limits: When a batch is full.
         max_records: Stop after so many lines; 0 reads all.
-        inputs: Opens the file.
+        inputs: Opens the files, each when the one before it is through.
         clock: Returns seconds, for the linger.
 
     Raises:
-        SourceError: The file can't be read.
+        SourceError: A file can't be read.
         UsageError: ``spec.max_line_bytes`` is below 1.
     """
     _check_limit(spec.max_line_bytes)
-    with inputs.open(spec.path) as file:
-        with _named_failures(spec.path):
-            block, blocks = unwrapped(file, spec.path, _BLOCK_BYTES)
-        batcher = LineBatcher(
-            limits,
-            spec.max_line_bytes,
-            max_records,
-            clock,
-            lingers=isinstance(blocks, WaitingReader),
-        )
-        gathers = isinstance(limits, LiveLimits)
-        yield from map(lines_output, batcher.feed(block))
-        while not batcher.done:
-            with _named_failures(spec.path):
-                more = _read(blocks, batcher.due_in_s())
-            if more:
-                yield from map(lines_output, batcher.feed(more))
-                if gathers:
-                    continue  # what is there goes into the batch, however late
-            elif more is not None:
-                break
-            yield from map(lines_output, batcher.cut_due())
+    batcher = LineBatcher(limits, spec.max_line_bytes, max_records, clock)
+    gathers = isinstance(limits, LiveLimits)
+    for path in separate_paths(spec.path):
+        if batcher.done:
+            break
+        with inputs.open(path) as file:
+            yield from map(lines_output, _fed(batcher, file, path, gathers=gathers))
+        yield from map(lines_output, batcher.end_line())
     yield from map(lines_output, batcher.finish())
+
+
+def _fed(
+    batcher: LineBatcher, file: ByteReader, path: str, *, gathers: bool
+) -> Iterator[LineBatch]:
+    """Feed a file to the batcher; yield the batches that are full or due."""
+    with _named_failures(path):
+        block, blocks = unwrapped(file, path, _BLOCK_BYTES)
+    batcher.lingers = isinstance(blocks, WaitingReader)
+    yield from batcher.feed(block)
+    while not batcher.done:
+        with _named_failures(path):
+            more = _read(blocks, batcher.due_in_s())
+        if more:
+            yield from batcher.feed(more)
+            if gathers:
+                continue  # what is there goes into the batch, however late
+        elif more is not None:
+            break
+        yield from batcher.cut_due()
 
 
 def numbered_lines(lines: Lines) -> Iterator[tuple[int, bytes | None]]:
@@ -153,7 +167,7 @@ def _read(file: Blocks, timeout_s: float) -> bytes | None:
     return file.read(_BLOCK_BYTES)
 
 
-#: Reads the lines of a file or of standard input, as `Lines`.
+#: Reads the lines of files or of standard input, as `Lines`.
 LINES = Source(
     LineSource,
     Lines,

@@ -132,12 +132,40 @@ def test_a_line_that_is_too_long_does_not_keep_a_file_from_being_divided(
     assert divided(line_source(path, 49), limits, 0, map) is None
 
 
-def test_what_is_compressed_or_no_file_is_not_divided(tmp_path: Path) -> None:
+def test_a_part_may_begin_in_one_file_and_end_in_another(tmp_path: Path) -> None:
+    """It begins where a batch of all lines begins."""
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path in paths:
+        path.write_bytes(b"a line\n" * 4)
+
+    found = parts(line_source(paths[0], more=paths[1:]))
+
+    assert found is not None
+    assert [part.first_record for part in found] == [1, 4, 7, 10]
+    assert [len(part.where.files) for part in found] == [1, 2, 2, 1]
+
+
+def test_a_compressed_file_among_others_is_a_part_of_its_own(tmp_path: Path) -> None:
+    """It begins with its first batch, and ends with the batch of its last line."""
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    paths[0].write_bytes(b"a line\n" * 7)
+    paths[1].write_bytes(gzip.compress(b"a line\n" * 20))
+    paths[2].write_bytes(b"a line\n" * 7)
+
+    found = parts(line_source(paths[0], more=paths[1:]))
+
+    assert found is not None
+    assert [part.first_record for part in found] == [1, 4, 7, 10, 28, 31, 34]
+    assert [part.first_batch for part in found] == [0, 1, 2, 3, 9, 10, 11]
+
+
+def test_one_compressed_file_and_what_is_no_file_is_not_divided(tmp_path: Path) -> None:
     """The driver reads it."""
     path = tmp_path / "in"
     path.write_bytes(gzip.compress(b"a line\n" * 20))
     assert parts(line_source(path)) is None
     os.mkfifo(tmp_path / "pipe")
+    assert parts(line_source(path, more=[tmp_path / "pipe"])) is None
     assert parts(line_source(tmp_path / "pipe")) is None
     assert parts(line_source("-")) is None
 

@@ -27,7 +27,9 @@ const (
 type LineSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Path of the file, absolute or relative to a folder that ingest serves; "-" is
-	// standard input.
+	// standard input. Several files, which are read one after the other, are paths
+	// with NUL between them. An ingest that takes one file finds none of such a name.
+	// The last line of each file ends with the file.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Longest line in bytes, its line end not counted; 1 or more. Of a longer line
 	// the content is dropped as it is read, so that memory stays bounded.

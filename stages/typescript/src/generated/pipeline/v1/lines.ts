@@ -17,7 +17,9 @@ export const protobufFileName = "pipeline/v1/lines.proto";
 export interface LineSource {
   /**
    * Path of the file, absolute or relative to a folder that ingest serves; "-" is
-   * standard input.
+   * standard input. Several files, which are read one after the other, are paths
+   * with NUL between them. An ingest that takes one file finds none of such a name.
+   * The last line of each file ends with the file.
    */
   path: string;
   /**

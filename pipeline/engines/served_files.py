@@ -1,4 +1,4 @@
-"""The paths of a run as its ingest and its sink are told them."""
+"""What ingest and the sink of a split run are told of files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pipeline.engines.base import RunSettings
 from pipeline.errors import UsageError
-from pipeline.inputs import STANDARD_INPUT
+from pipeline.inputs import STANDARD_INPUT, separate_paths
 from pipeline.stages import INGEST, SINK
 
 
-def target_of(output: Path, *, is_local: bool) -> str:
+def sink_target(output: Path, *, is_local: bool) -> str:
     """Return the path of the result for the sink.
 
     Args:
@@ -39,9 +39,14 @@ def target_of(output: Path, *, is_local: bool) -> str:
     )
 
 
-def folders_of(settings: RunSettings) -> dict[str, list[Path]]:
+def served_folders(settings: RunSettings) -> dict[str, list[Path]]:
     """Return the folders that ingest and sink have to serve, with links followed."""
-    folders = {SINK: [Path(os.path.realpath(settings.output)).parent]}
-    if settings.input not in ("", STANDARD_INPUT):
-        folders[INGEST] = [Path(os.path.realpath(settings.input)).parent]
-    return folders
+    inputs = {
+        Path(os.path.realpath(path)).parent: None
+        for path in separate_paths(settings.input)
+        if path not in ("", STANDARD_INPUT)
+    }
+    return {
+        SINK: [Path(os.path.realpath(settings.output)).parent],
+        INGEST: list(inputs),
+    }
