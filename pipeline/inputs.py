@@ -1,4 +1,4 @@
-"""Open files, pipes and standard input for a source."""
+"""Open files, pipes, URLs and standard input for a source."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Self
 
 from pipeline.errors import SourceError, one_line
 from pipeline.source import ByteReader
+from pipeline.urls import is_url, redacted
 
 STANDARD_INPUT = "-"
 
@@ -50,6 +51,7 @@ class Inputs:
         is_wanted: Called while a pipe has nothing to read. Once it returns False, the
             pipe reads as ended.
         pipes: Whether named pipes and devices are opened.
+        urls: Whether URLs are opened.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Inputs:
         is_wanted: Callable[[], bool] = lambda: True,
         *,
         pipes: bool = True,
+        urls: bool = True,
     ) -> None:
         self._resolve = resolve
         self._is_wanted = is_wanted
         self._pipes = pipes
+        self._urls = urls
         self._waited_ns = 0
 
     def open(self, path: str) -> ByteReader:
@@ -72,6 +76,8 @@ class Inputs:
         Raises:
             SourceError: It can't be read.
         """
+        if is_url(path):
+            return self._open_url(path)
         target = self._resolve(path)
         if path == STANDARD_INPUT:
             if sys.stdin is None or sys.stdin.closed:
@@ -103,6 +109,16 @@ class Inputs:
             raise SourceError(f"can't read {path}: {one_line(error)}") from error
         return _Pipe(descriptor, self._wait, self._is_wanted, is_ours=True)
 
+    def _open_url(self, url: str) -> ByteReader:
+        if not self._urls:
+            raise SourceError(f"can't read {redacted(url)}: this ingest opens no URLs")
+        from pipeline.url_files import UrlReader, look_at
+
+        return UrlReader(look_at(url), on_waited=self._waited)
+
+    def _waited(self, nanoseconds: int) -> None:
+        self._waited_ns += nanoseconds
+
     def take_waited_ns(self) -> int:
         """Return the nanoseconds spent waiting since the last call."""
         waited, self._waited_ns = self._waited_ns, 0
@@ -114,7 +130,7 @@ class Inputs:
         try:
             return bool(select.select([descriptor], [], [], timeout_s)[0])
         finally:
-            self._waited_ns += time.perf_counter_ns() - start
+            self._waited(time.perf_counter_ns() - start)
 
 
 def changed(name: str, how: str) -> SourceError:

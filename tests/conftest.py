@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
 import pytest
 
 from tests.node import install
@@ -11,3 +17,20 @@ from tests.node import install
 def installed_node_example() -> None:
     """Install the Node example; fails the test if npm cannot."""
     install()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files, and ignores ranges, as some servers do."""
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def http(tmp_path: Path) -> Iterator[str]:
+    """The URL of a server of the files in ``tmp_path``."""
+    handler = partial(QuietHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import SourceError, UsageError, one_line
 from pipeline.inputs import STANDARD_INPUT
+from pipeline.urls import is_url, redacted
 
 
 def check_distinct(
@@ -38,28 +39,39 @@ def matching_files(given: Iterable[str]) -> list[str]:
     pattern.
 
     Raises:
+        SourceError: The store of a URL can't be asked.
         UsageError: Nothing matches a pattern.
     """
     inputs = []
     for name in given:
-        if name == STANDARD_INPUT or not has_magic(name) or os.path.lexists(name):
-            inputs.append(name)
-            continue
-        # Path.glob takes no absolute pattern, and finds hidden files.
-        found = iglob(name, recursive=True)  # noqa: PTH207
-        matching = sorted(path for path in found if not Path(path).is_dir())
+        matching = _matching(name)
         if not matching:
-            raise UsageError(f"IN {name}: no file matches this pattern")
+            raise UsageError(f"IN {redacted(name)}: no file matches this pattern")
         inputs += matching
     return inputs
+
+
+def _matching(name: str) -> list[str]:
+    if is_url(name):
+        # Other characters of patterns have a meaning of their own in URLs.
+        if "*" not in name:
+            return [name]
+        from pipeline.url_files import matching_urls
+
+        return matching_urls(name)
+    if name == STANDARD_INPUT or not has_magic(name) or os.path.lexists(name):
+        return [name]
+    # Path.glob takes no absolute pattern, and finds hidden files.
+    found = iglob(name, recursive=True)  # noqa: PTH207
+    return sorted(path for path in found if not Path(path).is_dir())
 
 
 def paths_of_inputs(inputs: Sequence[str]) -> list[str]:
     """Return what a source opens for each input, in any process that this one starts.
 
-    That is its absolute path. What has no path in other processes becomes standard
-    input: a pipe, such as ``<(command)`` of a shell, a device, and a file with a name
-    that is not UTF-8, since messages can't carry it.
+    That is its absolute path, or its URL. What has no path in other processes becomes
+    standard input: a pipe, such as ``<(command)`` of a shell, a device, and a file with
+    a name that is not UTF-8, since messages can't carry it.
 
     Raises:
         SourceError: An input can't be opened.
@@ -80,8 +92,8 @@ def paths_of_inputs(inputs: Sequence[str]) -> list[str]:
 
 
 def _check_there(name: str) -> None:
-    if name == STANDARD_INPUT:
-        return
+    if name == STANDARD_INPUT or is_url(name):
+        return  # a store is not asked twice for each file
     try:
         Path(name).stat()
     except OSError as error:
@@ -90,12 +102,14 @@ def _check_there(name: str) -> None:
 
 def _is_nameless(name: str) -> bool:
     """Return whether other processes can't open it by its name."""
+    if is_url(name):
+        return False
     path = str(Path(name).absolute())
     return name == STANDARD_INPUT or is_read_once(path) or not _is_utf8(path)
 
 
 def _path_of_input(given: str) -> str:
-    if given == STANDARD_INPUT:
+    if given == STANDARD_INPUT or is_url(given):
         return given
     path = str(Path(given).absolute())
     if not _is_nameless(given):

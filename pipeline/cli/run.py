@@ -187,10 +187,11 @@ def run(
 ) -> None:
     """Run a workload and publish its result.
 
-    IN is a file, a pattern such as 'logs/*.ndjson', a named pipe, or - for standard
-    input. Several are read one after the other, as if they were one file. The events
-    workload reads JSON lines, which may be compressed. The workloads
-    work-items and mixed make their records from a seed and take no IN.
+    IN is a file, a pattern such as 'logs/*.ndjson', a named pipe, a URL such as
+    s3://bucket/key, or - for standard input. Several are read one after the other, as
+    if they were one file. The events workload reads JSON lines, which may be
+    compressed. The workloads work-items and mixed make their records from a seed and
+    take no IN.
 
     The output file is replaced when the run has succeeded. A run that fails leaves it
     as it was. What is published is a success: the exit code is 0 even if the summary

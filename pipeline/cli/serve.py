@@ -80,6 +80,7 @@ from pipeline.standard_streams import claim_standard_output
     help="End a stream when its client has neither sent nor taken anything for so "
     "long. Leave room for a source that waits.",
 )
+@click.option("--urls", is_flag=True, hidden=True)
 @click.option("--lifeline", type=int, hidden=True)
 def serve(
     stage: str,
@@ -94,6 +95,7 @@ def serve(
     insecure: bool,
     max_message_bytes: int,
     idle_s: float | None,
+    urls: bool,
     lifeline: int | None,
 ) -> None:
     """Serve STAGE of a workload: ingest, parse, rules, aggregate or sink.
@@ -155,7 +157,7 @@ def serve(
         workload_named(workload),
         stage,
         bind,
-        ServedFolders(folders, standard_input=stdin, pipes=is_private(bind)),
+        ServedFolders(folders, standard_input=stdin, pipes=is_private(bind), urls=urls),
         credentials,
         [TokenCheck(token_file, is_health)] if token_file else [],
         limits=ServerLimits(message_bytes=max_message_bytes, idle_s=idle_s),

@@ -9,6 +9,7 @@ from pipeline.engines.base import RunSettings
 from pipeline.errors import UsageError
 from pipeline.inputs import STANDARD_INPUT, separate_paths
 from pipeline.stages import INGEST, SINK
+from pipeline.urls import is_url
 
 
 def sink_target(output: Path, *, is_local: bool) -> str:
@@ -44,7 +45,7 @@ def served_folders(settings: RunSettings) -> dict[str, list[Path]]:
     inputs = {
         Path(os.path.realpath(path)).parent: None
         for path in separate_paths(settings.input)
-        if path not in ("", STANDARD_INPUT)
+        if path not in ("", STANDARD_INPUT) and not is_url(path)
     }
     return {
         SINK: [Path(os.path.realpath(settings.output)).parent],

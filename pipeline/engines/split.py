@@ -37,6 +37,7 @@ from pipeline.transport.grpcio import ChannelCredentials, GrpcChannel
 from pipeline.transport.health import check_health
 from pipeline.transport.processes import StageServers, Transport
 from pipeline.transport.workarounds import wait_for_calls
+from pipeline.urls import is_url
 from pipeline.v1.pipeline_pb2 import ReadRequest
 from pipeline.workload import Workload
 
@@ -95,6 +96,9 @@ class SplitEngine:
         if settings.checkpoint is not None:
             self._check_ends_are_here()
             missing.remove(SINK)  # this process writes the result
+        reads_urls = any(map(is_url, separate_paths(settings.input)))
+        if reads_urls and INGEST in self._programs:
+            raise UsageError("stage ingest opens URLs only in Python; serve it so")
         is_local = SINK not in self._addresses
         target = sink_target(settings.output, is_local=is_local)
         # Left last: when the servers have ended, nobody publishes the result any more.
@@ -119,6 +123,7 @@ class SplitEngine:
                     folders=served_folders(settings),
                     programs=self._programs,
                     standard_input=STANDARD_INPUT in separate_paths(settings.input),
+                    urls=reads_urls,
                     start_timeout_s=self._start_timeout_s,
                 )
             )

@@ -21,6 +21,8 @@ class ServedFolders:
         standard_input: Whether "-" is served.
         pipes: Whether named pipes and devices are served. A client that names one can
             hold a thread for as long as nobody writes to it.
+        urls: Whether URLs are served, to callers that may have them opened. A client
+            could reach what only this machine reaches, with the rights of this process.
     """
 
     def __init__(
@@ -29,14 +31,28 @@ class ServedFolders:
         *,
         standard_input: bool = False,
         pipes: bool = True,
+        urls: bool = False,
     ) -> None:
         self._folders = [folder.resolve() for folder in folders]
         self._standard_input = standard_input
         self._pipes = pipes
+        self._urls = urls
 
-    def inputs(self, is_wanted: Callable[[], bool]) -> Inputs:
-        """Return the inputs of a source; see `Inputs` for ``is_wanted``."""
-        return Inputs(self._resolve_source, is_wanted, pipes=self._pipes)
+    def inputs(
+        self, is_wanted: Callable[[], bool], *, may_open_urls: bool = False
+    ) -> Inputs:
+        """Return the inputs of a source.
+
+        Args:
+            is_wanted: See `Inputs`.
+            may_open_urls: Whether the caller may have URLs opened, if they are served.
+        """
+        return Inputs(
+            self._resolve_source,
+            is_wanted,
+            pipes=self._pipes,
+            urls=self._urls and may_open_urls,
+        )
 
     def draft(self, path: str) -> Draft:
         """Start the result file at ``path``; SinkError if outside the folders."""

@@ -216,6 +216,7 @@ class StageServers:
         folders: Mapping[str, Sequence[Path]] | None = None,
         programs: Mapping[str, Sequence[str]] | None = None,
         standard_input: bool = False,
+        urls: bool = False,
         start_timeout_s: float = 30.0,
     ) -> None:
         """Start a server for each of ``stages`` and wait until all are ready.
@@ -228,6 +229,7 @@ class StageServers:
             programs: The program of each stage that this package does not serve; see
                 `serve_command`.
             standard_input: Let ingest read the standard input of this process.
+            urls: Let ingest open URLs for this process.
             start_timeout_s: Seconds that all of them together have to start.
 
         Raises:
@@ -238,6 +240,7 @@ class StageServers:
         self._folders = folders or {}
         self._programs = programs or {}
         self._standard_input = standard_input
+        self._urls = urls
         self._start_timeout_s = start_timeout_s
         with uninterrupted():
             self._home = new_folder()
@@ -269,6 +272,8 @@ class StageServers:
         reads = self._standard_input and stage == INGEST
         if reads:
             command.append("--stdin")
+        if self._urls and stage == INGEST:
+            command.append("--urls")
         return ServerProcess(
             stage, command, self._home / f"{position}.log", standard_input=reads
         )

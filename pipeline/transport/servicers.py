@@ -151,7 +151,11 @@ class IngestServicer:
         __tracebackhide__ = True
         source, position = self._workload.source, request.position
         next_record = position.records + 1
-        inputs = self._folders.inputs(context.is_active)
+        inputs = self._folders.inputs(
+            context.is_active,
+            # Whoever has started this server, and nobody else.
+            may_open_urls=self._disclosure.tells(context.invocation_metadata()),
+        )
         spec = unpack(request.source, source.spec)
         take_credit()
         cpu, watch, send = ProcessClock(), Stopwatch(), _NO_TIME

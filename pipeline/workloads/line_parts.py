@@ -2,8 +2,8 @@
 
 One pass counts the line ends in blocks of the files, and their sums tell where each
 part begins. Parts begin at multiples of the batch size, so their batches are those of
-all lines in a row. A compressed file is a part of its own, since it can only be read
-from its beginning.
+all lines in a row. What can be read only from its beginning is a part of its own: a
+compressed file, and one that comes over HTTP.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Spans(NamedTuple):
 
     def __str__(self) -> str:
         first = self.spans[0]
-        return f"lines of {first.file.path} from byte {first.start}"
+        return f"lines of {first.file.name} from byte {first.start}"
 
 
 class _Block(NamedTuple):
@@ -58,7 +58,7 @@ class _Block(NamedTuple):
 
 class _CountedSpan(NamedTuple):
     blocks: list[_Block]
-    #: Where the last block ends; in a compressed file, in what is compressed.
+    #: Where the last block ends; in a compressed file, counted in its text.
     stop: int
 
 
@@ -98,8 +98,9 @@ def divide_lines(
     """Return the parts of the files, about ``part_bytes`` each.
 
     Returns:
-        None for standard input, a pipe, one compressed file, and where the limit of
-        bytes may cut a batch: where such batches begin depends on all lines before.
+        None for standard input, a pipe, a single file that is read in one go, and where
+        the limit of bytes may cut a batch: where such batches begin depends on all
+        lines before.
 
     Raises:
         SourceError: A file can't be read.
@@ -110,7 +111,7 @@ def divide_lines(
         if file is None:
             return None
         files.append(file)
-    if len(files) == 1 and files[0].is_compressed:
+    if len(files) == 1 and files[0].in_one_go:
         return None  # it would be one part
     counted = [
         _lines_of(file, spans, spec.max_line_bytes)
@@ -144,10 +145,11 @@ def _counted_spans(
 
 
 def _spans_of(file: LineFile, block_bytes: int) -> Iterator[_Span]:
+    if file.in_one_go:
+        yield _Span(file, file.start, file.size)
+        return
     # Whole blocks, so that blocks are of one size throughout a file.
     step = max(1, _COUNTED_BYTES // block_bytes) * block_bytes
-    if file.is_compressed:
-        step = max(1, file.size)
     for at in range(file.start, file.size, step):
         yield _Span(file, at, min(at + step, file.size))
 
@@ -198,18 +200,18 @@ def _cuts(
 ) -> Iterator[_Cut]:
     """Cut the lines of all files into parts of ``step`` lines.
 
-    The lines of a compressed file are in one part, but for those that fill the last
-    batch of the part before.
+    The lines of a file that is read in one go are in one part, but for those that fill
+    the last batch of the part before.
     """
     start = lines = 0
     numbered = groupby(
-        enumerate(counted), lambda it: it[0] if it[1].file.is_compressed else None
+        enumerate(counted), lambda it: it[0] if it[1].file.in_one_go else None
     )
-    for compressed, files in numbered:
+    for own_part, files in numbered:
         lines += sum(it.lines for _, it in files)
         # The batch that has the last of them belongs to their part.
         stop = min(-(-lines // records) * records, total)
-        size = step if compressed is None else max(1, stop - start)
+        size = step if own_part is None else max(1, stop - start)
         for first in range(start, stop, size):
             yield first, min(first + size, stop)
         start = max(start, stop)
@@ -225,7 +227,7 @@ def _places(
     for first, stop in cuts:
         at, last = bisect_right(firsts, first) - 1, bisect_left(firsts, stop)
         offset, skip = files[at].start, first - firsts[at]
-        if not files[at].is_compressed:
+        if not files[at].in_one_go:
             # The block with the line end before the part.
             block = max(0, bisect_left(ends_before[at], skip) - 1)
             offset += block * block_bytes

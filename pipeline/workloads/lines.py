@@ -13,6 +13,7 @@ from pipeline.errors import SourceError, UsageError, one_line
 from pipeline.inputs import joined_paths, separate_paths
 from pipeline.source import ByteReader, Division, Opener, Source, WaitingReader
 from pipeline.stages import Output, Refused
+from pipeline.urls import redacted
 from pipeline.v1.lines_pb2 import Lines, LineSource
 from pipeline.workloads.line_parts import divide_lines, lines_output, read_line_part
 
@@ -83,22 +84,23 @@ def read_lines(
     for path in separate_paths(spec.path):
         if batcher.done:
             break
+        name = redacted(path)
         with inputs.open(path) as file:
-            yield from map(lines_output, _fed(batcher, file, path, gathers=gathers))
+            yield from map(lines_output, _fed(batcher, file, name, gathers=gathers))
         yield from map(lines_output, batcher.end_line())
     yield from map(lines_output, batcher.finish())
 
 
 def _fed(
-    batcher: LineBatcher, file: ByteReader, path: str, *, gathers: bool
+    batcher: LineBatcher, file: ByteReader, name: str, *, gathers: bool
 ) -> Iterator[LineBatch]:
     """Feed a file to the batcher; yield the batches that are full or due."""
-    with _named_failures(path):
-        block, blocks = unwrapped(file, path, _BLOCK_BYTES)
+    with _named_failures(name):
+        block, blocks = unwrapped(file, name, _BLOCK_BYTES)
     batcher.lingers = isinstance(blocks, WaitingReader)
     yield from batcher.feed(block)
     while not batcher.done:
-        with _named_failures(path):
+        with _named_failures(name):
             more = _read(blocks, batcher.due_in_s())
         if more:
             yield from batcher.feed(more)
@@ -153,11 +155,11 @@ def _check_limit(max_line_bytes: int) -> None:
 
 
 @contextmanager
-def _named_failures(path: str) -> Iterator[None]:
+def _named_failures(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SourceError(f"can't read {path}: {one_line(error)}") from error
+        raise SourceError(f"can't read {name}: {one_line(error)}") from error
 
 
 def _read(file: Blocks, timeout_s: float) -> bytes | None:
