@@ -1,4 +1,4 @@
-"""Read files of other stores by URL, through fsspec."""
+"""Read and write files of other stores by URL, through fsspec."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
-from pipeline.errors import SourceError, UsageError, one_line
+from pipeline.errors import (
+    PipelineError,
+    SinkError,
+    SourceError,
+    UsageError,
+    one_line,
+)
 from pipeline.inputs import changed
 from pipeline.urls import redacted
 
@@ -39,8 +46,8 @@ class UrlFile:
 
     def head(self, size: int) -> bytes:
         """Return the first ``size`` bytes, or fewer if there are no more."""
-        with named_failures("read", self.url):
-            system, path = file_system(self.url)
+        with _named_failures(SourceError, self.url):
+            system, path = _file_system(self.url)
             head: bytes = system.cat_file(path, start=0, end=size)
             return head
 
@@ -77,8 +84,8 @@ class UrlReader:
         self._was = was
         self._left = None if was.size is None else was.size - offset
         self._on_waited = on_waited
-        with named_failures("read", was.url):
-            system, path = file_system(was.url)
+        with _named_failures(SourceError, was.url):
+            system, path = _file_system(was.url)
             ahead = _AHEAD_BYTES if was.is_seekable else 0
             self._file = system.open(path, "rb", block_size=ahead)
             if offset:
@@ -104,7 +111,7 @@ class UrlReader:
         start = time.perf_counter_ns()
         try:
             while size:
-                with named_failures("read", self._was.url):
+                with _named_failures(SourceError, self._was.url):
                     piece = self._file.read(size)
                 if not piece:
                     return
@@ -126,8 +133,8 @@ def look_at(url: str) -> UrlFile:
     Raises:
         SourceError: There is none, or it can't be read.
     """
-    with named_failures("read", url):
-        system, path = file_system(url)
+    with _named_failures(SourceError, url):
+        system, path = _file_system(url)
         # What was listed earlier may have changed.
         system.invalidate_cache()
         info = system.info(path)
@@ -147,8 +154,8 @@ def matching_urls(pattern: str) -> list[str]:
     Raises:
         SourceError: The store can't be asked.
     """
-    with named_failures("read", pattern):
-        system, path = file_system(pattern)
+    with _named_failures(SourceError, pattern):
+        system, path = _file_system(pattern)
         if system.isfile(path):
             return [pattern]
         found = system.glob(path, detail=True)
@@ -161,7 +168,24 @@ def matching_urls(pattern: str) -> list[str]:
         )
 
 
-def file_system(url: str) -> tuple[Any, str]:
+def check_store(url: str) -> None:
+    """Raise SinkError if the store of ``url`` can't be used; nothing is sent to it."""
+    with _named_failures(SinkError, url):
+        _file_system(url)
+
+
+def put_file(path: Path, url: str) -> None:
+    """Put a local file to ``url``, in place of an earlier one.
+
+    Raises:
+        SinkError: The store refuses.
+    """
+    with _named_failures(SinkError, url):
+        system, target = _file_system(url)
+        system.put_file(str(path), target)
+
+
+def _file_system(url: str) -> tuple[Any, str]:
     """Return fsspec's file system of a URL, and the path of the file in it.
 
     Raises:
@@ -179,21 +203,19 @@ def file_system(url: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def named_failures(verb: str, url: str) -> Iterator[None]:
-    """Turn whatever a store raises into a SourceError of one line without secrets."""
+def _named_failures(kind: type[SourceError | SinkError], url: str) -> Iterator[None]:
+    """Turn whatever a store raises into an error of one line without secrets."""
     try:
         yield
-    except (SourceError, UsageError):
+    except PipelineError:
         raise
     except Exception as error:
-        raise SourceError(f"can't {verb} {redacted(url)}: {why(url, error)}") from error
-
-
-def why(url: str, error: Exception) -> str:
-    """Return why a store has failed, in one line without secrets."""
-    if isinstance(error, ImportError):
-        scheme = url.partition("://")[0]
-        return f"{scheme}:// needs another package: {one_line(error)}"
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    return redacted(one_line(error))
+        reads = kind is SourceError
+        why = redacted(one_line(error))
+        if isinstance(error, ImportError):
+            why = f"{url.partition('://')[0]}:// needs another package: {why}"
+        elif isinstance(error, FileNotFoundError):
+            why = "no such file" if reads else "no such bucket or folder"
+        raise kind(
+            f"can't {'read' if reads else 'write'} {redacted(url)}: {why}"
+        ) from error

@@ -167,9 +167,9 @@ def test_what_cannot_be_read_is_named_without_secrets(
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package of a store, or fsspec itself with the command that installs it."""
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(SourceError, match=r"s3:// needs another package: .*s3fs"):
-        Inputs().open("s3://bucket/key")
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(SourceError, match=r"gs:// needs another package: .*gcsfs"):
+        Inputs().open("gs://bucket/key")
 
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(UsageError, match=r"pip install 'pytest-grpc-pipeline\[urls\]'"):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from pipeline.cli.output import say
+from pipeline.cli.output import STANDARD_OUTPUT, say
 from pipeline.errors import UsageError
+from pipeline.urls import is_url, redacted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,7 +37,11 @@ def checkpoint_options(command: Command) -> Command:
 
 
 def checkpoint_settings(
-    folder: Path | None, every: int | None, *, engine: str, to_stdout: bool
+    folder: Path | None,
+    every: int | None,
+    *,
+    engine: str,
+    outputs: Mapping[str, str | None],
 ) -> dict[str, Any]:
     """Return the settings of a run with these options.
 
@@ -44,7 +49,7 @@ def checkpoint_settings(
         folder: The value of ``--checkpoint``.
         every: The value of ``--checkpoint-every``.
         engine: The name of the engine.
-        to_stdout: Whether the result goes to standard output.
+        outputs: Where the result and the rejects go, by option.
 
     Raises:
         UsageError: The run can't have a checkpoint.
@@ -53,8 +58,12 @@ def checkpoint_settings(
         if every is not None:
             raise UsageError("--checkpoint-every: needs --checkpoint")
         return {}
-    if to_stdout:
-        raise UsageError("--output -: can't be resumed with --checkpoint; give a file")
+    for option, output in outputs.items():
+        if output is not None and (output == STANDARD_OUTPUT or is_url(output)):
+            raise UsageError(
+                f"{option} {redacted(output)}: can't be resumed with --checkpoint; give "
+                f"a file"
+            )
     if engine not in _ENGINES:
         raise UsageError(f"--checkpoint: engine {engine} takes none")
 

@@ -25,6 +25,7 @@ from pipeline.cli.output import (
 from pipeline.cli.server_options import addresses_of, replicas_of, servers_options
 from pipeline.cli.source_options import call_with_options, made_records_options
 from pipeline.cli.tls_files import TlsFiles
+from pipeline.cli.uploads import Uploads
 from pipeline.errors import UsageError, one_line
 from pipeline.inputs import STANDARD_INPUT, joined_paths
 from pipeline.interrupts import defer_interrupts, ignore_interrupts
@@ -32,6 +33,7 @@ from pipeline.languages import programs_of
 from pipeline.publishing import Draft
 from pipeline.reject_limit import RejectLimit
 from pipeline.stages import INGEST, SINK
+from pipeline.urls import is_url, redacted
 
 if TYPE_CHECKING:
     from pipeline.engines.base import Engine
@@ -51,9 +53,9 @@ if TYPE_CHECKING:
 @click.option(
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
-    help="Result file, or - for standard output; the summary then goes to standard "
-    "error.",
+    type=click.Path(),
+    help="Result file or URL, or - for standard output; the summary then goes to "
+    "standard error.",
 )
 @click.option(
     "--engine",
@@ -101,8 +103,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--rejects",
-    type=click.Path(path_type=Path),
-    help="Write the number and the reason of each rejected record as JSON lines.",
+    type=click.Path(),
+    help="Write the number and the reason of each rejected record as JSON lines, to a "
+    "file or URL.",
 )
 @click.option(
     "--max-rejects",
@@ -159,7 +162,7 @@ if TYPE_CHECKING:
 def run(
     given: tuple[str, ...],
     workload_name: str,
-    output: Path,
+    output: str,
     engine: str,
     address: str | None,
     workers: int | None,
@@ -168,7 +171,7 @@ def run(
     linger_s: float | None,
     max_records: int,
     report: Path | None,
-    rejects: Path | None,
+    rejects: str | None,
     max_rejects: str | None,
     checkpoint: Path | None,
     checkpoint_every: int | None,
@@ -187,7 +190,7 @@ def run(
 ) -> None:
     """Run a workload and publish its result.
 
-    IN is a file, a pattern such as 'logs/*.ndjson', a named pipe, a URL such as
+    IN is a file, a pattern such as 'logs/day-?.ndjson', a named pipe, a URL such as
     s3://bucket/key, or - for standard input. Several are read one after the other, as
     if they were one file. The events workload reads JSON lines, which may be
     compressed. The workloads work-items and mixed make their records from a seed and
@@ -221,14 +224,18 @@ def run(
             )
         limits = replace(limits, linger_s=linger_s)
     limit = None if max_rejects is None else RejectLimit.parsed(max_rejects)
-    to_stdout = str(output) == STANDARD_OUTPUT
+    to_stdout = output == STANDARD_OUTPUT
     resumption = checkpoint_settings(
-        checkpoint, checkpoint_every, engine=engine, to_stdout=to_stdout
+        checkpoint,
+        checkpoint_every,
+        engine=engine,
+        outputs={"--output": output, "--rejects": rejects},
     )
     addresses, counts = addresses_of(stages), replicas_of(replicas)
-    if to_stdout and SINK in addresses:
+    if (to_stdout or is_url(output)) and SINK in addresses:
         raise UsageError(
-            "--output -: a sink that runs already writes files only; give a file"
+            f"--output {redacted(output)}: a sink that runs already writes files only; "
+            f"give a file"
         )
     with ExitStack() as stack:
         # Before the workload is imported, which may print.
@@ -252,8 +259,9 @@ def run(
         # A server given by address has another file system, and takes IN as it is.
         inputs = list(given) if INGEST in addresses else matching_files(given)
         check_distinct(
-            {"--output": None if pipe else output}
-            | {"--rejects": rejects, "--report": report},
+            {"--output": None if pipe else Path(output)}
+            | {"--rejects": None if rejects is None else Path(rejects)}
+            | {"--report": report},
             inputs=[input_ for input_ in inputs if input_ != STANDARD_INPUT],
         )
         paths = inputs if INGEST in addresses else paths_of_inputs(inputs)
@@ -264,6 +272,10 @@ def run(
             more=paths[1:] or None,
             **source_values,
         )
+        written = {"--rejects": rejects, "--output": None if pipe else output}
+        uploads = stack.enter_context(
+            Uploads({option: it for option, it in written.items() if it is not None})
+        )
         report_draft = stack.enter_context(Draft(report)) if report else None
         with progress() as on_progress:
             finished = runner.run(
@@ -271,20 +283,23 @@ def run(
                     workload=workload,
                     source=source,
                     input=joined_paths(paths),
-                    output=pipe.draft if pipe else output,
-                    rejects=rejects,
+                    output=pipe.draft if pipe else uploads.paths["--output"],
+                    rejects=uploads.paths.get("--rejects"),
                     reject_limit=limit,
                     limits=limits,
                     max_records=max_records,
                     on_progress=on_progress,
-                    # Printing can be interrupted, so Ctrl-C still counts then.
-                    on_publish=(lambda: None) if pipe else defer_interrupts,
+                    # Printing can be interrupted, so Ctrl-C still counts then. So it
+                    # does until an upload begins.
+                    on_publish=(lambda: None) if pipe or uploads else defer_interrupts,
                     **resumption,
                 )
             )
         if pipe is not None:
             pipe.publish()
+        # An upload that a signal ends may have arrived.
         ignore_interrupts()
+        uploads.publish()
         with _remarks(output, "its report is not written"):
             if report_draft is not None:
                 report_draft.write(finished.to_json())
@@ -293,16 +308,16 @@ def run(
         warn_of_rejects(finished, inputs)
         tell_recoveries(finished)
         console = error_console() if to_stdout else output_console()
-        print_summary(finished, output, console)
+        print_summary(finished, redacted(output), console)
 
 
 @contextmanager
-def _remarks(output: Path, consequence: str) -> Iterator[None]:
+def _remarks(output: str, consequence: str) -> Iterator[None]:
     """Report what fails once the result is published; that is no failure of the run."""
     try:
         yield
     except Exception as error:
-        say(f"{output} is published, but {consequence}: {one_line(error)}")
+        say(f"{redacted(output)} is published, but {consequence}: {one_line(error)}")
 
 
 def _engine(

@@ -25,7 +25,7 @@ _MOST_NUMBERS = 10
 _LEAST_WIDTH = 90
 
 
-def print_summary(report: RunReport, output: Path, console: Console) -> None:
+def print_summary(report: RunReport, output: str, console: Console) -> None:
     """Print the counts, the rejections by reason, and the time of each stage."""
     console.width = max(console.width, _LEAST_WIDTH)
     records = report.records
