@@ -46,9 +46,13 @@ class UrlFile:
 
     def head(self, size: int) -> bytes:
         """Return the first ``size`` bytes, or fewer if there are no more."""
+        # A store refuses a range behind the end, as that of an empty file is.
+        stop = size if self.size is None else min(size, self.size)
+        if not stop:
+            return b""
         with _named_failures(SourceError, self.url):
             system, path = _file_system(self.url)
-            head: bytes = system.cat_file(path, start=0, end=size)
+            head: bytes = system.cat_file(path, start=0, end=stop)
             return head
 
     def open(self, offset: int, /) -> UrlReader:
