@@ -61,8 +61,8 @@ def checkpoint_settings(
     for option, output in outputs.items():
         if output is not None and (output == STANDARD_OUTPUT or is_url(output)):
             raise UsageError(
-                f"{option} {redacted(output)}: can't be resumed with --checkpoint; give "
-                f"a file"
+                f"{option} {redacted(output)}: can't be resumed with --checkpoint; "
+                f"give a file"
             )
     if engine not in _ENGINES:
         raise UsageError(f"--checkpoint: engine {engine} takes none")

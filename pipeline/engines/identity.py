@@ -13,10 +13,12 @@ from google.protobuf import text_format
 import pipeline
 from pipeline.engines.base import RunSettings
 from pipeline.errors import SourceError, UsageError, one_line
-from pipeline.inputs import STANDARD_INPUT
+from pipeline.inputs import STANDARD_INPUT, separate_paths
+from pipeline.urls import is_url, redacted
 from pipeline.workload import Workload
 
 _HEAD_BYTES = 64 * 1024
+_HEAD = f"the hash of the first {_HEAD_BYTES} bytes"
 _DIGEST_LENGTH = 12
 
 
@@ -36,14 +38,32 @@ def identity_of(settings: RunSettings) -> dict[str, str]:
         "--batch-size": str(settings.batch_size),
         "--max-records": str(settings.max_records),
         "--rejects": "left out" if settings.rejects is None else "given",
-        **_identity_of_input(settings.input),
+        **_identity_of_inputs(settings.input),
     }
 
 
-def _identity_of_input(path: str) -> dict[str, str]:
-    """Return what identifies the input file; nothing if there is none."""
-    if not path:
-        return {}
+def _identity_of_inputs(joined: str) -> dict[str, str]:
+    """Return what identifies the input files; nothing if there is none."""
+    identity: dict[str, str] = {}
+    for path in filter(None, separate_paths(joined)):
+        parts = _identity_of_url(path) if is_url(path) else _identity_of_file(path)
+        identity |= {f"{part} of {redacted(path)}": it for part, it in parts.items()}
+    return identity
+
+
+def _identity_of_url(url: str) -> dict[str, str]:
+    # It needs a package that other runs do not.
+    from pipeline.url_files import look_at
+
+    found = look_at(url)
+    return {
+        "the size": str(found.size),
+        "the version": found.version,
+        _HEAD: _digest(found.head(_HEAD_BYTES)),
+    }
+
+
+def _identity_of_file(path: str) -> dict[str, str]:
     try:
         if path == STANDARD_INPUT or not _can_be_read_again(Path(path)):
             raise UsageError(
@@ -56,10 +76,10 @@ def _identity_of_input(path: str) -> dict[str, str]:
     except OSError as error:
         raise SourceError(f"can't read {path}: {one_line(error)}") from error
     return {
-        "the size of IN": str(status.st_size),
-        "the modification time of IN": f"{status.st_mtime_ns} ns",
-        "the inode of IN": str(status.st_ino),
-        f"the hash of the first {_HEAD_BYTES} bytes of IN": _digest(head),
+        "the size": str(status.st_size),
+        "the modification time": f"{status.st_mtime_ns} ns",
+        "the inode": str(status.st_ino),
+        _HEAD: _digest(head),
     }
 
 

@@ -117,6 +117,10 @@ def test_the_same_command_resumes_a_run_that_was_killed(
             "--output -: can't be resumed with --checkpoint; give a file",
         ),
         (
+            "in --output memory://out --checkpoint progress",
+            "--output memory://out: can't be resumed with --checkpoint; give a file",
+        ),
+        (
             "in --output out --checkpoint progress --engine dask",
             "--checkpoint: engine dask takes none",
         ),

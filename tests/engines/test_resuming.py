@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Never
 
+import fsspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +33,7 @@ from pipeline.workloads import workload_named
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.aggregate import TotalsByType
 from pipeline.workloads.events.generate import generate_events
+from tests.engines.several_files import over_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "access_logs"
 EVENT_LINES = b"".join(generate_events(120, seed=1, users=9, malformed=0.2))
@@ -42,8 +46,11 @@ class CrashError(Exception):
 
 
 @pytest.fixture
-def new_run(tmp_path_factory: pytest.TempPathFactory) -> NewRun:
+def new_run(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> NewRun:
     """Describe runs of about 120 records, each with files of its own."""
+    monkeypatch.syspath_prepend(EXAMPLE)
 
     def new_run(name: str, **changes: Any) -> RunSettings:
         folder = tmp_path_factory.mktemp("run")
@@ -131,7 +138,6 @@ def resume(engine: Engine, run: RunSettings) -> tuple[int, RunReport]:
 )
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_run_that_crashes_at_any_batch_gives_the_same_in_the_end(
-    monkeypatch: pytest.MonkeyPatch,
     new_run: NewRun,
     name: str,
     crashes: list[int],
@@ -139,7 +145,6 @@ def test_a_run_that_crashes_at_any_batch_gives_the_same_in_the_end(
     every: int,
 ) -> None:
     """However often it crashes: result, rejects and counts of the whole run."""
-    monkeypatch.syspath_prepend(EXAMPLE)
     run = new_run(name, limits=limits_of(batch_size), checkpoint_batches=every)
     result, rejects, expected = whole(run)
 
@@ -302,9 +307,9 @@ def overwrite(run: RunSettings) -> RunSettings:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (append, "the size of IN was "),
-        (overwrite, "the hash of the first 65536 bytes of IN was "),
-        (overwrite, "the modification time of IN was "),
+        (append, "the size of "),
+        (overwrite, "the hash of the first 65536 bytes of "),
+        (overwrite, "the modification time of "),
         (lambda run: replace(run, max_records=50), "--max-records was 0 and is 50"),
         (
             lambda run: replace(run, limits=None),
@@ -429,4 +434,58 @@ def test_an_input_that_is_gone_is_named(new_run: NewRun) -> None:
     Path(run.input).unlink()
 
     with pytest.raises(SourceError, match=r"can't read .*/in: no such file"):
+        MonolithEngine().run(run)
+
+
+def test_a_run_over_several_files_resumes_while_each_is_what_it_was(
+    new_run: NewRun, tmp_path: Path
+) -> None:
+    """The one that has changed is named."""
+    cut = len(EVENT_LINES) // 2
+    files = [EVENT_LINES[:cut], EVENT_LINES[cut:]]
+    run = over_files(new_run("events"), tmp_path, files, [bytes, gzip.compress])
+    expected, rejects, _ = whole(run)
+    crash(MonolithEngine(), run, 11)
+    second = tmp_path / "1.ndjson"
+    second.rename(tmp_path / "moved")
+    second.write_bytes(gzip.compress(files[1] + b"one more\n"))
+
+    with pytest.raises(UsageError, match=f"the size of {re.escape(str(second))} was "):
+        MonolithEngine().run(run)
+    (tmp_path / "moved").replace(second)
+    resumed, _ = resume(MonolithEngine(), run)
+
+    assert resumed == 56
+    assert published(run) == (expected, rejects)
+
+
+def test_a_run_over_a_url_resumes_while_its_store_tells_of_no_change(
+    new_run: NewRun,
+) -> None:
+    """It is as a file is, but for what a store does not have."""
+    url = "memory://resuming/in"
+    system = fsspec.filesystem("memory")
+    system.pipe_file(url, EVENT_LINES)
+    run = new_run("events")
+    expected, rejects, _ = whole(run)
+    run = replace(run, source=EVENTS.source.describe(path=url), input=url)
+    crash(MonolithEngine(), run, 11)
+
+    resumed, _ = resume(MonolithEngine(), run)
+
+    assert resumed == 56
+    assert published(run) == (expected, rejects)
+
+
+def test_a_url_with_another_content_is_not_resumed(new_run: NewRun) -> None:
+    """It is named by its URL."""
+    url = "memory://resuming/in"
+    system = fsspec.filesystem("memory")
+    system.pipe_file(url, EVENT_LINES)
+    source = EVENTS.source.describe(path=url)
+    run = replace(new_run("events"), source=source, input=url)
+    crash(MonolithEngine(), run, 11)
+    system.pipe_file(url, EVENT_LINES + b"one more\n")
+
+    with pytest.raises(UsageError, match=f"the size of {url} was "):
         MonolithEngine().run(run)
