@@ -245,6 +245,12 @@ class RunAccount:
             dict(self.rejections),
         )
 
+    @property
+    def crashed(self) -> int:
+        """Records rejected as `CRASHED_THE_STAGE`, in earlier attempts too."""
+        earlier = self._resumed.rejections.get(CRASHED_THE_STAGE, 0)
+        return earlier + sum(len(stage.crashed_at) for stage in self.stages.values())
+
     def ingest(self, records: int) -> None:
         """Count a batch that came from the source."""
         is_first = self.batches == self._resumed.batches

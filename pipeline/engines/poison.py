@@ -70,8 +70,7 @@ class Poison:
 
     def check(self, stage: str, found: Sequence[int]) -> None:
         """Raise StageError if these records are more than may still be rejected."""
-        stages = self._account.stages.values()
-        if sum(len(each.crashed_at) for each in stages) + len(found) > self._most:
+        if self._account.crashed + len(found) > self._most:
             raise StageError(
                 f"stage {stage}: record {found[-1]} ended each server that it was sent "
                 f"to, and --max-poison lets {self._most} be rejected for that"

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.accounting import RunAccount
+from pipeline.accounting import Progress, RunAccount
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.legs import InFlightBatch, TransformLeg
@@ -148,6 +148,16 @@ def test_one_deadly_record_more_than_allowed_fails_the_run(
         "stage parse: record 70 ended each server that it was sent to, and "
         "--max-poison lets 2 be rejected for that"
     )
+
+
+def test_deadly_records_of_earlier_attempts_at_a_run_count() -> None:
+    """A run that resumes may reject no more than it might at first."""
+    account = RunAccount(POISONOUS.stage_names)
+    account.restore(Progress(3, 0, 28, {"crashed_the_stage": 2}))
+
+    Poison(POISONOUS, account, 3).check("parse", [40])
+    with pytest.raises(StageError, match="--max-poison lets 2 be rejected"):
+        Poison(POISONOUS, account, 2).check("parse", [40])
 
 
 def test_a_batch_is_cut_once_it_was_alone_with_two_servers_and_a_record_likewise(
