@@ -11,16 +11,18 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import get_args
 
 from tests.faults.judging import Outcome, Verdict, judge
-from tests.faults.plan import Fault, Plan, draw_plan
+from tests.faults.plan import Plan, draw_plan
 from tests.faults.running import Data, End, make_data, run
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+_PROGRESS = 50
 
 
 @dataclass(frozen=True)
@@ -55,49 +57,60 @@ def run_seed(seed: int, data: Data) -> Report:
     return Report(plan, end, judge(end, data))
 
 
+class Counts:
+    """What came of many seeds."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self._of_fault: Counter[tuple[str, Outcome]] = Counter()
+
+    def add(self, report: Report) -> None:
+        """Count a run, and each of its faults."""
+        outcome = report.verdict.outcome
+        self.outcomes[outcome] += 1
+        self._of_fault.update(
+            (f"{fault.kind} {fault.target}", outcome) for fault in report.end.happened
+        )
+
+    def table(self) -> Iterator[str]:
+        """Yield the lines of a table in Markdown."""
+        yield f"| fault | {' | '.join(OUTCOMES)} |"
+        yield f"| --- |{' ---: |' * len(OUTCOMES)}"
+        for fault in sorted({fault for fault, _ in self._of_fault}):
+            counts = [self._of_fault[fault, outcome] for outcome in OUTCOMES]
+            yield f"| {fault} | {' | '.join(map(str, counts))} |"
+        yield f"| runs | {' | '.join(str(self.outcomes[each]) for each in OUTCOMES)} |"
+
+
 def main() -> int:
-    """Run the seeds; return the exit code."""
+    """Run the seeds; return the exit code. Ctrl-C prints what there is so far."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=_seeds, default=range(1000), metavar="FROM:TO")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     # A shell makes its background jobs ignore it, and so would their runs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    data, began = make_data(), time.monotonic()
-    outcomes: Counter[Outcome] = Counter()
-    table: Counter[tuple[str, Outcome]] = Counter()
+    data, counts, began = make_data(), Counts(), time.monotonic()
     with ThreadPoolExecutor(arguments.jobs) as pool:
         futures = [pool.submit(run_seed, seed, data) for seed in arguments.seeds]
-        for future in futures:
-            report = future.result()
-            outcome = report.verdict.outcome
-            outcomes[outcome] += 1
-            table.update((_row(fault), outcome) for fault in report.end.happened)
-            if report.complaints:
-                _print(str(report))
-    _print(*_table(outcomes, table))
-    _print(f"{outcomes.total()} runs in {time.monotonic() - began:.0f} s")
-    return 1 if outcomes["wrong"] else 0
+        try:
+            for done in as_completed(futures):
+                report = done.result()
+                counts.add(report)
+                if report.complaints:
+                    _print(str(report))
+                if counts.outcomes.total() % _PROGRESS == 0:
+                    _print(f"{counts.outcomes.total()} of {len(futures)} runs")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+    _print(*counts.table())
+    _print(f"{counts.outcomes.total()} runs in {time.monotonic() - began:.0f} s")
+    return 1 if counts.outcomes["wrong"] else 0
 
 
 def _seeds(text: str) -> range:
     first, _, end = text.partition(":")
     return range(int(first), int(end) if end else int(first) + 1)
-
-
-def _row(fault: Fault) -> str:
-    return f"{fault.kind} {fault.target}"
-
-
-def _table(
-    outcomes: Counter[Outcome], table: Counter[tuple[str, Outcome]]
-) -> Iterable[str]:
-    yield f"| fault | {' | '.join(OUTCOMES)} |"
-    yield f"| --- |{' ---: |' * len(OUTCOMES)}"
-    for row in sorted({row for row, _ in table}):
-        counts = [table[row, outcome] for outcome in OUTCOMES]
-        yield f"| {row} | {' | '.join(map(str, counts))} |"
-    yield f"| runs | {' | '.join(str(outcomes[each]) for each in OUTCOMES)} |"
 
 
 def _print(*lines: str) -> None:
