@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Literal
@@ -14,9 +14,9 @@ from tests.faults.running import EARLIER, Data, End
 
 Outcome = Literal["exact", "one line", "signal", "killed", "wrong"]
 
-#: What a run may leave if SIGKILL ended the orchestrator or the sink, which can then
-#: remove nothing. A run kills a sink that is paused.
-LEFT_BY_SIGKILL = (".*.partial", "pipeline-*")
+#: What may stay if SIGKILL ended the orchestrator or the sink, which can then remove
+#: nothing. A run kills a sink that is paused. Drafts are removed by the next run.
+LEFT_BY_SIGKILL = ("pipeline-*",)
 
 _WARNING = "pipeline: warning: stage "
 _LINES = {
@@ -39,11 +39,11 @@ def judge(end: End, data: Data) -> Verdict:
     verdict = _judged_by_exit_code(end, data)
     complaints = verdict.complaints
     complaints += [f"process {process} is left" for process in end.processes]
-    allowed = LEFT_BY_SIGKILL if _may_leave_files(end.happened) else ()
+    is_excused = _may_leave_files(end.happened)
     complaints += [
         f"file {name} is left"
-        for name in end.files
-        if not any(fnmatch(name, pattern) for pattern in allowed)
+        for name in (end.files_later if is_excused else end.files)
+        if not (is_excused and any(fnmatch(name, it) for it in LEFT_BY_SIGKILL))
     ]
     if complaints:
         verdict.outcome = "wrong"
@@ -51,41 +51,44 @@ def judge(end: End, data: Data) -> Verdict:
 
 
 def _judged_by_exit_code(end: End, data: Data) -> Verdict:
-    published = {"output file": end.output, "rejects file": end.rejects}
-    whole = {"output file": data.output, "rejects file": data.rejects}
-    earlier = dict.fromkeys(published, EARLIER)
-    lines = end.stderr.splitlines()
     if end.exit_code is None:
         return Verdict("wrong", ["the run hangs"])
     if end.exit_code == 0:
-        complaints = [
-            f"the {name} is wrong" for name in whole if published[name] != whole[name]
-        ]
-        if any(not line.startswith(_WARNING) for line in lines):
-            complaints.append(f"it said {end.stderr!r}")
-        return Verdict("exact", complaints)
+        return Verdict("exact", list(_wrong_with_success(end, data)))
     if end.exit_code == -signal.SIGKILL and _has(end.happened, "kill", ORCHESTRATOR):
-        # Between the two, only one of them may be published.
-        complaints = [
-            f"the {name} is neither the earlier nor the exact one"
-            for name in whole
-            if published[name] not in (earlier[name], whole[name])
-        ]
-        return Verdict("killed", complaints)
-    complaints = [
-        f"the {name} has changed" for name in whole if published[name] != EARLIER
-    ]
+        return Verdict("killed", list(_wrong_with_killed(end, data)))
+    outcome: Outcome = "signal" if end.exit_code in _LINES else "one line"
+    return Verdict(outcome, list(_wrong_with_failure(end)))
+
+
+def _wrong_with_success(end: End, data: Data) -> Iterator[str]:
+    if end.output != data.output:
+        yield "the output file is wrong"
+    if end.rejects != data.rejects:
+        yield "the rejects file is wrong"
+    if any(not line.startswith(_WARNING) for line in end.stderr.splitlines()):
+        yield f"it said {end.stderr!r}"
+
+
+def _wrong_with_killed(end: End, data: Data) -> Iterator[str]:
+    left = (end.output, end.rejects)
+    if left not in ((EARLIER, EARLIER), (data.output, data.rejects)):
+        yield f"it left {left}"
+
+
+def _wrong_with_failure(end: End) -> Iterator[str]:
+    if end.output != EARLIER:
+        yield "the output file has changed"
+    if end.rejects != EARLIER:
+        yield "the rejects file has changed"
     if end.stdout:
-        complaints.append(f"it printed {end.stdout!r}")
-    if end.exit_code in _LINES:
-        if lines != [_LINES[end.exit_code]]:
-            complaints.append(f"it said {end.stderr!r}")
-        return Verdict("signal", complaints)
-    if end.exit_code != 1:
-        complaints.append(f"exit code {end.exit_code}")
-    if len(lines) != 1 or not lines[0].startswith("pipeline: "):
-        complaints.append(f"it said {end.stderr!r}")
-    return Verdict("one line", complaints)
+        yield f"it printed {end.stdout!r}"
+    if end.exit_code != 1 and end.exit_code not in _LINES:
+        yield f"exit code {end.exit_code}"
+    lines = end.stderr.splitlines()
+    said = _LINES.get(end.exit_code or 0, "pipeline: ")
+    if len(lines) != 1 or not lines[0].startswith(said):
+        yield f"it said {end.stderr!r}"
 
 
 def _may_leave_files(happened: Iterable[Fault]) -> bool:

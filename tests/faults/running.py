@@ -17,6 +17,8 @@ import psutil
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
+from pipeline.publishing import Draft
+from pipeline.rejects import settle_left
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.events.generate import generate_events
 from tests.faults.injection import Injection
@@ -65,6 +67,9 @@ class End:
     processes: Sequence[str]
     #: Names of files beside the output and in the folder for temporary files.
     files: Sequence[str]
+    #: Those that are still there once another run has begun. Output and rejects are
+    #: of that time, too.
+    files_later: Sequence[str]
 
 
 def make_data() -> Data:
@@ -105,15 +110,17 @@ def run(plan: Plan, data: Data) -> End:
                 left = _soon(lambda: _left(folder))
             finally:
                 _end_session(process)
+        _begin_another_run(files)
         return End(
             exit_code,
             stdout,
             stderr,
-            output=(files / "out").read_bytes(),
-            rejects=(files / "rejects").read_bytes(),
+            output=_content(files / "out"),
+            rejects=_content(files / "rejects"),
             happened=tuple(injection.happened),
             processes=processes,
             files=left,
+            files_later=_left(folder),
         )
 
 
@@ -175,6 +182,17 @@ def _members(leader: int) -> list[psutil.Process]:
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
     return members
+
+
+def _begin_another_run(files: Path) -> None:
+    """Do what a run with the same output does first."""
+    settle_left(files / "out")
+    for name in ("out", "rejects"):
+        Draft(files / name).discard()
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b"no file"
 
 
 def _left(folder: Path) -> list[str]:
