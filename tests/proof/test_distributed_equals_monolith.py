@@ -8,14 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.monolith import MonolithEngine
-from pipeline.workload import Workload
 from pipeline.workloads import workload_named
 from pipeline.workloads.lines import line_source
 from pytest_pipeline import strategies
-from tests.engines.distributed.runs import cut_small, outcome, serial_engine
+from tests.engines.distributed.runs import Sizes, outcome, serial_engine, sizes
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "access_logs"
@@ -40,36 +38,24 @@ def access_logs() -> st.SearchStrategy[bytes]:
         st.tuples(st.just("events"), strategies.event_files()),
         st.tuples(st.just("access_logs:ACCESS_LOGS"), access_logs()),
     ),
-    st.integers(1, 25),
-    st.integers(1, 400) | st.just(1 << 20),
-    st.integers(0, 25),
-    st.integers(1, 300),
-    st.integers(1, 1000),
-    st.integers(1, 5),
+    sizes(),
 )
 def test_the_distributed_engine_equals_the_monolith(
     tmp_path: Path,
     workload_and_data: tuple[str, bytes],
-    batch_records: int,
-    batch_bytes: int,
-    max_records: int,
-    block_bytes: int,
-    part_bytes: int,
-    window: int,
+    cut: Sizes,
 ) -> None:
     """Result, rejects and counts are the same, or the failure is."""
     name, data = workload_and_data
     path = tmp_path / "in"
     path.write_bytes(data)
-    workload: Workload = cut_small(workload_named(name), block_bytes, part_bytes)
     run = RunSettings(
-        workload=workload,
+        workload=workload_named(name),
         source=line_source(path, max_line_bytes=300),
         input=str(path),
         output=tmp_path / "out",
         rejects=tmp_path / "rejects",
-        limits=BatchLimits(batch_records, batch_bytes),
-        max_records=max_records,
     )
+    run = cut.applied_to(run)
 
-    assert outcome(serial_engine(window), run) == outcome(MonolithEngine(), run)
+    assert outcome(serial_engine(cut.window), run) == outcome(MonolithEngine(), run)
