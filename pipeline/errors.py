@@ -9,7 +9,7 @@
     ├── StageError             a stage can't be started or reached, or has failed
     │   ├── ContractError      a stage broke the wire contract
     │   ├── FunctionError      a function of the workload raised; has its traceback
-    │   └── LostStageError     the server of a stage has died, hangs or can't be reached
+    │   └── LostStageError     a server or worker has died, hangs or can't be reached
     ├── ConservationError      ingested ≠ rejected + filtered + passed
     └── ReportError            a saved benchmark report can't be read
 
@@ -73,7 +73,7 @@ class FunctionError(StageError):
 
 
 class LostStageError(StageError):
-    """The server of a stage has died, hangs or can't be reached any more."""
+    """The server of a stage, or a worker, has died, hangs or can't be reached."""
 
 
 class ConservationError(PipelineError):

@@ -55,7 +55,7 @@ def test_dask_without_its_extra_says_how_to_install_it(
     monkeypatch.setitem(sys.modules, "dask", None)
 
     with pytest.raises(UsageError) as raised:
-        engine_named("dask")
+        engine_named("dask")()
 
     message = str(raised.value)
     assert message.startswith("--engine dask: can't import Dask: ")

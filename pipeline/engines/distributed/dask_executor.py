@@ -1,20 +1,18 @@
-"""The engine ``dask``: parts run on a cluster of Dask, or on a local one."""
+"""Executors of Dask: a cluster of this machine, or one that runs already."""
 
 from __future__ import annotations
 
 import logging
-import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing import resource_tracker
 from typing import Any
-from urllib.parse import urlsplit
 
-from pipeline.engines.distributed.engine import DistributedEngine
+from pipeline.engines.distributed import dask_worker
 from pipeline.engines.distributed.executor import Executor, Pending
-from pipeline.errors import StageError, UsageError, one_line
+from pipeline.engines.distributed.worker_processes import environment, undisturbed
+from pipeline.errors import LostStageError, StageError, UsageError, one_line
 
 try:
     import dask
@@ -30,56 +28,24 @@ except ImportError as error:
 
 # How often a part is run again when its worker is lost.
 _RETRIES = 3
+_LOOK_S = 0.5
 _CONNECT_S = 5.0
 _WORKERS_S = 30.0
 _LOGGERS = ("distributed", "distributed.client")
 _LOOPBACK = "127.0.0.1"
-_WORKER_SETUP = "pipeline.engines.distributed.dask_worker"
-
-
-def engine(
-    address: str | None = None, workers: int | None = None, window: int | None = None
-) -> DistributedEngine:
-    """Return the engine ``dask``.
-
-    Args:
-        address: Of the scheduler, such as tcp://10.0.0.1:8786; None starts a cluster on
-            this machine, which ends with the run.
-        workers: Processes of that cluster; None for one for each core.
-        window: See `DistributedEngine`.
-
-    Raises:
-        UsageError: An option is out of range, or contradicts another.
-    """
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers {workers}: must be 1 or more")
-    if address is None:
-        count = workers or CPU_COUNT
-        return DistributedEngine("dask", lambda: _local(count), window)
-    if workers is not None:
-        raise UsageError(
-            f"--workers: the cluster at {address} has its own; leave it out"
-        )
-    _check_address(address)
-    return DistributedEngine("dask", lambda: _remote(address), window)
-
-
-def _check_address(address: str) -> None:
-    try:
-        found = urlsplit(address)
-        if found.scheme in {"tcp", "tls"} and found.hostname and found.port:
-            return
-    except ValueError:
-        pass  # the port is none
-    raise UsageError(
-        f"--address {address}: must be tcp://HOST:PORT or tls://HOST:PORT, as the "
-        f"scheduler prints it"
-    )
+# Dask's default, which gives freed memory back to the kernel after each batch.
+_TRIMMED = {"MALLOC_TRIM_THRESHOLD_": 65536}
 
 
 @contextmanager
-def _local(workers: int) -> Iterator[Executor]:
-    """Start a cluster on loopback; stop it at the end."""
+def local_executor(workers: int | None, *, are_forked: bool) -> Iterator[Executor]:
+    """Start a cluster on loopback; stop it at the end.
+
+    Args:
+        workers: How many; None for one for each core.
+        are_forked: Whether they are forked from the fork server that runs.
+    """
+    count = workers or CPU_COUNT
     with ExitStack() as stack:
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="pipeline-dask-")
@@ -89,30 +55,43 @@ def _local(workers: int) -> Iterator[Executor]:
                 {
                     "temporary-directory": folder,
                     "distributed.scheduler.allowed-failures": _RETRIES,
+                    **_process_settings(are_forked=are_forked),
                 }
             )
         )
         stack.enter_context(_silent_logs())
         closing = stack.enter_context(_closed_undisturbed())
-        with _held_interrupts(), _named_failures("Dask can't be started"):
+        with undisturbed(), _named_failures("Dask can't be started"):
             cluster = closing.enter_context(
                 LocalCluster(
-                    n_workers=workers,
+                    n_workers=count,
                     threads_per_worker=1,
                     host=_LOOPBACK,
                     dashboard_address=f"{_LOOPBACK}:0",
                     worker_dashboard_address=f"{_LOOPBACK}:0",
                     local_directory=folder,
                     silence_logs=logging.CRITICAL,
-                    preload=[_WORKER_SETUP],
+                    preload=[dask_worker.__name__],
+                    env=environment() if are_forked else None,
                 )
             )
             client = closing.enter_context(Client(cluster, set_as_default=False))
-        yield _DaskExecutor(client, workers, "of this run")
+        yield _DaskExecutor(client, count, "of this run")
+
+
+def _process_settings(*, are_forked: bool) -> dict[str, Any]:
+    """Return settings of worker processes, where the user has left Dask's defaults."""
+    environ = "distributed.nanny.pre-spawn-environ"
+    method = "distributed.worker.multiprocessing-method"
+    kept = dict(dask.config.get(environ).items() - _TRIMMED.items())
+    settings: dict[str, Any] = {environ: kept}
+    if are_forked and dask.config.get(method) == "spawn":
+        settings[method] = "forkserver"
+    return settings
 
 
 @contextmanager
-def _remote(address: str) -> Iterator[Executor]:
+def remote_executor(address: str) -> Iterator[Executor]:
     """Connect to a scheduler that runs already."""
     with _silent_logs(), _closed_undisturbed() as closing:
         with _named_failures(f"no scheduler of Dask answers at {address}"):
@@ -153,39 +132,14 @@ def _named_failures(what: str) -> Iterator[None]:
 
 @contextmanager
 def _closed_undisturbed() -> Iterator[ExitStack]:
-    """Yield a stack that a second Ctrl-C does not keep from closing."""
+    """Yield a stack that a second signal does not keep from closing."""
     stack = ExitStack()
     try:
         yield stack
     finally:
         # How the run has ended is decided, and its result may be published.
-        with _held_interrupts(), suppress(Exception):
+        with undisturbed(), suppress(Exception):
             stack.close()
-
-
-@contextmanager
-def _held_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back until the end.
-
-    Processes and threads that are started meanwhile never receive it, nor do processes
-    that those threads start later. So it reaches none of the workers, which the driver
-    stops.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    # Starting it would unblock the signal.
-    resource_tracker.ensure_running()
-    received: list[int] = []
-    earlier = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, earlier)
-        if received:
-            signal.raise_signal(signal.SIGINT)
 
 
 class _DaskExecutor:
@@ -196,7 +150,7 @@ class _DaskExecutor:
 
     def submit(self, function: Callable[[Any], Any], item: Any, /) -> Pending:
         # What raises is not retried, and what is lost with its worker is.
-        with _held_interrupts(), _named_loss(self._cluster):
+        with undisturbed(), _named_loss(self._cluster):
             future = self._client.submit(function, item, pure=False)
         return _DaskPending(future, item, self._cluster)
 
@@ -210,13 +164,15 @@ class _DaskPending:
         self._cluster = cluster
 
     def result(self) -> Any:
-        # Ctrl-C ends this wait. It must not end a step inside Dask.
-        self._done.wait()
-        with _held_interrupts(), _named_loss(self._cluster):
+        # A signal ends this wait. It must not end a step inside Dask. One that comes
+        # just before the wait does not end it, so there are several.
+        while not self._done.wait(_LOOK_S):
+            pass
+        with undisturbed(), _named_loss(self._cluster):
             try:
                 return self._future.result()
             except KilledWorker as error:
-                raise StageError(
+                raise LostStageError(
                     f"{self._item}: {error.allowed_failures + 1} workers were lost "
                     f"while they ran it; a function may crash, or run out of memory"
                 ) from error
@@ -227,6 +183,6 @@ def _named_loss(cluster: str) -> Iterator[None]:
     try:
         yield
     except (CommClosedError, FutureCancelledError) as error:
-        raise StageError(
+        raise LostStageError(
             f"the scheduler {cluster} is gone; run again when it is back"
         ) from error

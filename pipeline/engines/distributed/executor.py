@@ -14,7 +14,7 @@ class Pending(Protocol):
         """Wait for the call, and return what the function returned.
 
         Raises:
-            StageError: It was not called to its end, because workers were lost.
+            LostStageError: It was not called to its end, because workers were lost.
         """
 
 

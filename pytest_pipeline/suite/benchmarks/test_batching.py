@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -25,15 +25,15 @@ Measure = Callable[[Variant, Callable[[], RunReport]], RunReport]
 
 
 @pytest.fixture(scope="session")
-def on_dask(harness: Harness) -> Iterator[DistributedEngine]:
-    """A cluster of this machine, which serves all runs of the session."""
+def dask_engine(harness: Harness) -> DistributedEngine:
+    """The engine dask; skips where it is not installed."""
     pytest.importorskip("distributed", reason=_MISSING.format("distributed", "dask"))
-    from pipeline.engines.distributed.dask_executor import engine
+    from pipeline.engines.distributed.dask_engine import engine
 
-    with engine().opened() as opened:
-        # Dask starts threads at its first call, which no test is to be blamed for.
-        harness.runs("work-items", iterations=1).run(opened, 1, 1)
-        yield opened
+    made = engine()
+    # Dask keeps threads after the first run of a process, which are no leak of a test.
+    harness.runs("work-items", iterations=1).run(made, 1, 1)
+    return made
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_bytewax(
 def test_dask(
     measured: Measure,
     harness: Harness,
-    on_dask: DistributedEngine,
+    dask_engine: DistributedEngine,
     workload_name: str,
     batch_size: int,
 ) -> None:
@@ -162,6 +162,7 @@ def test_dask(
     records = harness.records(workload_name, batch_size)
     runs = harness.runs(workload_name)
 
-    report = measured("dask", lambda: runs.run(on_dask, batch_size, records))
+    with dask_engine.opened() as engine:
+        report = measured("dask", lambda: runs.run(engine, batch_size, records))
 
     assert report.records.ingested == records

@@ -39,8 +39,8 @@ def _property_of_engine(name: str) -> Property:
         raise UsageError(
             f"--pipeline-engines {name}: there is {', '.join(added_engines())}"
         )
-    # It can be imported.
-    engine_named(name)
+    # It is installed.
+    engine_named(name)()
     return Property(name)
 
 
