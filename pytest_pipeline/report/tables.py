@@ -58,14 +58,8 @@ _OPTIONAL: dict[Variant, str] = {
         " flight: Arrow Flight between transform stages in processes, with ingest and "
         "sink in one; no replicas, health checks or time of stages."
     ),
-    "bytewax": (
-        " bytewax: all stages in one process; no transport, parallel stages or time of "
-        "stages."
-    ),
-    "dask": (
-        " dask: a worker for each core, without its start; workers run whole parts, "
-        "and a short run is one part."
-    ),
+    "bytewax": " bytewax: one process; no transport, parallel stages, time of stages.",
+    "dask": " dask: a worker for each core, once started; a short run is one part.",
 }
 
 
