@@ -1,4 +1,4 @@
-"""Workloads whose rules do something to the process or the cluster they run in."""
+"""Workloads and a function that do something with the process they run in."""
 
 from __future__ import annotations
 
@@ -55,6 +55,11 @@ def _wait(_: Events) -> None:
 
 def _raise(_: Events) -> None:
     raise ZeroDivisionError("no luck")
+
+
+def environment(_: None) -> dict[str, str]:
+    """Return the environment of this process."""
+    return dict(os.environ)
 
 
 DYING = _first(_die)

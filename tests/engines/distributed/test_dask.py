@@ -26,6 +26,8 @@ from distributed.diagnostics.plugin import UploadDirectory
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.distributed.dask_engine import engine
+from pipeline.engines.distributed.dask_executor import local_executor
+from pipeline.engines.distributed.worker_processes import start_fork_server
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import LostStageError, StageError, UsageError
 from pipeline.workloads import workload_named
@@ -37,7 +39,7 @@ from pytest_pipeline import strategies
 from tests.cli.commands import COMMAND, FAILED, SUCCESS, pipeline
 from tests.cli.test_signals import ended_by
 from tests.engines.conftest import SettingsFor
-from tests.engines.distributed.dask_workloads import VARIABLE
+from tests.engines.distributed.dask_workloads import VARIABLE, environment
 from tests.engines.distributed.runs import Sizes, cut_small, outcome, sizes
 from tests.engines.failing import failure
 
@@ -158,6 +160,18 @@ def test_workers_that_are_lost_cost_nothing_but_time(
 
     assert len(list(tmp_path.glob("death.*"))) == 2
     assert found[:2] == expected[:2]
+
+
+def test_workers_of_a_run_keep_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask's default is to give it back; a variable of the user stays."""
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    monkeypatch.setenv(VARIABLE, "mine")
+
+    with local_executor(1, are_forked=start_fork_server()) as executor:
+        found = executor.submit(environment, None).result()
+
+    assert "MALLOC_TRIM_THRESHOLD_" not in found
+    assert found[VARIABLE] == "mine"
 
 
 def test_a_part_that_kills_each_worker_fails_the_run(
