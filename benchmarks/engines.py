@@ -3,8 +3,8 @@
 Runs whole commands on files of several sizes, in interleaved rounds: the monolith, and
 the engine dask with workers of its own. Prints a table in Markdown: the medians, how
 many times as fast dask is by the command and without its start, with 99 % confidence
-intervals, the CPU time of all processes, and the most memory of the driver. Before
-that, it prints how long dask takes from the command to the first part on a worker.
+intervals, and the most memory of the driver. Before that, it prints how long dask takes
+from the command to the first part on a worker.
 
     python benchmarks/engines.py [--workers 2] [--rounds 12] [--events 100000 300000 …]
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -60,7 +59,6 @@ class _Run:
 
     elapsed_s: float
     without_start_s: float
-    cpu_s: float
     driver_bytes: int
     result: bytes
 
@@ -84,8 +82,8 @@ def main() -> None:
         )
         print(
             f"| events | MiB | monolith | dask, {arguments.workers} workers | "
-            f"× as fast | without its start | × CPU | driver's peak |\n"
-            f"| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+            f"× as fast | without its start | driver's peak |\n"
+            f"| ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
         )
         for events in arguments.events:
             path = folder / "events.ndjson"
@@ -124,7 +122,7 @@ def start_of(folder: Path, options: Sequence[str]) -> float:
 def run(path: Path, options: Sequence[str]) -> _Run:
     """Run a command on a file."""
     output, report = path.with_name("out"), path.with_name("report")
-    cpu_before, began = _cpu_s(), time.perf_counter()
+    began = time.perf_counter()
     subprocess.run(  # noqa: S603 - our own command
         [
             *(*_RUN, str(path), "--output", str(output), *options),
@@ -137,7 +135,6 @@ def run(path: Path, options: Sequence[str]) -> _Run:
     return _Run(
         elapsed_s,
         told["elapsed_s"],
-        _cpu_s() - cpu_before,
         told["peak_rss_bytes"],
         output.read_bytes(),
     )
@@ -152,25 +149,18 @@ def row(events: int, size: int, monolith: Sequence[_Run], dask: Sequence[_Run]) 
         [each.without_start_s for each in monolith],
         [each.without_start_s for each in dask],
     )
-    cpu = paired_ratio([each.cpu_s for each in dask], [each.cpu_s for each in monolith])
     seconds = [
         statistics.median(each.elapsed_s for each in runs) for runs in (monolith, dask)
     ]
     return (
         f"| {events:,} | {size // _MIB:,} | {seconds[0]:.2f} s | {seconds[1]:.2f} s | "
-        f"{_said(whole)} | {_said(inner)} | {_said(cpu)} | "
+        f"{_said(whole)} | {_said(inner)} | "
         f"{max(each.driver_bytes for each in dask) // _MIB} MiB |"
     )
 
 
 def _said(ratio: Interval) -> str:
     return f"{ratio.value:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
-
-
-def _cpu_s() -> float:
-    """Return the CPU seconds of all children so far, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
