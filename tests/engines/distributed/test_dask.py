@@ -167,7 +167,7 @@ def test_workers_of_a_run_keep_freed_memory(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
     monkeypatch.setenv(VARIABLE, "mine")
 
-    with local_executor(1, are_forked=start_fork_server()) as executor:
+    with local_executor(1, are_forked=start_fork_server("distributed")) as executor:
         found = executor.submit(environment, None).result()
 
     assert "MALLOC_TRIM_THRESHOLD_" not in found

@@ -32,7 +32,7 @@ def tell_mask(to: Connection) -> None:
 
 def test_a_forked_worker_never_receives_ctrl_c_but_can_be_ended() -> None:
     """By SIGTERM, by which the driver stops it."""
-    assert start_fork_server()
+    assert start_fork_server("distributed")
     receiver, sender = get_context("forkserver").Pipe(duplex=False)
     worker = get_context("forkserver").Process(target=tell_mask, args=(sender,))
     worker.start()
@@ -52,7 +52,7 @@ def test_a_fork_server_leaves_the_environment_as_it_was(
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     before = dict(os.environ)
 
-    start_fork_server()
+    start_fork_server("distributed")
 
     assert os.environ == before
     monkeypatch.setenv("SET_LATER", "yes")
