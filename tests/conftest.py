@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,19 @@ from threading import Thread
 import pytest
 
 from tests.node import install
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Undo what child processes would inherit from a shell or from nohup.
+
+    A shell makes background jobs ignore SIGINT, and nohup its command SIGHUP.
+    """
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGHUP, hangup)
 
 
 @pytest.fixture(scope="session")

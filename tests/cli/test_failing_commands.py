@@ -189,14 +189,6 @@ def test_a_failure_is_one_line_and_an_exit_code(
 
 
 @pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Undo that a shell makes background jobs and their children ignore SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
 def stalled(tmp_path: Path) -> Iterator[Stalled]:
     """A run that is waiting for standard input."""
     (tmp_path / "out").write_text("earlier")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -172,14 +170,6 @@ def test_help_that_can_not_be_printed_is_one_line_of_error() -> None:
     done = in_shell(">/dev/full", "--help")
 
     assert (done.returncode, done.stderr.count(b"\n")) == (FAILED, 1)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Undo that a shell makes background jobs and their children ignore SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.commands import COMMAND, FAILED, GOOD, SUCCESS
+
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 # A workload that signals the run when it reaches a phase, from the run itself or from a
 # server of it, and that notes the process of each server.
@@ -79,14 +80,6 @@ def folder(
     (folder / "in").write_text(GOOD * 20)
     (folder / "out").write_text("earlier")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Undo that a shell makes background jobs and their children ignore SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def run(

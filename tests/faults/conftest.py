@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-
 import pytest
 
 from tests.faults.running import Data, make_data
@@ -14,11 +11,3 @@ from tests.faults.running import Data, make_data
 def data() -> Data:
     """What each run reads, and its result under the monolith."""
     return make_data()
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Undo that a shell makes background jobs and their children ignore SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)

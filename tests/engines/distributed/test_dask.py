@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -26,8 +27,6 @@ from distributed.diagnostics.plugin import UploadDirectory
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.engines.distributed.dask_engine import engine
-from pipeline.engines.distributed.dask_executor import local_executor
-from pipeline.engines.distributed.worker_processes import start_fork_server
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.errors import LostStageError, StageError, UsageError
 from pipeline.workloads import workload_named
@@ -39,7 +38,7 @@ from pytest_pipeline import strategies
 from tests.cli.commands import COMMAND, FAILED, SUCCESS, pipeline
 from tests.cli.test_signals import ended_by
 from tests.engines.conftest import SettingsFor
-from tests.engines.distributed.dask_workloads import VARIABLE, environment
+from tests.engines.distributed.dask_workloads import VARIABLE
 from tests.engines.distributed.runs import Sizes, cut_small, outcome, sizes
 from tests.engines.failing import failure
 
@@ -47,6 +46,17 @@ ROOT = Path(__file__).parents[3]
 WORKLOADS = "tests.engines.distributed.dask_workloads"
 ROLES = ("client", "scheduler", "worker")
 DATA = b"".join(generate_events(400, seed=1, users=5, malformed=0.05))
+
+# Prints the environment of a worker of a run.
+PRINT_ENVIRONMENT = """
+import json
+from pipeline.engines.distributed.dask_executor import local_executor
+from pipeline.engines.distributed.worker_processes import start_fork_server
+from tests.engines.distributed.dask_workloads import environment
+
+with local_executor(1, are_forked=start_fork_server("distributed")) as executor:
+    print(json.dumps(executor.submit(environment, None).result()))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +74,6 @@ def address() -> Iterator[str]:
         ) as cluster,
     ):
         yield cluster.scheduler_address
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Undo that a shell makes background jobs and their children ignore SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
@@ -167,9 +169,15 @@ def test_workers_of_a_run_keep_freed_memory(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
     monkeypatch.setenv(VARIABLE, "mine")
 
-    with local_executor(1, are_forked=start_fork_server("distributed")) as executor:
-        found = executor.submit(environment, None).result()
+    # In a process of its own: other clusters leave Dask's default in that of the tests.
+    done = subprocess.run(
+        [sys.executable, "-c", PRINT_ENVIRONMENT],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
 
+    found = json.loads(done.stdout)
     assert "MALLOC_TRIM_THRESHOLD_" not in found
     assert found[VARIABLE] == "mine"
 
