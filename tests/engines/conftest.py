@@ -18,8 +18,10 @@ from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.server import StageServer
 from pipeline.v1.pipeline_pb2 import Batch
+from pipeline.workloads import workload_named
 from pipeline.workloads.events import EVENTS
 from pipeline.workloads.lines import line_source
+from tests.engines.resuming import EVENT_LINES, EXAMPLE, NewRun
 
 Process = Callable[[Iterator[Batch], grpc.ServicerContext], Iterator[Batch]]
 FakeStage = Callable[[Process], str]
@@ -97,3 +99,39 @@ def fake_stage(tmp_path: Path) -> Iterator[FakeStage]:
     yield fake_stage
     for server in servers:
         server.stop(None)
+
+
+@pytest.fixture
+def new_run(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> NewRun:
+    """Describe runs of about 120 records, each with files of its own."""
+    monkeypatch.syspath_prepend(EXAMPLE)
+
+    def new_run(name: str, **changes: Any) -> RunSettings:
+        folder = tmp_path_factory.mktemp("run")
+        workload, path = workload_named(name), folder / "in"
+        if name == "events":
+            path.write_bytes(EVENT_LINES)
+        elif name.startswith("access_logs"):
+            log = (EXAMPLE / "access.log").read_bytes().splitlines(keepends=True)
+            path.write_bytes(b"".join(log[:60]) + b"no request\n" * 60)
+        if path.exists():
+            source = workload.source.describe(path=path)
+        else:
+            source = workload.source.describe(
+                records=120, iterations=3, payload_size="small"
+            )
+        run = RunSettings(
+            workload,
+            source,
+            str(path) if path.exists() else "",
+            output=folder / "out",
+            rejects=folder / "rejects",
+            limits=BatchLimits(7),
+            checkpoint=folder / "checkpoint",
+            checkpoint_batches=4,
+        )
+        return replace(run, **changes)
+
+    return new_run
