@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pipeline.interrupts import interrupting
 
@@ -25,7 +25,9 @@ def run_until_interrupted(main: Coroutine[Any, Any, T]) -> T:
 
     async def cancelled_at_signals() -> T:
         loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(main)
+        # Not a task of its own: at the end of a run, gRPC's tasks are waited for, and
+        # they are known by being all the others.
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
 
         def interrupt() -> None:
             nonlocal interrupted
@@ -33,7 +35,7 @@ def run_until_interrupted(main: Coroutine[Any, Any, T]) -> T:
             loop.call_soon_threadsafe(task.cancel)
 
         with _woken_by_signals(loop), interrupting(interrupt):
-            return await task
+            return await main
 
     try:
         return asyncio.run(cancelled_at_signals())
