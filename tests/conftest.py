@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from tests.node import install
+
+# Dask imports this backport, which takes the place of the standard library in finding
+# packages. A session of pytester in this process would undo half of that at its end,
+# and the next one would find no plugins.
+with suppress(ImportError):
+    import_module("importlib_metadata")
 
 
 @pytest.fixture
