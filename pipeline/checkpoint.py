@@ -130,7 +130,7 @@ class Checkpoint:
         return Position(batches=progress.batches, records=progress.records)
 
     def add_batch(self) -> None:
-        """Take note that a batch is settled; every so many, store the progress.
+        """Count a settled batch; store the progress after every so many.
 
         Raises:
             SinkError: The progress can't be stored.

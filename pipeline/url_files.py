@@ -71,7 +71,7 @@ class UrlFile:
 
 
 class UrlReader:
-    """Reads a file to its end, and fails if it is another one by then.
+    """Reads a file to its end; fails if the file has changed by then.
 
     Args:
         was: The file.

@@ -74,7 +74,7 @@ class Injection:
         self._server.server_close()
 
     def started(self, stage: str, pid: int, cut: Callable[[], None]) -> None:
-        """Take note of a process, and of the function that cuts its connections."""
+        """Keep a process, and the function that cuts its connections."""
         with suppress(psutil.NoSuchProcess):
             self._known[stage].append(_Known(psutil.Process(pid), cut))
 

@@ -93,7 +93,7 @@ def make_data() -> Data:
 
 
 def run(plan: Plan, data: Data) -> End:
-    """Run in a session and in folders of its own, and end whatever is left."""
+    """Run in a new session, in new folders; end the processes that are left."""
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         for subfolder in ("files", "temporary"):

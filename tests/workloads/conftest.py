@@ -42,7 +42,7 @@ def loops(hook: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> NativeL
 def each_implementation(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run a test with the compiled loops and without, whatever is installed."""
+    """Run a test with the compiled loops, then without."""
     compiled = request.param == "machine code"
     loops = request.getfixturevalue("loops") if compiled else None
     monkeypatch.setattr(native, "LOOPS", loops)
