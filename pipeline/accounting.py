@@ -49,7 +49,8 @@ class StageReport(msgspec.Struct):
     #: The most memory that a process of the stage ever had resident.
     peak_rss_bytes: int
     #: How often a server was started or connected to again after it was lost, and
-    #: whether the sink was lost once it had published.
+    #: whether the sink was lost once it had published. If it was lost before, the run
+    #: has begun again, and all other times, bytes and messages are of the last time.
     recoveries: int = 0
     #: The numbers of the records that were rejected because they ended its servers.
     crashed_at: list[int] = msgspec.field(default_factory=list)
@@ -233,6 +234,14 @@ class RunAccount:
         self.ingested = progress.records
         self.filtered, self.passed = progress.filtered, progress.passed
         self.rejections = Counter(progress.rejections)
+
+    def anew(self) -> RunAccount:
+        """Return an account of the same run that begins again, with its recoveries."""
+        account = RunAccount(self.stages, self._rejection_log)
+        for name, stage in self.stages.items():
+            account.stages[name].replicas = stage.replicas
+            account.stages[name].recoveries = stage.recoveries
+        return account
 
     @property
     def progress(self) -> Progress:

@@ -60,6 +60,15 @@ class Draft:
         self.size += len(data)
         self.on_write(data)
 
+    def begin_again(self) -> None:
+        """Throw away what was written; it is not sealed yet."""
+        try:
+            self._file.seek(0)
+            self._file.truncate()
+        except OSError as error:
+            raise self._refused(error) from error
+        self.size = 0
+
     def seal(self) -> None:
         """Write the whole draft to disk, so that publishing is only a rename."""
         if self._is_sealed:

@@ -83,6 +83,14 @@ class RejectsFile:
             row["field"] = rejection.field
         self._draft.write(msgspec.json.encode(row) + b"\n")
 
+    def begin_again(self) -> None:
+        """Throw away what was added; nothing is prepared yet.
+
+        Raises:
+            SinkError: It can't be written.
+        """
+        self._draft.begin_again()
+
     def prepare(self) -> None:
         """Move the earlier rejects aside. Call this before the result is published.
 

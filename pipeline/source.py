@@ -136,6 +136,9 @@ class Source(Generic[In, Out]):
     #: Whether ``read`` looks at the limits anew for each batch, so that they may change
     #: at batch size ``auto``. Otherwise batches have up to 1,000 records there.
     live_limits: bool = False
+    #: Whether ``read`` gives the same records each time, as long as the input files do
+    #: not change. Then a run reads again if ingest or the sink is lost.
+    repeatable: bool = False
     #: How engines that run on several machines divide it; None if it can't be.
     division: Division[In, Out] | None = None
     #: Returns the message of the records from one position in a message, counted from

@@ -120,8 +120,8 @@ if TYPE_CHECKING:
     "--retries",
     type=int,
     show_default="5",
-    help="How often in a row the server of a transform stage that is lost is started "
-    "or connected to again; 0 fails the run at once.",
+    help="How often in a row a server that is lost is started or connected to again; 0 "
+    "fails the run at once.",
 )
 @click.option(
     "--stage-timeout",

@@ -43,7 +43,7 @@ class StageConnection:
     address: str
     channel: Channel
     account: StageAccount
-    #: Returns how the server process ended; empty for a server started elsewhere.
+    #: Returns how the server process ended; empty if it runs or was started elsewhere.
     exit_summary: Callable[[], str]
     #: Kills the server process; does nothing to a server started elsewhere.
     kill: Callable[[], None]

@@ -75,6 +75,9 @@ class FoldLeg:
     async def close(self) -> None:
         """Do nothing: whether the run is committed or abandoned is still open."""
 
+    async def check(self, timeout_s: float) -> None:
+        """Do nothing: no server can be lost."""
+
     async def abandon(self) -> None:
         """Do nothing: whoever has opened the drafts discards them."""
 

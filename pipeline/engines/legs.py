@@ -12,8 +12,16 @@ from typing import TypeVar
 from pipeline.accounting import RunAccount
 from pipeline.engines.base import check_counts
 from pipeline.engines.calls import StageCall, StageConnection
-from pipeline.errors import ContractError, PipelineError, SinkError, SourceError
+from pipeline.errors import (
+    ContractError,
+    LostStageError,
+    PipelineError,
+    SinkError,
+    SourceError,
+    StageError,
+)
 from pipeline.transport import wire
+from pipeline.transport.health import check_health
 from pipeline.v1.pipeline_pb2 import (
     Batch,
     Commit,
@@ -229,6 +237,10 @@ class TransformLeg:
         return batch
 
 
+class LostSinkError(LostStageError):
+    """The sink is lost before the commit, and with it what it has added up."""
+
+
 class SinkLeg:
     """Sends batches to the sink, and calls ``settle`` with each once it is sent."""
 
@@ -258,17 +270,34 @@ class SinkLeg:
         await self._stage_call.give_up_unless_healthy(min(waited_s, _HEALTH_S))
 
     async def open(self) -> None:
-        """Send the path of the result file."""
-        await self._write(WriteRequest(target=Target(path=self._target)))
+        """Send the path of the result file; raise LostSinkError if the sink is lost."""
+        await self._write_first(WriteRequest(target=Target(path=self._target)))
 
     async def send(self, batch: InFlightBatch) -> None:
-        """Send a batch that has passed all stages."""
-        size = await self._write(WriteRequest(batch=batch.message))
+        """Send a batch that has passed all stages.
+
+        Raises:
+            LostSinkError: The sink is lost.
+        """
+        size = await self._write_first(WriteRequest(batch=batch.message))
         self._connection.sent(batch.message, size)
         await self._settle(batch)
 
     async def close(self) -> None:
         """Do nothing: whether the run is committed or abandoned is still open."""
+
+    async def check(self, timeout_s: float) -> None:
+        """Check that the sink is there: what was written may not have reached it.
+
+        Raises:
+            LostSinkError: It is lost, or does not answer in time.
+        """
+        to, timeout_s = self._connection, min(timeout_s, _HEALTH_S)
+        try:
+            await check_health(to.stage, to.address, to.channel, timeout_s)
+        except StageError as error:
+            reason = to.exit_summary() or error
+            raise LostSinkError(f"{to} is lost: {reason}") from error
 
     async def abandon(self) -> None:
         """End the stream without a commit, and wait until the draft is discarded."""
@@ -301,6 +330,13 @@ class SinkLeg:
         self._connection.account.spend(summary.timing)
         await self._stage_call.spend_last_timing()
         return summary
+
+    async def _write_first(self, request: WriteRequest) -> int:
+        """Write what goes before the commit."""
+        try:
+            return await self._write(request)
+        except LostStageError as error:
+            raise LostSinkError(str(error)) from error
 
     async def _write(self, request: WriteRequest) -> int:
         raw = request.SerializeToString()

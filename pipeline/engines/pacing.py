@@ -33,15 +33,21 @@ class Pacer:
     """
 
     def __init__(self, channel: Channel, servers: int) -> None:
-        #: Names the run in the request to ingest.
-        self.run = secrets.token_hex(8)
-        self._call = channel.call(wire.GRANT)
         self._most = servers + _BATCHES_WAITING
         self._sizer = BatchSizer(_FIXED_S)
         self._settled = 0
         #: How many were settled when the size last doubled.
         self._grown_at = 0
-        self._granted = Credit()
+        #: How many batches of the run may be sent, and of how many records.
+        self._batches = self._records = 0
+        self._connect(channel, 0)
+
+    def _connect(self, channel: Channel, batches: int) -> None:
+        """Give credit to this ingest, which sends what follows ``batches``."""
+        #: Names the run in the request to ingest.
+        self.run = secrets.token_hex(8)
+        self._call = channel.call(wire.GRANT)
+        self._before = batches
         self._is_over = False
 
     def observer_of(self, stage: str) -> Callable[[int, float], None]:
@@ -52,20 +58,32 @@ class Pacer:
         """Give credit for the first batch: nothing is known of its cost."""
         await self._grant(1, 1)
 
+    async def reopen(self, channel: Channel, batches: int) -> None:
+        """Give the credit that is left to another ingest.
+
+        Args:
+            channel: To that ingest.
+            batches: How many were received from those before.
+        """
+        self._connect(channel, batches)
+        # All others may be settled: then nothing else gives credit.
+        batches = max(self._settled + self._most, self._batches)
+        await self._grant(batches, self._sizer.records)
+
     async def settle(self) -> None:
         """Give the credit of a batch back that the sink has been sent."""
         self._settled += 1
         records, most = self._sizer.records, self._most
-        has_grown = records >= 2 * self._granted.batch_records
+        has_grown = records >= 2 * self._records
         if has_grown:
             self._grown_at = self._settled
         # While batches grow fewer are in flight, since each is in the way of larger
         # ones behind it.
         if self._settled - self._grown_at < most // 2:
             most //= 2
-        batches = max(self._settled + most, self._granted.batches)
+        batches = max(self._settled + most, self._batches)
         # Credit is a message, so it is sent only once half is used up.
-        if has_grown or batches - self._granted.batches >= most // 2:
+        if has_grown or batches - self._batches >= most // 2:
             await self._grant(batches, records)
 
     async def close(self) -> None:
@@ -78,14 +96,18 @@ class Pacer:
     async def _grant(self, batches: int, records: int) -> None:
         if self._is_over:
             return
-        self._granted = Credit(
+        self._batches, self._records = batches, records
+        call = self._call
+        credit = Credit(
             run=self.run,
-            batches=batches,
+            batches=batches - self._before,
             batch_records=records,
             batch_bytes=BATCH_BYTES,
         )
         try:
-            await self._call.send(self._granted.SerializeToString())
+            await call.send(credit.SerializeToString())
         except CallEnded:
-            # Either ingest serves no credit, or it is gone: then its leg finds out.
-            self._is_over = True
+            # Either ingest serves no credit, or it is gone: then its leg finds out, and
+            # it may have been replaced by now.
+            if call is self._call:
+                self._is_over = True

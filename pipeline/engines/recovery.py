@@ -1,7 +1,8 @@
-"""Go on with a run although a server of a transform stage is lost.
+"""Go on with a run although a server of ingest or of a transform stage is lost.
 
-A stage is a pure function and keeps nothing between batches. So what a lost server has
-not answered can be sent again, to another server or to the same one once it is back.
+A transform stage is a pure function and keeps nothing between batches. So what a lost
+server has not answered can be sent again, to another server or to the same one once it
+is back. A source that can be read again is read on from the last batch that arrived.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from pipeline.engines.legs import InFlightBatch, TransformLeg
+from pipeline.engines.legs import InFlightBatch, IngestLeg, TransformLeg
 from pipeline.engines.poison import LOSSES, CantCutError, PoisonSearch
 from pipeline.errors import LostStageError, StageError, UsageError
 
@@ -22,14 +23,15 @@ _MOST_BACKOFF_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How far a run goes to replace a server of a transform stage that is lost.
+    """How far a run goes to replace a server that is lost.
 
     Raises:
         UsageError: A value is out of its range.
     """
 
     #: How often in a row, without a reply between, a server is started or connected to
-    #: again; 0 fails the run when a server is first lost.
+    #: again, and how often the run begins again because the sink is lost; 0 fails the
+    #: run when a server is first lost.
     retries: int = 5
     #: Seconds after which a server that does not answer a batch is taken for lost.
     stage_timeout_s: float = 60.0
@@ -195,7 +197,7 @@ class RecoveringLeg:
         while True:
             if self._losses == self._retries:
                 raise self._final(error) from error
-            await self._sleep(_backoff_s(self._losses))
+            await self._sleep(backoff_s(self._losses))
             self._losses += 1
             try:
                 self._leg = await self._reopen()
@@ -258,6 +260,83 @@ class RecoveringLeg:
         return LostStageError(message) if self._unreached else StageError(message)
 
 
-def _backoff_s(losses: int) -> float:
+class RecoveringIngest:
+    """The leg to ingest, and to those servers that replace it.
+
+    Args:
+        leg: The leg to the server.
+        reopen: Starts the server anew, and returns an open leg to it that goes on after
+            the last batch that was received. Raises StageError if that fails.
+        retries: How often in a row `reopen` is tried, without a batch between.
+        sleep: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        leg: IngestLeg,
+        reopen: Callable[[], Awaitable[IngestLeg]],
+        retries: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._leg = leg
+        self._reopen = reopen
+        self._retries = retries
+        self._sleep = sleep
+        #: Losses in a row, without a batch between.
+        self._losses = 0
+        self._is_down = False
+
+    def awaited(self) -> int | None:
+        """Return what the leg to the present server waits for."""
+        return None if self._is_down else self._leg.awaited()
+
+    async def overdue(self, waited_s: float) -> None:
+        """Give up the present server unless it is healthy."""
+        await self._leg.overdue(waited_s)
+
+    async def open(self) -> None:
+        """Send the request."""
+        await self._leg.open()
+
+    async def receive(self) -> InFlightBatch | None:
+        """Return the next batch; None at the end.
+
+        Raises:
+            LostStageError: The server is lost and can't be replaced.
+            SourceError: The source can't be read, or has changed meanwhile.
+        """
+        while True:
+            try:
+                batch = await self._leg.receive()
+            except LostStageError as error:
+                await self._replace(error)
+            else:
+                self._losses = 0
+                return batch
+
+    async def _replace(self, error: StageError) -> None:
+        """Replace the server that was lost, as ``error`` says."""
+        self._is_down = True
+        while True:
+            if self._losses == self._retries:
+                raise lost_for_good(error, self._losses) from error
+            await self._sleep(backoff_s(self._losses))
+            self._losses += 1
+            try:
+                self._leg = await self._reopen()
+            except StageError as failure:
+                error = failure
+            else:
+                self._is_down = False
+                return
+
+
+def lost_for_good(error: StageError, retries: int) -> LostStageError:
+    """Return the error of a server that was lost again after so many retries."""
+    again = f"; lost {retries + 1} times in a row" if retries else ""
+    return LostStageError(f"{error}{again}")
+
+
+def backoff_s(losses: int) -> float:
     """Return the seconds to wait after so many losses before this one."""
     return min(_FIRST_BACKOFF_S * float(_BACKOFF_FACTOR**losses), _MOST_BACKOFF_S)

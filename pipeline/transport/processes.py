@@ -116,7 +116,7 @@ class ServerProcess:
         """
         said = self._output.handshake(deadline)
         if not said:
-            why = self.exit_summary()
+            why = self.exit_summary() or "its process still runs"
             if line := self._output.first_line:
                 why = (
                     f"it printed {line[:100]!r}, not one line of JSON with its "
@@ -148,12 +148,15 @@ class ServerProcess:
             self._process.wait(timeout=timeout_s)
 
     def exit_summary(self) -> str:
-        """Return in one line how the process ended, and the last line of its log."""
+        """Return in one line how the process ended, and the last line of its log.
+
+        Empty while it runs.
+        """
         # A connection breaks a moment before the process can be waited for.
         self.wait_ended(1.0)
         how = self.ending
         if not how:
-            return "its process still runs"
+            return ""
         with self._log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = log.read().decode(errors="replace").split("\n")
@@ -292,7 +295,10 @@ class StageServers:
         return addresses
 
     def exit_summary(self, address: str) -> str:
-        """Return how the server at ``address`` ended; empty if it is none of these."""
+        """Return how the server at ``address`` ended.
+
+        Empty if it runs, or is none of these.
+        """
         position = self._position_of.get(address)
         return "" if position is None else self.processes[position].exit_summary()
 

@@ -176,6 +176,7 @@ LINES = Source(
     describe=line_source,
     read=read_lines,
     live_limits=True,
+    repeatable=True,
     division=Division(read_lines, divide_lines, read_line_part),
     cut=cut_lines,
 )

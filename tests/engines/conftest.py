@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +19,7 @@ from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
+from pipeline.transport.processes import StageServers
 from pipeline.transport.server import StageServer
 from pipeline.v1.pipeline_pb2 import Batch
 from pipeline.workloads import workload_named
@@ -25,6 +29,7 @@ from tests.engines.resuming import EVENT_LINES, EXAMPLE, NewRun
 
 Process = Callable[[Iterator[Batch], grpc.ServicerContext], Iterator[Batch]]
 FakeStage = Callable[[Process], str]
+Lose = Callable[[str, signal.Signals], None]
 
 
 class SettingsFor(Protocol):
@@ -135,3 +140,29 @@ def new_run(
         return replace(run, **changes)
 
     return new_run
+
+
+@pytest.fixture
+def lose(monkeypatch: pytest.MonkeyPatch) -> Lose:
+    """Signals the first server of a stage that the engine has started."""
+    started: list[StageServers] = []
+    init = StageServers.__init__
+
+    def note(self: StageServers, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        started.append(self)
+
+    def lose(stage: str, number: signal.Signals) -> None:
+        process = next(each for each in started[-1].processes if each.stage == stage)
+        # It may be gone, while another is started in its place.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+    monkeypatch.setattr(StageServers, "__init__", note)
+    return lose
+
+
+def files(settings: RunSettings) -> tuple[bytes, bytes]:
+    """Return the result and the rejects."""
+    assert settings.rejects is not None
+    return settings.output.read_bytes(), settings.rejects.read_bytes()

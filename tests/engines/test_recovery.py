@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -24,12 +21,9 @@ from pipeline.errors import (
     StageError,
     UsageError,
 )
-from pipeline.transport.processes import StageServers
 from pipeline.v1.pipeline_pb2 import Batch
-from tests.engines.conftest import SettingsFor
+from tests.engines.conftest import Lose, SettingsFor, files
 from tests.engines.failing import DATA
-
-Lose = Callable[[str, signal.Signals], None]
 
 
 class FakeLeg:
@@ -280,32 +274,6 @@ def test_a_recovery_that_can_not_be_is_wrong_usage(
         Recovery(**settings)
 
 
-@pytest.fixture
-def lose(monkeypatch: pytest.MonkeyPatch) -> Lose:
-    """Signals the first server of a stage that the engine has started."""
-    started: list[StageServers] = []
-    init = StageServers.__init__
-
-    def note(self: StageServers, *args: Any, **kwargs: Any) -> None:
-        init(self, *args, **kwargs)
-        started.append(self)
-
-    def lose(stage: str, number: signal.Signals) -> None:
-        (servers,) = started
-        process = next(each for each in servers.processes if each.stage == stage)
-        # It may be gone, while another is started in its place.
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, number)
-
-    monkeypatch.setattr(StageServers, "__init__", note)
-    return lose
-
-
-def files(settings: Any) -> tuple[bytes, bytes]:
-    """Return the result and the rejects."""
-    return settings.output.read_bytes(), settings.rejects.read_bytes()
-
-
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize(
     ("stage", "number"),
@@ -341,42 +309,6 @@ def test_servers_that_die_or_freeze_are_replaced(
     assert files(run) == expected
     assert 1 <= report.stages[stage].recoveries <= 2
     assert not due
-
-
-@pytest.mark.parametrize("stage", ["ingest", "sink"])
-def test_a_source_or_a_sink_that_is_lost_fails_the_run(
-    settings_for: SettingsFor, lose: Lose, stage: str
-) -> None:
-    """In one line; the earlier result stays, and no draft."""
-    run = settings_for(DATA * 50, 1, on_progress=lambda _: lose(stage, signal.SIGKILL))
-    run.output.write_bytes(b"earlier")
-
-    with pytest.raises(LostStageError) as raised:
-        SplitEngine().run(run)
-
-    assert str(raised.value).startswith(f"stage {stage} at unix:")
-    assert str(raised.value).endswith("is lost: ended by SIGKILL")
-    assert run.output.read_bytes() == b"earlier"
-    assert not list(run.output.parent.glob(".*.partial"))
-
-
-def test_a_frozen_source_that_answers_no_health_check_is_lost(
-    settings_for: SettingsFor, lose: Lose
-) -> None:
-    """It would make the run wait for ever. Its source may: then it is healthy."""
-    run = settings_for(b"")
-    Path(run.input).unlink()
-    os.mkfifo(run.input)
-    writer = os.open(run.input, os.O_RDWR)
-    try:
-        os.write(writer, DATA)
-        frozen = replace(run, on_progress=lambda _: lose("ingest", signal.SIGSTOP))
-        with pytest.raises(
-            LostStageError, match=r"stage ingest at .* is lost: it hangs"
-        ):
-            SplitEngine(recovery=Recovery(stage_timeout_s=0.2)).run(frozen)
-    finally:
-        os.close(writer)
 
 
 def test_without_retries_a_loss_fails_the_run_though_a_replica_is_left(

@@ -171,5 +171,6 @@ MIXED_RECORDS = Source(
     describe=mixed_source,
     read=read_mixed,
     live_limits=True,
+    repeatable=True,
     cut=cut_mixed,
 )

@@ -149,6 +149,7 @@ ITEMS = Source(
     describe=work_item_source,
     read=read_items,
     live_limits=True,
+    repeatable=True,
     division=Division(read_items, divide_items, read_item_part),
     cut=cut_items,
 )
