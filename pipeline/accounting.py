@@ -52,6 +52,8 @@ class StageReport(msgspec.Struct):
     #: whether the sink was lost once it had published. If it was lost before, the run
     #: has begun again, and all other times, bytes and messages are of the last time.
     recoveries: int = 0
+    #: At which batch the last of them was lost, and why; empty if none was.
+    last_loss: str = ""
     #: The numbers of the records that were rejected because they ended its servers.
     crashed_at: list[int] = msgspec.field(default_factory=list)
 
@@ -125,6 +127,7 @@ class StageAccount:
     def __init__(self) -> None:
         self.replicas = 1
         self.recoveries = 0
+        self.last_loss = ""
         self.crashed_at: list[int] = []
         self.messages_in = 0
         self.messages_out = 0
@@ -134,6 +137,12 @@ class StageAccount:
         self._cpu_ns = dict.fromkeys(_PHASES, 0)
         self._process_total_cpu_ns = 0
         self._peak_rss_bytes = 0
+
+    def lose(self, batch: int | None, reason: str) -> None:
+        """Count a server that was lost at this batch, or while it had none."""
+        self.recoveries += 1
+        at = "while idle" if batch is None else f"at batch {batch}"
+        self.last_loss = f"{at}: {reason}"
 
     def message_in(self, size: int) -> None:
         """Count a batch of ``size`` bytes that went to the stage."""
@@ -184,6 +193,7 @@ class StageAccount:
             cpu_s=self.process_total_cpu_s,
             peak_rss_bytes=self._peak_rss_bytes,
             recoveries=self.recoveries,
+            last_loss=self.last_loss,
             crashed_at=sorted(self.crashed_at),
         )
 
@@ -241,6 +251,7 @@ class RunAccount:
         for name, stage in self.stages.items():
             account.stages[name].replicas = stage.replicas
             account.stages[name].recoveries = stage.recoveries
+            account.stages[name].last_loss = stage.last_loss
         return account
 
     @property

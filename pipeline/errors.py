@@ -73,7 +73,15 @@ class FunctionError(StageError):
 
 
 class LostStageError(StageError):
-    """The server of a stage, or a worker, has died, hangs or can't be reached."""
+    """The server of a stage, or a worker, has died, hangs or can't be reached.
+
+    Attributes:
+        reason: Only why, if the message says more than that.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class ConservationError(PipelineError):

@@ -84,8 +84,10 @@ def tell_recoveries(report: RunReport) -> None:
     for name, stage in report.stages.items():
         if stage.recoveries:
             times = "once" if stage.recoveries == 1 else f"{stage.recoveries} times"
+            last = "" if stage.recoveries == 1 else "the last time "
             say(
-                f"warning: stage {name} has lost a server {times}; "
+                f"warning: stage {name} has lost a server {times}, "
+                f"{last}{stage.last_loss}; "
                 f"{_crashes(stage.crashed_at) or 'the result is whole'}"
             )
 

@@ -140,12 +140,12 @@ class StageCall:
     async def error(self) -> PipelineError:
         """Return why a call has ended that should have gone on."""
         if self._given_up:
-            return LostStageError(f"{self._connection} is lost: {self._given_up}")
+            return lost(self._connection, self._given_up)
         try:
             async with asyncio.timeout(_STATUS_S):
                 status = await self._call.status()
         except TimeoutError:
-            return LostStageError(f"{self._connection} is lost: the call failed")
+            return lost(self._connection, "the call failed")
         return self._error_of(status)
 
     async def spend_last_timing(self) -> None:
@@ -170,10 +170,15 @@ class StageCall:
             reason = connection.exit_summary() or (
                 f"{details}{wire.proxy_hint(connection.address)}"
             )
-            return LostStageError(f"{connection} is lost: {reason}")
+            return lost(connection, reason)
         if code is StatusCode.UNIMPLEMENTED:
             return StageError(f"{connection}: what listens there is another stage")
         return _failure(f"{stage}: {details or code.name}", status)
+
+
+def lost(connection: StageConnection, reason: str) -> LostStageError:
+    """Return the error of a server that is lost."""
+    return LostStageError(f"{connection} is lost: {reason}", reason)
 
 
 def _failure(message: str, status: CallStatus) -> StageError:

@@ -11,7 +11,7 @@ from pipeline.errors import LostStageError
 
 async def commit(
     reply: Awaitable[object], output: Path, end_sink: Callable[[], bool]
-) -> bool:
+) -> LostStageError | None:
     """Await the sink's reply to a commit.
 
     A sink may be lost after it has published and before its reply arrives. A sink of
@@ -25,7 +25,7 @@ async def commit(
             this run has not started it.
 
     Returns:
-        Whether the sink has replied; otherwise it has published, and is lost.
+        Why the sink is lost, which has published; None if it has replied.
 
     Raises:
         LostStageError: The sink is lost and has published nothing, or it was started
@@ -41,8 +41,8 @@ async def commit(
             ) from error
         if _identity(output) == before:
             raise
-        return False
-    return True
+        return error
+    return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -51,15 +51,23 @@ class Connections:
             self._on_message,
         )
 
-    async def reconnect(self, lost: StageConnection) -> StageConnection:
+    async def reconnect(
+        self, lost: StageConnection, batch: int | None, reason: str
+    ) -> StageConnection:
         """Replace the server of a connection that is lost, and connect to the new one.
 
         A server that was started elsewhere is only connected to again.
 
+        Args:
+            lost: The connection.
+            batch: Number of the oldest batch that the server has not answered or sent;
+                None if it had none.
+            reason: Why it is lost.
+
         Raises:
             StageError: It does not start, or nobody answers.
         """
-        lost.account.recoveries += 1
+        lost.account.lose(batch, reason)
         # It may have had a connection to a proxy or load balancer that is dead.
         await lost.channel.close()
         address = await replace_server(self._servers, lost.address)

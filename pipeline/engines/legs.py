@@ -296,8 +296,8 @@ class SinkLeg:
         try:
             await check_health(to.stage, to.address, to.channel, timeout_s)
         except StageError as error:
-            reason = to.exit_summary() or error
-            raise LostSinkError(f"{to} is lost: {reason}") from error
+            reason = to.exit_summary() or str(error)
+            raise LostSinkError(f"{to} is lost: {reason}", reason) from error
 
     async def abandon(self) -> None:
         """End the stream without a commit, and wait until the draft is discarded."""
@@ -336,7 +336,7 @@ class SinkLeg:
         try:
             return await self._write(request)
         except LostStageError as error:
-            raise LostSinkError(str(error)) from error
+            raise LostSinkError(str(error), error.reason) from error
 
     async def _write(self, request: WriteRequest) -> int:
         raw = request.SerializeToString()

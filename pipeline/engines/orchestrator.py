@@ -127,11 +127,11 @@ class Orchestrator:
                     raise lost_for_good(error, losses) from error
                 await asyncio.sleep(backoff_s(losses))
                 losses += 1
-                await self._begin_again(self._rereading)
+                await self._begin_again(self._rereading, error)
             else:
                 return
 
-    async def _begin_again(self, rereading: Rereading) -> None:
+    async def _begin_again(self, rereading: Rereading, error: LostSinkError) -> None:
         """Replace the sink, and forget what has happened to the records.
 
         Raises:
@@ -144,8 +144,9 @@ class Orchestrator:
         await replace_server(self._servers, sink)
         if self._rejects is not None:
             self._rejects.begin_again()
+        settled = self.account.progress.batches
         self.account = self.account.anew()
-        self.account.stages[SINK].recoveries += 1
+        self.account.stages[SINK].lose(settled, error.reason)
 
     async def _drive_once(self) -> None:
         """Drive the run until it is published or fails.
@@ -238,11 +239,12 @@ class Orchestrator:
         def leg() -> IngestLeg:
             return IngestLeg(connection, self._read_request(pacer), self.account)
 
-        async def reopen() -> IngestLeg:
+        async def reopen(reason: str) -> IngestLeg:
             nonlocal connection
             if self._rereading is not None:
                 self._rereading.check()
-            connection = await connections.reconnect(connection)
+            batch = self.account.batches
+            connection = await connections.reconnect(connection, batch, reason)
             if pacer is not None:
                 received = self.account.batches - earlier
                 await pacer.reopen(connection.channel, received)
@@ -267,9 +269,9 @@ class Orchestrator:
                 return TransformLeg(connection)
             return TransformLeg(connection, pacer.observer_of(connection.stage))
 
-        async def reopen() -> TransformLeg:
+        async def reopen(batch: int | None, reason: str) -> TransformLeg:
             nonlocal connection
-            connection = await connections.reconnect(connection)
+            connection = await connections.reconnect(connection, batch, reason)
             return leg_to(connection)
 
         search = partial(poison.search, connection.stage)
@@ -315,8 +317,9 @@ class Orchestrator:
             await reply
             return
         end_sink = partial(self._servers.end, connections[0].address)
-        if not await commit(reply, self._settings.output, end_sink):
-            self.account.stages[SINK].recoveries += 1
+        error = await commit(reply, self._settings.output, end_sink)
+        if error is not None:
+            self.account.stages[SINK].lose(None, error.reason)
 
     async def _settle(self, pacer: Pacer | None, batch: InFlightBatch) -> None:
         self.account.settle(batch.message.records, batch.filtered, batch.rejections)

@@ -66,7 +66,8 @@ class RecoveringLeg:
     Args:
         leg: The leg to the server.
         reopen: Starts the server anew or connects to it again, and returns a leg to it.
-            Raises StageError if that fails.
+            Is told the number of the oldest batch that it has not answered, or None,
+            and why it is lost. Raises StageError if that fails.
         retries: How often in a row `reopen` is tried, without a reply between.
         sleep: Waits so many seconds.
         search: Returns a search in a batch that has ended servers, or None. Raises
@@ -76,7 +77,7 @@ class RecoveringLeg:
     def __init__(
         self,
         leg: TransformLeg,
-        reopen: Callable[[], Awaitable[TransformLeg]],
+        reopen: Callable[[int | None, str], Awaitable[TransformLeg]],
         retries: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         search: Callable[[InFlightBatch], PoisonSearch | None] = lambda _: None,
@@ -200,7 +201,7 @@ class RecoveringLeg:
             await self._sleep(backoff_s(self._losses))
             self._losses += 1
             try:
-                self._leg = await self._reopen()
+                self._leg = await self._reopen(self._oldest_number(), _reason(error))
             except StageError as failure:
                 error = failure
                 self._unreached += 1
@@ -247,11 +248,21 @@ class RecoveringLeg:
         await self._leg.send(batch, batch.message.SerializeToString())
         await self._answered.wait()
 
+    def _oldest(self) -> InFlightBatch | None:
+        """Return the oldest batch that the lost server has not answered."""
+        if self._search is not None:
+            return self._search.batch
+        return self._waiting[0] if self._waiting else None
+
+    def _oldest_number(self) -> int | None:
+        oldest = self._oldest()
+        return None if oldest is None else oldest.message.number
+
     def _final(self, error: StageError) -> StageError:
         """Return the error of a server that is not replaced any more."""
-        if not (self._retries and self.unanswered):
+        oldest = self._oldest()
+        if not self._retries or oldest is None:
             return LostStageError(str(error))
-        oldest = self._waiting[0] if self._search is None else self._search.batch
         at = f"batch {oldest.message.number}, from record {oldest.first_record}"
         message = f"{error}; lost {self._retries + 1} times in a row at {at}"
         if self._uncut:
@@ -266,7 +277,8 @@ class RecoveringIngest:
     Args:
         leg: The leg to the server.
         reopen: Starts the server anew, and returns an open leg to it that goes on after
-            the last batch that was received. Raises StageError if that fails.
+            the last batch that was received. Is told why the one before is lost.
+            Raises StageError if that fails.
         retries: How often in a row `reopen` is tried, without a batch between.
         sleep: Waits so many seconds.
     """
@@ -274,7 +286,7 @@ class RecoveringIngest:
     def __init__(
         self,
         leg: IngestLeg,
-        reopen: Callable[[], Awaitable[IngestLeg]],
+        reopen: Callable[[str], Awaitable[IngestLeg]],
         retries: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -323,7 +335,7 @@ class RecoveringIngest:
             await self._sleep(backoff_s(self._losses))
             self._losses += 1
             try:
-                self._leg = await self._reopen()
+                self._leg = await self._reopen(_reason(error))
             except StageError as failure:
                 error = failure
             else:
@@ -335,6 +347,10 @@ def lost_for_good(error: StageError, retries: int) -> LostStageError:
     """Return the error of a server that was lost again after so many retries."""
     again = f"; lost {retries + 1} times in a row" if retries else ""
     return LostStageError(f"{error}{again}")
+
+
+def _reason(error: StageError) -> str:
+    return error.reason if isinstance(error, LostStageError) else str(error)
 
 
 def backoff_s(losses: int) -> float:

@@ -76,7 +76,8 @@ def test_a_run_that_has_replaced_a_server_says_so(folder: Path) -> None:
 
     assert done.returncode == SUCCESS
     assert done.stderr.splitlines()[-1] == (
-        b"pipeline: warning: stage parse has lost a server once; the result is whole"
+        b"pipeline: warning: stage parse has lost a server once, at batch 0: "
+        b"ended with exit code 3; the result is whole"
     )
     assert (folder / "out").read_text() == RESULT
 
@@ -119,7 +120,10 @@ def test_a_deadly_record_is_rejected_and_named(folder: Path) -> None:
     assert done.returncode == SUCCESS
     line = done.stderr.splitlines()[-1].decode()
     assert line.startswith("pipeline: warning: stage parse has lost a server ")
-    assert line.endswith(" times; rejected as crashed_the_stage: record 2")
+    assert line.endswith(
+        " times, the last time at batch 0: ended with exit code 3; rejected as "
+        "crashed_the_stage: record 2"
+    )
     assert (folder / "out").read_text() == RESULT
     assert json.loads((folder / "rejects").read_text()) == {
         "record": 2,

@@ -153,7 +153,7 @@ def play(run: RunSettings, max_poison: int, replicas: int = 1) -> Played:
         poison = Poison(workload, account, max_poison)
 
         def leg(stage: Stage[Any, Any]) -> RecoveringLeg:
-            async def reopen() -> TransformLeg:
+            async def reopen(_: int | None, __: str) -> TransformLeg:
                 return cast("TransformLeg", FakeServer(stage, deaths))
 
             return RecoveringLeg(

@@ -264,7 +264,7 @@ class OneBatch:
         wire.pack(lines, into=message.payload)
         self.batch = InFlightBatch(message, first_record=1, ingested=2)
 
-    async def _reopen(self) -> TransformLeg:
+    async def _reopen(self, _: int | None, __: str) -> TransformLeg:
         found = self._next_ones.pop(0)
         if isinstance(found, StageError):
             raise found

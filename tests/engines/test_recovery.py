@@ -71,7 +71,9 @@ class FakeLeg:
         self._answers.put_nowait(error)
 
 
-LOST = LostStageError("stage rules at unix:r is lost: ended by SIGKILL")
+LOST = LostStageError(
+    "stage rules at unix:r is lost: ended by SIGKILL", "ended by SIGKILL"
+)
 
 
 class Servers:
@@ -80,12 +82,14 @@ class Servers:
     def __init__(self, *next_ones: FakeLeg | StageError, retries: int = 5) -> None:
         self.first = FakeLeg()
         self.pauses: list[float] = []
+        self.losses: list[tuple[int | None, str]] = []
         self._next_ones = deque(next_ones)
         self.leg = RecoveringLeg(
             cast("TransformLeg", self.first), self._reopen, retries, self._sleep
         )
 
-    async def _reopen(self) -> TransformLeg:
+    async def _reopen(self, batch: int | None, reason: str) -> TransformLeg:
+        self.losses.append((batch, reason))
         found = self._next_ones.popleft()
         if isinstance(found, StageError):
             raise found
@@ -154,6 +158,7 @@ def test_what_a_lost_server_has_not_answered_is_sent_to_the_next() -> None:
     played(scene)
 
     assert servers.first.sent == [0, 1, 2]
+    assert servers.losses == [(1, "ended by SIGKILL")]
 
 
 def test_pauses_between_attempts_grow_until_there_is_a_reply() -> None:

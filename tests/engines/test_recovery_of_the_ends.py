@@ -77,6 +77,7 @@ def test_ends_that_die_or_freeze_are_replaced(
     ).run(replace(run, limits=limits))
 
     assert files(run) == whole
+    assert report.stages[stage].last_loss.startswith("at batch ")
     # A frozen sink may have been sent both batches before that is noticed.
     assert 1 <= report.stages[stage].recoveries <= 2
     assert not list(run.output.parent.glob(".*.partial"))
@@ -259,7 +260,9 @@ class FakeIngest:
         return InFlightBatch(Batch(number=sent), first_record=sent, ingested=1)
 
 
-LOST = LostStageError("stage ingest at unix:i is lost: ended by SIGKILL")
+LOST = LostStageError(
+    "stage ingest at unix:i is lost: ended by SIGKILL", "ended by SIGKILL"
+)
 
 
 class Ingests:
@@ -269,10 +272,12 @@ class Ingests:
         self._next_ones = deque(ingests)
         self.pauses: list[float] = []
         self.waits: list[int | None] = []
+        self.reasons: list[str] = []
         first = cast("IngestLeg", self._next_ones.popleft())
         self.leg = RecoveringIngest(first, self._reopen, retries, self._sleep)
 
-    async def _reopen(self) -> IngestLeg:
+    async def _reopen(self, reason: str) -> IngestLeg:
+        self.reasons.append(reason)
         self.waits.append(self.leg.awaited())
         found = self._next_ones.popleft()
         if isinstance(found, StageError):
@@ -307,6 +312,7 @@ def test_pauses_between_servers_of_ingest_grow_until_there_is_a_batch() -> None:
     assert ingests.read() == [0, 1, 2]
     assert ingests.pauses == pytest.approx([0.1, 0.4, 1.6, 0.1])
     assert ingests.waits == [None] * 4
+    assert ingests.reasons == [LOST.reason, "nobody answers", LOST.reason, LOST.reason]
     assert ingests.leg.awaited() == 0
 
 

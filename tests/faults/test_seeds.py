@@ -10,7 +10,7 @@ from tests.faults.__main__ import run_seed
 from tests.faults.running import Data
 
 # A run takes six processes or more, and so about 5 s of CPU time.
-SEEDS = range(20)
+SEEDS = range(60)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="uses limits that Linux has")

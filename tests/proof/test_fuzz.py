@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pipeline.transport import wire
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.v1.pipeline_pb2 import Batch
-from pipeline.workloads.events.parse import REASONS, parse
+from pipeline.workloads.events.parse import parse
+from tests.proof.fuzzing import check, fuzz_lines, fuzz_messages
 
 GOOD = b'{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":10}'
 
@@ -34,12 +35,7 @@ def test_parse_accounts_for_every_line(texts: list[bytes]) -> None:
     text = b"".join(line + b"\n" for line in texts)
     output = parse(Lines(first_record=1, text=text))
 
-    assert output.records + len(output.rejections) == len(texts)
-    assert len(output.message.value) == output.records
-    numbers = [rejection.record for rejection in output.rejections]
-    assert numbers == sorted(set(numbers))
-    assert set(numbers) <= set(range(1, len(texts) + 1))
-    assert {rejection.reason for rejection in output.rejections} <= set(REASONS)
+    check(output, len(texts))
 
 
 @given(st.binary(max_size=200))
@@ -53,3 +49,19 @@ def test_a_payload_of_any_bytes_is_decoded_or_refused(value: bytes) -> None:
     except wire.PayloadError:
         return
     parse(message)
+
+
+def test_mutated_lines_are_accounted_for_and_change_no_other() -> None:
+    """``python -m tests.proof.fuzzing`` gives a million of them."""
+    outcomes = fuzz_lines(20_000, seed=1)
+
+    assert outcomes.total() == 20_000
+    assert {"event", "malformed_json", "not_utf8"} < set(outcomes)
+
+
+def test_mutated_messages_are_decoded_or_refused() -> None:
+    """Nothing else is raised."""
+    outcomes = fuzz_messages(20_000, seed=1)
+
+    assert outcomes.total() == 20_000
+    assert outcomes["parsed"]

@@ -84,7 +84,11 @@ def _process_settings(*, are_forked: bool) -> dict[str, Any]:
     environ = "distributed.nanny.pre-spawn-environ"
     method = "distributed.worker.multiprocessing-method"
     kept = dict(dask.config.get(environ).items() - _TRIMMED.items())
-    settings: dict[str, Any] = {environ: kept}
+    settings: dict[str, Any] = {
+        environ: kept,
+        # Samples the stack all the time, for a dashboard that nobody opens.
+        "distributed.worker.profile.enabled": False,
+    }
     if are_forked and dask.config.get(method) == "spawn":
         settings[method] = "forkserver"
     return settings

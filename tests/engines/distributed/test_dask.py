@@ -34,13 +34,13 @@ from pipeline.workloads.events.generate import generate_events
 from pipeline.workloads.lines import line_source
 from pipeline.workloads.mixed.source import mixed_source
 from pipeline.workloads.work_items.source import work_item_source
-from pytest_pipeline import strategies
 from tests.cli.commands import COMMAND, FAILED, SUCCESS, pipeline
 from tests.cli.test_signals import ended_by
 from tests.engines.conftest import SettingsFor
 from tests.engines.distributed.dask_workloads import VARIABLE
 from tests.engines.distributed.runs import Sizes, cut_small, outcome, sizes
 from tests.engines.failing import failure
+from tests.engines.several_files import Wrapper, cut_files, over_files, wrappers
 
 ROOT = Path(__file__).parents[3]
 WORKLOADS = "tests.engines.distributed.dask_workloads"
@@ -83,12 +83,17 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(strategies.event_files(), sizes())
-def test_any_file_gives_the_same(
-    settings_for: SettingsFor, address: str, data: bytes, cut: Sizes
+@given(cut_files(), wrappers(), sizes())
+def test_any_files_give_the_same(
+    settings_for: SettingsFor,
+    address: str,
+    tmp_path: Path,
+    files: list[bytes],
+    compressed: list[Wrapper],
+    cut: Sizes,
 ) -> None:
-    """Result, rejects and counts are those of the monolith."""
-    run = cut.applied_to(settings_for(data))
+    """Result, rejects and counts are those of the monolith, of one file or several."""
+    run = cut.applied_to(over_files(settings_for(b""), tmp_path, files, compressed))
 
     assert outcome(engine(address, window=cut.window), run) == outcome(
         MonolithEngine(), run
