@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Self
 
 from pipeline.accounting import RunAccount
 from pipeline.engines.calls import OnMessage, StageConnection
+from pipeline.errors import StageError
 from pipeline.transport.client import Channel
 from pipeline.transport.health import check_health
 from pipeline.transport.processes import StageServers
+
+# The server that a thread is about to start is not there yet.
+_KILL_AGAIN_S = 0.02
 
 
 class Connections:
@@ -101,10 +105,15 @@ async def replace_server(servers: StageServers, address: str) -> str:
     """Replace the server at ``address`` as `StageServers.replace` does.
 
     A server that is starting is killed if this is cancelled, so that nobody waits
-    until it is ready.
+    until it is ready. No server is started after that.
     """
+    replacing = asyncio.ensure_future(asyncio.to_thread(servers.replace, address))
     try:
-        return await asyncio.to_thread(servers.replace, address)
+        return await asyncio.shield(replacing)
     except asyncio.CancelledError:
-        servers.kill(address)
+        while not replacing.done():
+            servers.kill(address)
+            await asyncio.wait([replacing], timeout=_KILL_AGAIN_S)
+        with suppress(StageError):
+            replacing.result()
         raise

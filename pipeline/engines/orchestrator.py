@@ -132,16 +132,17 @@ class Orchestrator:
                 return
 
     async def _begin_again(self, rereading: Rereading, error: LostSinkError) -> None:
-        """Replace the sink, and forget what has happened to the records.
+        """Replace the sink, and other servers that have ended; forget the records.
 
         Raises:
             SourceError: The input has changed meanwhile.
             SinkError: The rejects can't be thrown away.
-            StageError: The sink does not start.
+            StageError: A server does not start.
         """
         rereading.check()
         (sink,) = self._addresses[SINK]
-        await replace_server(self._servers, sink)
+        for address in {sink, *self._servers.ended}:
+            await replace_server(self._servers, address)
         if self._rejects is not None:
             self._rejects.begin_again()
         settled = self.account.progress.batches

@@ -294,6 +294,16 @@ class StageServers:
             addresses[process.stage].append(process.address)
         return addresses
 
+    @property
+    def ended(self) -> list[str]:
+        """An address of each server that has ended and was not replaced."""
+        known = {position: address for address, position in self._position_of.items()}
+        return [
+            known[position]
+            for position, process in enumerate(self.processes)
+            if process.ending
+        ]
+
     def exit_summary(self, address: str) -> str:
         """Return how the server at ``address`` ended.
 

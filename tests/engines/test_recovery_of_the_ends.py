@@ -24,11 +24,15 @@ from pipeline.engines.split import SplitEngine
 from pipeline.errors import LostStageError, SourceError, StageError
 from pipeline.inputs import joined_paths
 from pipeline.transport.client import Call, Channel
+from pipeline.transport.processes import StageServers
 from pipeline.transport.wire import GRANT
 from pipeline.v1.pipeline_pb2 import Batch, Credit
+from pipeline.workloads.events import EVENTS
+from pipeline.workloads.events.generate import generate_events
 from tests.engines.conftest import Lose, SettingsFor, files
-from tests.engines.failing import DATA
 from tests.engines.resuming import EXAMPLE, NewRun
+
+DATA = b"".join(generate_events(100, seed=1, users=5, malformed=0.1))
 
 # Hangs are noticed after this time, which must be longer than any batch takes.
 SOON = Recovery(stage_timeout_s=0.5)
@@ -53,6 +57,7 @@ def expected(run: RunSettings) -> tuple[bytes, bytes]:
     """Return result and rejects of the monolith; remove them."""
     MonolithEngine().run(run)
     found = files(run)
+    assert all(found)
     run.output.unlink()
     return found
 
@@ -81,6 +86,46 @@ def test_ends_that_die_or_freeze_are_replaced(
     # A frozen sink may have been sent both batches before that is noticed.
     assert 1 <= report.stages[stage].recoveries <= 2
     assert not list(run.output.parent.glob(".*.partial"))
+
+
+def test_the_sink_and_another_server_may_be_lost_at_once(
+    settings_for: SettingsFor, lose: Lose
+) -> None:
+    """The run begins again with another one of each."""
+    run = settings_for(DATA * 40, 10)
+    whole = expected(run)
+    due = deque(["sink", "ingest", "aggregate"])
+
+    def strike(stage: str, _: object, __: Batch, ___: int) -> None:
+        while stage == "sink" and due:
+            lose(due.popleft(), signal.SIGKILL)
+
+    report = SplitEngine(on_message=strike).run(run)
+
+    assert files(run) == whole
+    assert report.stages["sink"].recoveries == 1
+
+
+def test_a_sink_that_was_started_elsewhere_is_connected_to_again(
+    settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    """Once it is back, the run begins again."""
+    run = settings_for(DATA * 40, 10)
+    whole = expected(run)
+    due = deque([0])
+
+    with StageServers(EVENTS.name, ["sink"], folders={"sink": [tmp_path]}) as servers:
+        (address,) = servers.addresses["sink"]
+
+        def strike(stage: str, _: object, batch: Batch, __: int) -> None:
+            if due and (stage, batch.number) == ("sink", due[0]):
+                due.popleft()
+                servers.replace(address)
+
+        report = SplitEngine({"sink": address}, on_message=strike).run(run)
+
+    assert files(run) == whole
+    assert report.stages["sink"].recoveries == 1
 
 
 @pytest.mark.parametrize("name", ["work-items", "mixed", "access_logs:ACCESS_LOGS"])
