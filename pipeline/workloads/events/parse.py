@@ -28,7 +28,6 @@ from pipeline.v1.events_pb2 import (
     EventType,
 )
 from pipeline.v1.lines_pb2 import Lines
-from pipeline.v1.pipeline_pb2 import Rejection
 
 #: The largest magnitude of a value. Doubles hold every integer up to it.
 MAX_VALUE = 2**53
@@ -79,13 +78,10 @@ def parse(lines: Lines) -> Output[Events]:
     text = lines.text  # a field of bytes is copied each time that it is read
     texts = text.split(b"\n")
     del texts[-1]  # empty: every line ends with LF
-    if lines.too_long or not _is_utf8(text) or _any_nests_too_deep(text):
-        events, rejections = _parse_each(texts, lines)
-    else:
-        events, rejections = _parse_all(texts, lines)
+    events, refused = _read_all(texts, _hidden(text, texts), set(lines.too_long))
     timestamps = [event.ts for event in events]
     if not _are_timestamps(timestamps):
-        events, rejections = _parse_each(texts, lines)
+        _check_each(events, refused, texts)
         timestamps = [event.ts for event in events]
     types = [EVENT_TYPES[event.type] for event in events]
     users = [event.user for event in events]
@@ -95,61 +91,92 @@ def parse(lines: Lines) -> Output[Events]:
     except TypeError:  # a value is a float
         values = [int(value) for value in values]
         columns = Events(ts=timestamps, type=types, user=users, value=values)
+    rejections = [
+        refused[position].rejection(lines.first_record + position)
+        for position in sorted(refused)
+    ]
     return Output(columns, records=len(events), rejections=rejections)
 
 
-def _parse_all(texts: list[bytes], lines: Lines) -> tuple[list[Event], list[Rejection]]:
-    """Read lines that are UTF-8, not too long or deep; don't check timestamps."""
+def _hidden(text: bytes, texts: list[bytes]) -> list[int]:
+    """Return the positions of the lines that msgspec would accept wrongly.
+
+    They are not UTF-8 or nest too deep.
+    """
+    hidden: list[int] = []
+    if not _is_utf8(text):
+        hidden += [
+            at
+            for at, line in enumerate(texts)
+            if not line.isascii() and not _is_utf8(line)
+        ]
+    if _any_is_deep(text):
+        hidden += [
+            at
+            for at, line in enumerate(texts)
+            if len(line) >= _DEEP and _nests_too_deep(line)
+        ]
+    return hidden
+
+
+def _read_all(
+    texts: list[bytes], hidden: list[int], too_long: set[int]
+) -> tuple[list[Event], dict[int, Refused]]:
+    """Read lines; return events, and what was refused by position.
+
+    Timestamps are not checked.
+    """
+    decodable = texts
+    if hidden:
+        decodable = texts.copy()
+        for position in hidden:
+            decodable[position] = b""
     events: list[Event] = []
-    rejections: list[Rejection] = []
-    decoded = map(_decode_line, texts)
+    refused: dict[int, Refused] = {}
+    decoded = map(_decode_line, decodable)
     while True:
         try:
             # What comes before a line that raises is kept.
             events.extend(decoded)
         except (msgspec.MsgspecError, RecursionError):
-            position = len(events) + len(rejections)
+            position = len(events) + len(refused)
+            if position in too_long:
+                refused[position] = Refused("line_too_long")
+                continue
             try:
                 events.append(read_event(texts[position]))
-            except Refused as refused:
-                rejections.append(_rejection(lines, position, refused))
+            except Refused as reason:
+                refused[position] = reason
         else:
-            return events, rejections
+            return events, refused
 
 
-def _parse_each(
-    texts: list[bytes], lines: Lines
-) -> tuple[list[Event], list[Rejection]]:
-    """Read lines one by one, with all checks."""
-    events: list[Event] = []
-    rejections: list[Rejection] = []
-    too_long = set(lines.too_long)
-    for position, text in enumerate(texts):
-        if position in too_long:
-            too_long_line = Refused("line_too_long")
-            rejections.append(_rejection(lines, position, too_long_line))
-            continue
+def _check_each(
+    events: list[Event], refused: dict[int, Refused], texts: list[bytes]
+) -> None:
+    """Refuse the events among these whose timestamps are wrong."""
+    positions = [at for at in range(len(texts)) if at not in refused]
+    timestamps = [event.ts for event in events]
+    # From the end, so that those before keep their index.
+    for index in reversed(_doubtful(timestamps, 0)):
         try:
-            events.append(_parse_line(text))
-        except Refused as refused:
-            rejections.append(_rejection(lines, position, refused))
-    return events, rejections
+            events[index] = read_event(texts[positions[index]])
+        except Refused as reason:
+            refused[positions[index]] = reason
+            del events[index]
 
 
-def _parse_line(text: bytes) -> Event:
-    if _is_utf8(text) and not _nests_too_deep(text):
-        try:
-            event = _decode_line(text)
-        except (msgspec.MsgspecError, RecursionError):
-            pass
-        else:
-            if _are_timestamps([event.ts]):
-                return event
-    return read_event(text)
-
-
-def _rejection(lines: Lines, position: int, refused: Refused) -> Rejection:
-    return refused.rejection(lines.first_record + position)
+def _doubtful(timestamps: list[str], first: int) -> list[int]:
+    """Return the indexes, from ``first``, of those that `_are_timestamps` refuses."""
+    if _are_timestamps(timestamps):
+        return []
+    if len(timestamps) == 1:
+        return [first]
+    half = len(timestamps) // 2
+    return [
+        *_doubtful(timestamps[:half], first),
+        *_doubtful(timestamps[half:], first + half),
+    ]
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -256,15 +283,14 @@ def _load_json(text: str) -> Any:
     return outcome[0]
 
 
-def _any_nests_too_deep(lines: bytes) -> bool:
-    """Return whether a line nests deeper than `MAX_DEPTH`, if it is JSON."""
-    # If a line ends within every so many bytes, no line can be too deep. That is so in
-    # most batches.
-    start, last = 0, len(lines) - _SHALLOW
+def _any_is_deep(lines: bytes) -> bool:
+    """Return whether a line is long enough to nest too deep; most batches have none."""
+    start, last = 0, len(lines) - _DEEP
     while start < last:
-        start = lines.rfind(b"\n", start, start + _SHALLOW) + 1
+        # A line that is not so long ends within so many bytes.
+        start = lines.rfind(b"\n", start, start + _DEEP) + 1
         if not start:
-            return any(map(_nests_too_deep, lines.split(b"\n")))
+            return True
     return False
 
 
@@ -279,8 +305,8 @@ def _nests_too_deep(text: bytes) -> bool:
     return False
 
 
-# The most bytes of a line, with its LF, that can't be too deep: a level takes two.
-_SHALLOW = 2 * MAX_DEPTH + 1
+# The bytes that a line needs, without its LF, to nest too deep: a level takes two.
+_DEEP = 2 * MAX_DEPTH + 1
 # It also matches to the end of a text that lacks its quote, to take linear time.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _DEPTH_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
