@@ -3,7 +3,8 @@
 Runs whole commands in turns: as they are, with a checkpoint every 64 batches, and with
 legs that replace no server and that nobody watches. Prints for each batch size the
 ratios of throughput with their 99 % confidence intervals, and whether recovery costs
-2 % at most and a checkpoint 5 %.
+2 % at most and a checkpoint 5 %. Beside them are the ratios of the CPU time of all
+processes, which other work on the machine disturbs less.
 
     python benchmarks/safety.py [--rounds 12] [--batch-sizes 100,1000,auto]
 """
@@ -33,10 +34,10 @@ _COMMAND = (sys.executable, "-m", "pipeline")
 _UNSAFE_COMMAND = (sys.executable, __file__, "--unsafe")
 
 
-def throughput(
+def run(
     folder: Path, batch_size: str, command: Sequence[str], *options: str
-) -> float:
-    """Run the split in processes of its own; return the events in a second."""
+) -> RunReport:
+    """Run the split in processes of its own."""
     report = folder / "report.json"
     subprocess.run(  # noqa: S603 - our own command
         [
@@ -50,7 +51,12 @@ def throughput(
         stdout=subprocess.DEVNULL,
         check=True,
     )
-    return msgspec.json.decode(report.read_bytes(), type=RunReport).throughput_per_s
+    return msgspec.json.decode(report.read_bytes(), type=RunReport)
+
+
+def cpu_s(report: RunReport) -> float:
+    """Return the CPU seconds of all processes."""
+    return report.cpu_s + sum(stage.cpu_s for stage in report.stages.values())
 
 
 def run_unsafe(arguments: list[str]) -> None:
@@ -94,17 +100,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (folder / "events.ndjson").open("wb") as file:
-            file.writelines(
-                generate_events(_MOST_EVENTS, seed=1, users=1000, malformed=0.01)
-            )
+            file.writelines(generate_events(_MOST_EVENTS, seed=1, users=1000))
         progress = ("--checkpoint", str(folder / "progress"))
         for batch_size in arguments.batch_sizes.split(","):
-            run = partial(throughput, folder, batch_size)
+            sized = partial(run, folder, batch_size)
             found = in_turns(
                 {
-                    "unsafe": partial(run, _UNSAFE_COMMAND),
-                    "recovery": partial(run, _COMMAND),
-                    "a checkpoint": partial(run, _COMMAND, *progress),
+                    "unsafe": partial(sized, _UNSAFE_COMMAND),
+                    "recovery": partial(sized, _COMMAND),
+                    "a checkpoint": partial(sized, _COMMAND, *progress),
                 },
                 arguments.rounds,
             )
@@ -112,11 +116,19 @@ def main() -> None:
                 ("recovery", "unsafe"),
                 ("a checkpoint", "recovery"),
             ):
-                ratio = paired_ratio(found[what], found[without])
+                ratio = paired_ratio(
+                    [each.throughput_per_s for each in found[what]],
+                    [each.throughput_per_s for each in found[without]],
+                )
+                cpu = paired_ratio(
+                    [cpu_s(each) for each in found[what]],
+                    [cpu_s(each) for each in found[without]],
+                )
                 print(
                     f"batch size {batch_size:>5}, {what:>12}: {ratio.value:.3f} × the "
                     f"throughput ({ratio.low:.3f} to {ratio.high:.3f}): "
-                    f"{verdict(ratio, _MOST_COST[what])}",
+                    f"{verdict(ratio, _MOST_COST[what])}; {cpu.value:.3f} × the CPU "
+                    f"({cpu.low:.3f} to {cpu.high:.3f})",
                     flush=True,
                 )
 
