@@ -28,11 +28,11 @@ from pipeline.transport.processes import StageServers
 from pipeline.transport.wire import GRANT
 from pipeline.v1.pipeline_pb2 import Batch, Credit
 from pipeline.workloads.events import EVENTS
-from pipeline.workloads.events.generate import generate_events
 from tests.engines.conftest import Lose, SettingsFor, files
+from tests.engines.failing import DATA as EVENTS_DATA
 from tests.engines.resuming import EXAMPLE, NewRun
 
-DATA = b"".join(generate_events(100, seed=1, users=5, malformed=0.1))
+DATA = EVENTS_DATA + b"no event\n" * 5
 
 # Hangs are noticed after this time, which must be longer than any batch takes.
 SOON = Recovery(stage_timeout_s=0.5)
