@@ -292,7 +292,7 @@ class SinkLeg:
         Raises:
             LostSinkError: It is lost, or does not answer in time.
         """
-        to, timeout_s = self._connection, min(timeout_s, _HEALTH_S)
+        to = self._connection
         try:
             await check_health(to.stage, to.address, to.channel, timeout_s)
         except StageError as error:
