@@ -218,6 +218,16 @@ def test_lines_that_were_too_long_are_rejected_by_position() -> None:
     assert [len(verdict) for verdict in verdicts] == [4, 2, 4, 2]
 
 
+def test_what_is_left_of_a_line_that_was_too_long_is_not_read() -> None:
+    """Another ingest may send its beginning, or a position where no line is."""
+    good = GOOD.encode()
+
+    verdicts = parse_lines([good, good, good], too_long=[1, 3])
+
+    assert verdicts[1] == ("line_too_long", "")
+    assert [len(verdict) for verdict in verdicts] == [4, 2, 4]
+
+
 def test_rejections_come_by_ascending_record_number() -> None:
     """The numbers count from the first record of the batch."""
     text = b"\n".join([b"x", GOOD.encode(), b"", b"\xff", b"[]"]) + b"\n"

@@ -78,7 +78,8 @@ def parse(lines: Lines) -> Output[Events]:
     text = lines.text  # a field of bytes is copied each time that it is read
     texts = text.split(b"\n")
     del texts[-1]  # empty: every line ends with LF
-    events, refused = _read_all(texts, _hidden(text, texts), set(lines.too_long))
+    too_long = {at for at in lines.too_long if at < len(texts)}
+    events, refused = _read_all(texts, _hidden(text, texts), too_long)
     timestamps = [event.ts for event in events]
     if not _are_timestamps(timestamps):
         _check_each(events, refused, texts)
@@ -127,9 +128,9 @@ def _read_all(
     Timestamps are not checked.
     """
     decodable = texts
-    if hidden:
+    if hidden or too_long:
         decodable = texts.copy()
-        for position in hidden:
+        for position in (*hidden, *too_long):
             decodable[position] = b""
     events: list[Event] = []
     refused: dict[int, Refused] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines import split
+from pipeline.engines import orchestrator
 from pipeline.engines.legs import InFlightBatch, TransformLeg
 from pipeline.transport.client import Call
 from pipeline.v1.pipeline_pb2 import Batch
@@ -58,7 +58,7 @@ class _OnceEach:
 @pytest.fixture
 def wasteful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the split write one more batch in every hundred, on every leg."""
-    monkeypatch.setattr(split, "TransformLeg", WastefulLeg)
+    monkeypatch.setattr(orchestrator, "TransformLeg", WastefulLeg)
 
 
 @pytest.fixture
