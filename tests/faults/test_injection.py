@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipeline.stages import SINK
+from pipeline.stages import INGEST, SINK
 from tests.faults.judging import judge
 from tests.faults.plan import INPUT, ORCHESTRATOR, Fault, Kind, Moment, Plan
 from tests.faults.running import Data, run
@@ -19,10 +19,11 @@ from tests.faults.running import Data, run
         ("kill", "parse", Moment("rules", 300), "exact", "parse has lost a server"),
         ("pause", "rules", Moment("rules", 300), "exact", "rules has lost a server"),
         ("cut", "rules", Moment("rules", 300), "exact", "rules has lost a server"),
-        ("cut", SINK, Moment(SINK, 300), "one line", "stage sink at"),
+        ("cut", SINK, Moment(SINK, 300), "exact", "sink has lost a server"),
+        ("kill", INGEST, Moment(INGEST, 300), "exact", "ingest has lost a server"),
         ("full disk", SINK, Moment(SINK, 300), "one line", "can't write"),
         ("full disk", ORCHESTRATOR, Moment(SINK, 300), "one line", "can't write"),
-        ("truncate", INPUT, Moment("ingest", 10), "one line", "was truncated"),
+        ("truncate", INPUT, Moment(INGEST, 10), "one line", "was truncated"),
     ],
 )
 def test_a_fault_shows(
