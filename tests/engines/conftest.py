@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
+from pipeline.engines.calls import OnMessage
 from pipeline.transport import wire
 from pipeline.transport.folders import ServedFolders
 from pipeline.transport.processes import StageServers
@@ -166,3 +168,19 @@ def files(settings: RunSettings) -> tuple[bytes, bytes]:
     """Return the result and the rejects."""
     assert settings.rejects is not None
     return settings.output.read_bytes(), settings.rejects.read_bytes()
+
+
+def struck(lose: Lose, stage: str, number: signal.Signals, *batches: int) -> OnMessage:
+    """Return what signals a server when each of ``batches`` crosses its leg.
+
+    A transform stage has not answered the batch then, and ingest can't have sent many
+    after it. So, unlike at a settled batch, the server is never through already.
+    """
+    due = deque(batches)
+
+    def strike(crossed: str, _: object, batch: Batch, __: int) -> None:
+        if due and (crossed, batch.number) == (stage, due[0]):
+            due.popleft()
+            lose(stage, number)
+
+    return strike

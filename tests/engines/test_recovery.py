@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -22,7 +21,7 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.v1.pipeline_pb2 import Batch
-from tests.engines.conftest import Lose, SettingsFor, files
+from tests.engines.conftest import Lose, SettingsFor, files, struck
 from tests.engines.failing import DATA
 
 
@@ -300,20 +299,15 @@ def test_servers_that_die_or_freeze_are_replaced(
     run = settings_for(DATA * 20, 10)
     MonolithEngine().run(run)
     expected = files(run)
-    due = deque([500, 1000])
-
-    def strike(settled: int) -> None:
-        if due and settled >= due[0]:
-            due.popleft()
-            lose(stage, number)
 
     report = SplitEngine(
-        replicas={stage: replicas}, recovery=Recovery(stage_timeout_s=0.5)
-    ).run(replace(run, on_progress=strike))
+        replicas={stage: replicas},
+        recovery=Recovery(stage_timeout_s=0.5),
+        on_message=struck(lose, stage, number, 50, 100),
+    ).run(run)
 
     assert files(run) == expected
     assert 1 <= report.stages[stage].recoveries <= 2
-    assert not due
 
 
 def test_without_retries_a_loss_fails_the_run_though_a_replica_is_left(

@@ -14,7 +14,6 @@ import pytest
 
 from pipeline.batching import BatchLimits
 from pipeline.engines.base import RunSettings
-from pipeline.engines.calls import OnMessage
 from pipeline.engines.legs import InFlightBatch, IngestLeg
 from pipeline.engines.monolith import MonolithEngine
 from pipeline.engines.pacing import Pacer
@@ -28,7 +27,7 @@ from pipeline.transport.processes import StageServers
 from pipeline.transport.wire import GRANT
 from pipeline.v1.pipeline_pb2 import Batch, Credit
 from pipeline.workloads.events import EVENTS
-from tests.engines.conftest import Lose, SettingsFor, files
+from tests.engines.conftest import Lose, SettingsFor, files, struck
 from tests.engines.failing import DATA as EVENTS_DATA
 from tests.engines.resuming import EXAMPLE, NewRun
 
@@ -36,21 +35,6 @@ DATA = EVENTS_DATA + b"no event\n" * 5
 
 # Hangs are noticed after this time, which must be longer than any batch takes.
 SOON = Recovery(stage_timeout_s=0.5)
-
-
-def struck(lose: Lose, stage: str, number: signal.Signals, *batches: int) -> OnMessage:
-    """Return what signals a server of an end when each of ``batches`` crosses its leg.
-
-    Ingest can't have sent many others by then.
-    """
-    due = deque(batches)
-
-    def strike(crossed: str, _: object, batch: Batch, __: int) -> None:
-        if due and (crossed, batch.number) == (stage, due[0]):
-            due.popleft()
-            lose(stage, number)
-
-    return strike
 
 
 def expected(run: RunSettings) -> tuple[bytes, bytes]:

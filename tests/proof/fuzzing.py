@@ -97,7 +97,9 @@ def fuzz_messages(inputs: int, seed: int) -> Counter[str]:
         except (DecodeError, wire.PayloadError) as error:
             outcomes[type(error).__name__] += 1
         else:
-            parse(lines)
+            output = parse(lines)
+            ends = lines.text.count(b"\n")
+            assert output.records + len(output.rejections) == ends
             outcomes["parsed"] += 1
     return outcomes
 
