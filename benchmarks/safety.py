@@ -30,7 +30,8 @@ _MOST_COST = {"recovery": 0.02, "a checkpoint": 0.05}
 # Events at each batch size, for runs of a second or two.
 _EVENTS = {"1": 2_000, "10": 20_000, "100": 200_000}
 _MOST_EVENTS = 2_000_000
-_COMMAND = (sys.executable, "-m", "pipeline")
+# All runs import what this script does.
+_COMMAND = (sys.executable, __file__, "--safe")
 _UNSAFE_COMMAND = (sys.executable, __file__, "--unsafe")
 
 
@@ -59,9 +60,8 @@ def cpu_s(report: RunReport) -> float:
     return report.cpu_s + sum(stage.cpu_s for stage in report.stages.values())
 
 
-def run_unsafe(arguments: list[str]) -> None:
-    """Run `pipeline` with legs that know only the server that they were opened to."""
-    from pipeline.__main__ import main as run_pipeline
+def make_unsafe() -> None:
+    """Let legs know only the server that they were opened to, from now on."""
     from pipeline.engines import orchestrator
 
     def bare(leg: Any, *_: object, **__: object) -> Any:
@@ -71,8 +71,6 @@ def run_unsafe(arguments: list[str]) -> None:
     names: Any = orchestrator
     names.RecoveringIngest = names.RecoveringLeg = bare
     names.Watchdog.watching = lambda _: nullcontext()
-    sys.argv[1:] = arguments
-    run_pipeline()
 
 
 def verdict(ratio: Interval, most_cost: float) -> str:
@@ -85,9 +83,12 @@ def verdict(ratio: Interval, most_cost: float) -> str:
 
 def main() -> None:
     """Measure and print the ratios."""
-    if sys.argv[1:2] == ["--unsafe"]:
-        run_unsafe(sys.argv[2:])
-        return
+    if sys.argv[1:2] in (["--safe"], ["--unsafe"]):
+        from pipeline.__main__ import main as run_pipeline
+
+        if sys.argv.pop(1) == "--unsafe":
+            make_unsafe()
+        run_pipeline()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--batch-sizes", default="100,1000,auto")

@@ -50,7 +50,8 @@ def _processes(report: RunReport) -> str:
     start = f"{report.startup_s:.2f} s to start"
     if report.engine == "split":
         return f"IPC share {report.ipc_share:.0%}, {start}"
-    return f"{report.stages[INGEST].replicas} workers, {start}"
+    workers = report.stages[INGEST].replicas
+    return f"{workers} {'worker' if workers == 1 else 'workers'}, {start}"
 
 
 def _sizes(report: RunReport) -> str:
