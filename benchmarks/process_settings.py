@@ -23,14 +23,17 @@ from pipeline.accounting import RunReport
 from pytest_pipeline.measure.rounds import in_turns
 
 # Events at each batch size, for runs of a second or two.
-_SIZES = {1: 2_000, 100: 100_000, 1000: 500_000, 5000: 1_000_000}
+_SIZES = {1: 4_000, 100: 200_000, 1000: 1_000_000, 5000: 1_000_000}
 #: What is in the environment of a run without the setting.
 _WITHOUT = {
     # An empty value keeps gRPC's default; unset, this project sets it.
     "gRPC's event engine off": {"GRPC_EXPERIMENTS": ""},
     # Glibc's own default, but a sign that the user tunes the allocator.
     "freed memory kept": {"MALLOC_PERTURB_": "0"},
+    # Has Python import `_NO_BATCH_POLICY` at its start.
+    "waiting for turns": {"PYTHONPATH": "{folder}"},
 }
+_NO_BATCH_POLICY = "import os\ndel os.SCHED_BATCH\n"
 _MIB = 2**20
 
 
@@ -76,12 +79,16 @@ def main() -> None:
         folder = Path(name)
         with (folder / "events.ndjson").open("wb") as file:
             file.writelines(generate_events(max(_SIZES.values()), seed=1, users=1000))
+        (folder / "sitecustomize.py").write_text(_NO_BATCH_POLICY)
         for setting, without in _WITHOUT.items():
             print(f"{setting}:")
+            changed = {
+                each: value.format(folder=folder) for each, value in without.items()
+            }
             for batch_size in _SIZES:
                 sides = {
                     "with": partial(run, folder, batch_size, plain),
-                    "without": partial(run, folder, batch_size, {**plain, **without}),
+                    "without": partial(run, folder, batch_size, {**plain, **changed}),
                 }
                 reports = in_turns(sides, arguments.rounds)
                 pairs = list(zip(*reports.values(), strict=True))

@@ -62,6 +62,10 @@ def cpu_s(report: RunReport) -> float:
 
 def make_unsafe() -> None:
     """Let legs know only the server that they were opened to, from now on."""
+    from pipeline.transport.environment import configure_process
+
+    # Before gRPC is imported, as in other runs.
+    configure_process()
     from pipeline.engines import orchestrator
 
     def bare(leg: Any, *_: object, **__: object) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import MutableMapping
+from contextlib import suppress
 
 from pipeline.transport.allocator import keep_freed_memory
 
@@ -39,6 +40,7 @@ def configure_process() -> None:
     """
     set_defaults(os.environ)
     keep_freed_memory()
+    _wait_for_turns()
 
 
 def set_defaults(environment: MutableMapping[str, str]) -> None:
@@ -51,3 +53,19 @@ def set_defaults(environment: MutableMapping[str, str]) -> None:
     """
     for name, value in (_GRPC | _ONE_THREAD).items():
         environment.setdefault(name, value)
+
+
+def _wait_for_turns() -> None:
+    """Let this process, when it wakes up, wait until a core is free.
+
+    By default, a message that reaches a server often interrupts whoever sent it, which
+    could have sent more. So each message costs task switches. Measured by
+    benchmarks/process_settings.py.
+
+    Threads and processes that this one starts do so, too. A policy that the user has
+    chosen stays.
+    """
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        # A sandbox may forbid it.
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
