@@ -1,4 +1,4 @@
-"""Compile `loops.c` into the wheel, where there is a C compiler.
+"""Compile the sources in C into the wheel, where there is a C compiler.
 
 Without one, or with PIPELINE_PURE=1, the wheel is one of pure Python, which gives the
 same results more slowly.
@@ -16,12 +16,15 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_ITEMS = Path("pipeline", "workloads", "work_items")
+_SOURCES = (
+    Path("pipeline", "line_ends.c"),
+    Path("pipeline", "workloads", "work_items", "loops.c"),
+)
 # No product may be fused with a sum, which would change the bits of the results.
 _FLAGS = ("-O3", "-ffp-contract=off", "-fno-fast-math", "-shared", "-fPIC")
 
 
-def compile_loops(source: Path, library: Path) -> str:
+def compile_source(source: Path, library: Path) -> str:
     """Compile ``source``; return why that is not possible, or nothing."""
     if sys.maxsize < 2**32:
         return "32-bit processors may compute with more bits than a double has"
@@ -42,14 +45,16 @@ class CustomBuildHook(BuildHookInterface[Any]):
         """Compile before the files of the wheel are collected."""
         if os.environ.get("PIPELINE_PURE") == "1":
             return
-        folder = Path(self.root) / _ITEMS
-        library = folder / "_loops.so"
-        reason = compile_loops(folder / "loops.c", library)
-        if reason:
-            self.app.display_warning(f"work items without compiled loops: {reason}")
-            return
+        libraries = {}
+        for source in _SOURCES:
+            library = source.with_name(f"_{source.stem}.so")
+            reason = compile_source(self.root / source, self.root / library)
+            if reason:
+                self.app.display_warning(f"slower, without machine code: {reason}")
+                return
+            libraries[str(self.root / library)] = str(library)
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         # It uses nothing of Python, and so serves any version.
         build_data["tag"] = f"py3-none-{platform}"
         build_data["pure_python"] = False
-        build_data["force_include"][str(library)] = str(_ITEMS / "_loops.so")
+        build_data["force_include"].update(libraries)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipeline.errors import UsageError
+from pipeline.line_ends import end_of_lines
 
 #: The batch size of a run that chooses the size of each batch itself.
 AUTO: Final = "auto"
@@ -205,7 +206,7 @@ class LineBatcher:
             # A batch that begins with a line over the limit is full.
             room_bytes = max(0, self._limits.bytes - self._bytes)
             stop = min(len(text), start + room_bytes)
-            end, count = _end_of_lines(text, start, stop, room, self._mean_bytes)
+            end, count = end_of_lines(text, start, stop, room, self._mean_bytes)
             if not count:
                 if self._records:
                     yield self._cut()
@@ -260,31 +261,3 @@ class LineBatcher:
         self._records = self._bytes = 0
         self._due = math.inf
         return batch
-
-
-# So few lines are found one by one.
-_FEW = 16
-
-
-def _end_of_lines(
-    text: bytes, start: int, stop: int, lines: int, mean_bytes: int
-) -> tuple[int, int]:
-    """Return where the first lines of ``text[start:stop]`` end, and their number.
-
-    That is ``lines``, or fewer if there are not as many. ``mean_bytes`` is about the
-    length of a line. Lines are counted up to a little before where the last should end,
-    and so on from there: finding each line costs more than counting it, and counting
-    it twice does, too.
-    """
-    end, left = start, lines
-    while left > _FEW and end < stop:
-        step = min(max(1, left * mean_bytes * 31 // 32), stop - end)
-        while (found := text.count(b"\n", end, end + step)) > left:
-            step = step * left // found
-        end, left = end + step, left - found
-    if left > _FEW or not left:
-        return text.rfind(b"\n", start, end) + 1, lines - left
-    while left and (found := text.find(b"\n", end, stop)) >= 0:
-        end, left = found + 1, left - 1
-    # The counting may have ended within a line.
-    return text.rfind(b"\n", start, end) + 1, lines - left

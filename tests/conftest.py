@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,10 +12,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
 
 import pytest
 
+from pipeline import line_ends
+from pipeline.line_ends import NativeLineEnds
 from tests.node import install
+
+ROOT = Path(__file__).parents[1]
 
 # Dask imports this backport, which takes the place of the standard library in finding
 # packages. A session of pytester in this process would undo half of that at its end,
@@ -33,6 +40,32 @@ def interruptible() -> Iterator[None]:
     yield
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGHUP, hangup)
+
+
+@pytest.fixture(scope="session")
+def hook() -> ModuleType:
+    """The module that compiles the machine code."""
+    pytest.importorskip("hatchling")
+    spec = importlib.util.spec_from_file_location("hook", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def line_ends_in_c(
+    hook: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> NativeLineEnds:
+    """The machine code that finds the ends of lines, compiled as for a wheel."""
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    library = tmp_path_factory.mktemp("native") / "line_ends.so"
+    assert (
+        hook.compile_source(Path(line_ends.__file__).with_suffix(".c"), library) == ""
+    )
+    return NativeLineEnds(library)
 
 
 @pytest.fixture(scope="session")

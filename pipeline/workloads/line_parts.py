@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from pipeline.batching import BatchLimits, LineBatch, LineBatcher
 from pipeline.inputs import separate_paths
+from pipeline.line_ends import count_lines
 from pipeline.source import MapFunction, Part
 from pipeline.stages import Output
 from pipeline.v1.lines_pb2 import Lines, LineSource
@@ -177,7 +178,7 @@ def _count(span: _Span, block_bytes: int) -> _CountedSpan:
     blocks, at = [], span.start
     for text in span.file.blocks(span.start, span.stop, block_bytes):
         first, last = at + text.find(b"\n"), at + text.rfind(b"\n")
-        blocks.append(_Block(text.count(b"\n"), first, last))
+        blocks.append(_Block(count_lines(text), first, last))
         at += len(text)
     return _CountedSpan(blocks, at)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -12,20 +11,7 @@ import pytest
 from pipeline.workloads.work_items import native
 from pipeline.workloads.work_items.native import NativeLoops
 
-ROOT = Path(__file__).parents[2]
 SOURCE = Path(native.__file__).with_name("loops.c")
-
-
-@pytest.fixture(scope="session")
-def hook() -> ModuleType:
-    """The module that builds the library."""
-    pytest.importorskip("hatchling")
-    spec = importlib.util.spec_from_file_location("hook", ROOT / "hatch_build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +20,7 @@ def loops(hook: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> NativeL
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
     library = tmp_path_factory.mktemp("native") / "loops.so"
-    assert hook.compile_loops(SOURCE, library) == ""
+    assert hook.compile_source(SOURCE, library) == ""
     return NativeLoops(library)
 
 

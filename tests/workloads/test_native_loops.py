@@ -150,7 +150,7 @@ def test_the_build_goes_on_without_a_compiler(
     """It says why there are no compiled loops."""
     monkeypatch.setenv("CC", "no-such-compiler")
 
-    reason = hook.compile_loops(SOURCE, tmp_path / "loops.so")
+    reason = hook.compile_source(SOURCE, tmp_path / "loops.so")
 
     assert reason == "there is no C compiler"
 
@@ -161,7 +161,7 @@ def test_the_build_goes_on_where_doubles_have_another_order(
     """The loops read columns as they are in messages, which are little-endian."""
     monkeypatch.setattr("sys.byteorder", "big")
 
-    reason = hook.compile_loops(SOURCE, tmp_path / "loops.so")
+    reason = hook.compile_source(SOURCE, tmp_path / "loops.so")
 
     assert reason == "the processor is big-endian and columns are not"
 
@@ -174,7 +174,7 @@ def test_the_build_goes_on_if_the_compiler_fails(
     wrong = tmp_path / "wrong.c"
     wrong.write_text("this is no C")
 
-    reason = hook.compile_loops(wrong, tmp_path / "loops.so")
+    reason = hook.compile_source(wrong, tmp_path / "loops.so")
 
     assert "failed: " in reason
     assert "wrong.c" in reason

@@ -10,16 +10,22 @@ import json
 import math
 import re
 from datetime import date
+from importlib import import_module
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline import line_ends
+from pipeline.line_ends import NativeLineEnds
 from pipeline.v1.events_pb2 import Events, EventType
 from pipeline.v1.lines_pb2 import Lines
 from pipeline.workloads.events.parse import MAX_DEPTH, REASONS, is_rfc3339, parse
 from pytest_pipeline import strategies
+
+# The package has the function by this name.
+parse_module = import_module("pipeline.workloads.events.parse")
 
 Verdict = tuple[str, str] | tuple[str, str, str, int]
 GOOD = '{"ts":"2026-01-01T00:00:00Z","type":"click","user":"u","value":1}'
@@ -137,6 +143,35 @@ def lenient_int(digits: str) -> float:
 def test_every_line_is_read_as_the_reference_reads_it(lines: list[bytes]) -> None:
     """The verdict on a line does not depend on the other lines of its batch."""
     assert parse_lines(lines) == [reference(line) for line in lines]
+
+
+#: What a decoder that reads several objects in one call may take for lines; and lines.
+odd_pieces = st.sampled_from(
+    [
+        *(GOOD.encode() + b"\n", GOOD.encode(), b"\n", b" ", b"\r\n", b"{}", b"}\n{"),
+        *(GOOD.encode()[:-1] + b',"x":\n', b"{}}\n", b'{"ts":\n', b"\xff", b"[" * 1001),
+        GOOD.replace("Z", "+0000").encode() + b"\n",
+    ]
+)
+TWO = GOOD.encode() * 2 + b"\n"
+
+
+@given(text=st.lists(odd_pieces, max_size=12).map(b"".join), bytes_=st.integers(1, 300))
+@example(text=TWO + b"\n", bytes_=300)
+@example(text=TWO + GOOD.encode()[:-1] + b',"x":\n{}}\n', bytes_=300)
+def test_lines_that_are_read_at_once_are_those_read_one_by_one(
+    line_ends_in_c: NativeLineEnds, text: bytes, bytes_: int
+) -> None:
+    """Whatever is between the objects, and wherever the lines are cut into pieces."""
+    lines = Lines(first_record=1, text=text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line_ends, "NATIVE", None)
+        one_by_one = parse(lines)
+        patch.setattr(line_ends, "NATIVE", line_ends_in_c)
+        patch.setattr(parse_module, "_PIECE_BYTES", bytes_)
+        at_once = parse(lines)
+
+    assert at_once == one_by_one
 
 
 @given(strategies.valid_lines())

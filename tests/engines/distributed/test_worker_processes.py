@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(
 SHADOWED = ("distributed", "dask", "random")
 
 
-# Prints the signals that are blocked in a worker. A test session may have started a fork
-# server already, for clusters of its own.
+# Prints the signals that are blocked in a worker. A test session may already have
+# started a fork server, for clusters of its own.
 PRINT_BLOCKED = """
 import signal
 from multiprocessing import get_context
