@@ -69,8 +69,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=12, help="at least 12")
     parser.add_argument("--events", type=int, nargs="+", default=_EVENTS)
+    parser.add_argument("--batch-size", default="auto")
     arguments = parser.parse_args()
-    on_dask = ("--engine", "dask", "--workers", str(arguments.workers))
+    sized = ("--batch-size", arguments.batch_size)
+    on_dask = ("--engine", "dask", "--workers", str(arguments.workers), *sized)
+    # As in a shell: the compiled code of what a command imports is there.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
@@ -91,7 +95,7 @@ def main() -> None:
                 file.writelines(generate_events(events, seed=1, users=1000))
             found = in_turns(
                 {
-                    "monolith": partial(run, path, ("--engine", "monolith")),
+                    "monolith": partial(run, path, ("--engine", "monolith", *sized)),
                     "dask": partial(run, path, on_dask),
                 },
                 arguments.rounds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from typing import NoReturn
 
@@ -27,6 +28,9 @@ def main() -> NoReturn:
     finally:
         # A signal while the interpreter shuts down would be a traceback.
         interrupts.ignore_interrupts()
+        # What is left ends with the process. To look through it for garbage would take
+        # 0.1 s after a run on Dask.
+        gc.freeze()
 
 
 if __name__ == "__main__":

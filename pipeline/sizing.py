@@ -7,9 +7,9 @@ ones only add to the latency.
 
 from __future__ import annotations
 
-#: Most bytes of payload in a batch: about 9,000 events. Of the fixed sizes that
-#: ``benchmarks/throughput.py`` measures, 10,000 is the fastest.
-BATCH_BYTES = 1024 * 1024
+#: Most bytes of payload in a batch: about 5,700 events. Of the fixed sizes that
+#: ``benchmarks/throughput.py`` measures, 5,000 is the fastest.
+BATCH_BYTES = 640 * 1024
 
 # The fixed time is at most one part in so many of what a batch takes.
 _PARTS = 20

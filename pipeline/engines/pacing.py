@@ -14,8 +14,9 @@ from pipeline.v1.pipeline_pb2 import Credit
 # CPU seconds that gRPC takes for a batch of one record, in all processes together. On
 # few cores they have to wait for each other, so it counts for each stage.
 _FIXED_S = 1e-3
-# Batches in flight beside one for each server behind ingest.
-_BATCHES_WAITING = 2
+# Batches in flight beside one for each server behind ingest. With two, servers that
+# wait for their turn on a core run out of work.
+_BATCHES_WAITING = 4
 
 
 class Pacer:

@@ -395,4 +395,5 @@ def test_another_ingest_gets_the_credit_that_is_left() -> None:
     (left,) = second.grant.credits[:1]
     assert left.run == pacer.run != run
     assert left.batches >= 1
-    assert left.batches == max(first.grant.credits[-1].batches, 4) - 1
+    # One is settled. One for the server and four more may be in flight.
+    assert left.batches == max(first.grant.credits[-1].batches, 1 + 1 + 4) - 1
