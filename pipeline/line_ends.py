@@ -25,13 +25,12 @@ class NativeLineEnds:
     def __init__(self, library: Path) -> None:
         # Keeps the interpreter's lock, since a call takes microseconds.
         loaded = ctypes.PyDLL(str(library))
-        integer = ctypes.c_longlong
+        text, integer = ctypes.c_char_p, ctypes.c_longlong
+        found = ctypes.POINTER(integer)
         self._end_of_lines = loaded.end_of_lines
-        self._end_of_lines.argtypes = (
-            *(ctypes.c_char_p, integer, integer, integer, ctypes.POINTER(integer)),
-        )
+        self._end_of_lines.argtypes = (text, integer, integer, integer, found)
         self._count_objects = loaded.count_objects
-        self._count_objects.argtypes = (ctypes.c_char_p, integer)
+        self._count_objects.argtypes = (text, integer)
         self._end_of_lines.restype = self._count_objects.restype = integer
 
     def end_of_lines(

@@ -88,14 +88,13 @@ def parse(lines: Lines) -> Output[Events]:
     columns = _Columns()
     refused: dict[int, Refused] = {}
     all_even = not too_long
-    for piece in _pieces(text):
+    for piece in _pieces(text, len(text) if too_long else _PIECE_BYTES):
         events = _read_at_once(piece) if all_even else None
         if events is None:
             first = len(columns.ts) + len(refused)
-            events, odd = _read_each(piece, {at - first for at in too_long})
+            events, odd = _read_each(piece, too_long)
             refused |= {first + at: reason for at, reason in odd.items()}
-            # Odd lines come in groups, or everywhere.
-            all_even = not (odd or too_long)
+            all_even = not odd  # they come in groups, or everywhere
         columns.add(events)
     rejections = [
         refused[position].rejection(lines.first_record + position)
@@ -130,12 +129,15 @@ class _Columns:
         return Events(ts=self.ts, type=self._types, user=self._users, value=values)
 
 
-def _pieces(text: bytes) -> Iterator[bytes]:
-    """Cut lines into pieces of whole lines; what follows the last LF is no line."""
+def _pieces(text: bytes, size: int) -> Iterator[bytes]:
+    """Cut lines into pieces of whole lines, of up to ``size`` bytes or of one line.
+
+    What follows the last LF is no line.
+    """
     start, stop = 0, text.rfind(b"\n") + 1
     while start < stop:
-        end = text.rfind(b"\n", start, start + _PIECE_BYTES) + 1
-        end = end or text.index(b"\n", start) + 1  # a long line
+        end = text.rfind(b"\n", start, start + size) + 1
+        end = end or text.index(b"\n", start) + 1
         yield text[start:end]
         start = end
 
